@@ -1,0 +1,92 @@
+"""The Program: an immutable, pruned, typed SSA form of the part of a Graph that one Session.run asks for.
+
+    Program ::= Input* Node* outputs updates
+    Input   ::= FEED (given at each run) | STATE (a variable's buffer) | CONSTANT (a large literal)
+    Node    ::= Value+ = op(Value*)        op: a core op or an elementwise op, see graph/op.py
+
+Every size is an int or an IndexExpr over the Program's symbols; a symbol's value is read off a feed's shape when a plan is bound. A
+variable that is assigned appears as an Input (its old value) and in `updates` (its new value).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphflow.dtypes import DType
+from graphflow.graph.op import Op, TensorSpec
+from graphflow.kernel.index import Index, product
+
+
+class Origin(NamedTuple):
+    """Where a node came from: the graph op's name and the user's line that made it ("train.py:41 in build")."""
+
+    name: str
+    line: str
+
+
+class Value:
+    """One SSA value. `known` holds the contents where they are known while compiling (see TensorSpec.value)."""
+
+    __slots__ = ("id", "dtype", "shape", "known")
+
+    def __init__(self, id_: int, dtype: DType, shape: Sequence[Index], known: np.ndarray[Any, Any] | None = None) -> None:
+        self.id = id_
+        self.dtype = dtype
+        self.shape: tuple[Index, ...] = tuple(shape)
+        self.known = known
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(self.dtype, self.shape, self.known)
+
+    @property
+    def size(self) -> Index:
+        """Number of elements."""
+        return product(self.shape)
+
+    def __repr__(self) -> str:
+        return f"%{self.id}: {self.dtype.name}[{', '.join(map(str, self.shape))}]"
+
+
+class Node:
+    """outputs = op(inputs). `origins` name the graph ops it stands for, the one that gives the outputs last."""
+
+    __slots__ = ("op", "inputs", "outputs", "origins")
+
+    def __init__(self, op: Op, inputs: Sequence[Value], outputs: Sequence[Value], origins: Sequence[Origin] = ()) -> None:
+        self.op = op
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.origins = tuple(origins)
+
+    def __repr__(self) -> str:
+        return f"{', '.join(map(repr, self.outputs))} = {self.op!r}({', '.join(f'%{v.id}' for v in self.inputs)})"
+
+
+class Source(Enum):
+    FEED = "feed"
+    STATE = "state"
+    CONSTANT = "constant"
+
+
+class Input(NamedTuple):
+    """A value that a run begins with. `name`: the fed tensor's or the variable's name. `data`: the literal of a CONSTANT."""
+
+    source: Source
+    name: str
+    value: Value
+    data: np.ndarray[Any, Any] | None = None
+
+
+class Program(NamedTuple):
+    """See the module's text. `symbols` says where each run-time size is read: symbol -> (input name, axis)."""
+
+    inputs: tuple[Input, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Value, ...]
+    updates: Mapping[str, Value]
+    symbols: Mapping[str, tuple[str, int]]

@@ -1,0 +1,1 @@
+"""What runs a compiled program: JIT, caches, threads, buffers, executor, sessions."""
