@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -32,10 +33,26 @@ class Options(NamedTuple):
 
 
 def _available_cpus() -> int:
+    """CPUs this process may use: its affinity, and no more than its container's share of time."""
     try:
-        return len(os.sched_getaffinity(0))
+        cpus = len(os.sched_getaffinity(0))
     except AttributeError:  # not on this platform
         return os.cpu_count() or 1
+    quota = cgroup_quota()
+    return cpus if quota is None else max(1, min(cpus, round(quota)))
+
+
+def cgroup_quota(root: str = "/sys/fs/cgroup") -> float | None:
+    """How many CPUs' time a container allows (cgroup version 2, then 1); None where there is no limit."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            words = " ".join(Path(root, name).read_text() for name in names).split()
+            quota, period = float(words[0]), float(words[1])
+        except (OSError, ValueError, IndexError):  # another version of cgroups, or "max"
+            continue
+        if quota > 0 and period > 0:
+            return quota / period
+    return None
 
 
 def _integer(env: Mapping[str, str], name: str, least: int) -> int | None:

@@ -5,17 +5,49 @@ A *reference* type (`float32_ref`) is the type of a variable's own memory, as Te
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
+
+__all__ = [
+    "QUANTIZED_DTYPES",
+    "DType",
+    "as_dtype",
+    "bfloat16",
+    "bool",
+    "complex64",
+    "complex128",
+    "double",
+    "float16",
+    "float32",
+    "float64",
+    "half",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "qint8",
+    "qint16",
+    "qint32",
+    "quint8",
+    "quint16",
+    "resource",
+    "string",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "variant",
+]
 
 _REF_OFFSET = 100
 
 
 class DType:
-    """One element type. Instances are interned: there is one object per type, and equality also takes whatever `as_dtype` takes."""
+    """One element type. There is one object per type; equality also takes whatever `as_dtype` takes."""
 
-    __slots__ = ("_enum", "name", "as_numpy_dtype", "kernel_type", "_is_ref", "_twin", "_kind")
+    __slots__ = ("_enum", "_is_ref", "_kind", "_twin", "as_numpy_dtype", "kernel_type", "name")
     _twin: DType
 
     def __init__(self, enum: int, name: str, numpy_type: Any, kernel_type: str | None, kind: str) -> None:
@@ -27,7 +59,7 @@ class DType:
         self._kind = kind
 
     @property
-    def _is_ref_dtype(self) -> bool:
+    def _is_ref_dtype(self) -> builtins.bool:
         """True for the type of a variable's own memory."""
         return self._is_ref
 
@@ -52,37 +84,37 @@ class DType:
         return self._enum
 
     @property
-    def is_numpy_compatible(self) -> bool:
+    def is_numpy_compatible(self) -> builtins.bool:
         """Whether numpy arrays can hold it."""
         return self.base_dtype not in (resource, variant)
 
     @property
-    def is_bool(self) -> bool:
+    def is_bool(self) -> builtins.bool:
         """Whether this is the boolean type."""
         return self._kind == "b"
 
     @property
-    def is_integer(self) -> bool:
+    def is_integer(self) -> builtins.bool:
         """Whether this is a (not quantised) integer type."""
         return self._kind in "iu"
 
     @property
-    def is_floating(self) -> bool:
+    def is_floating(self) -> builtins.bool:
         """Whether this is a real floating-point type."""
         return self._kind == "f"
 
     @property
-    def is_complex(self) -> bool:
+    def is_complex(self) -> builtins.bool:
         """Whether this is a complex type."""
         return self._kind == "c"
 
     @property
-    def is_quantized(self) -> bool:
+    def is_quantized(self) -> builtins.bool:
         """Whether this is a quantised integer type."""
         return self._kind == "q"
 
     @property
-    def is_unsigned(self) -> bool:
+    def is_unsigned(self) -> builtins.bool:
         """Whether this is an unsigned integer type."""
         return self._kind == "u"
 
@@ -97,8 +129,6 @@ class DType:
         return self._limit("max", "maximum")
 
     def _limit(self, which: str, word: str) -> Any:
-        if self.is_bool:
-            return which == "max"
         if self.base_dtype is bfloat16:
             bound = float.fromhex("0x1.FEp127")
             return bound if which == "max" else -bound
@@ -109,25 +139,23 @@ class DType:
         raise TypeError(f"Cannot find {word} value of {self}.")
 
     @property
-    def limits(self, clip_negative: bool = True) -> tuple[Any, Any]:
+    def limits(self) -> tuple[int, Any]:
         """The range that an image of this type uses: [0, 1] for floats, [0, max] for integers."""
-        if self.is_floating or self.is_bool:
-            return (0, 1) if self.is_floating else (0, 1)
-        return (0 if clip_negative or self.is_unsigned else self.min), self.max
+        return (0, 1) if self.is_floating else (0, self.max)
 
     @property
     def size(self) -> int:
-        """Bytes of one element; 1 where elements have no fixed size, as TensorFlow says."""
-        if self._kind == "o":
+        """Bytes of one element; 1 where numpy has no such elements."""
+        if not self.is_numpy_compatible:
             return 1
         return int(np.dtype(self.as_numpy_dtype).itemsize)
 
-    def is_compatible_with(self, other: Any) -> bool:
+    def is_compatible_with(self, other: Any) -> builtins.bool:
         """Whether a tensor of type `other` may go where this type is asked for: equal, or a reference to it."""
         other = as_dtype(other)
         return self._enum in (other._enum, other.base_dtype._enum)
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other: object) -> builtins.bool:
         if self is other:
             return True
         if other is None or isinstance(other, DType):
@@ -137,7 +165,7 @@ class DType:
         except TypeError:
             return False
 
-    def __ne__(self, other: object) -> bool:
+    def __ne__(self, other: object) -> builtins.bool:
         return not self == other
 
     def __hash__(self) -> int:
@@ -207,7 +235,7 @@ double = float64
 
 _BY_KEY.update({"half": float16, "half_ref": float16._as_ref, "float": float32, "float_ref": float32._as_ref,
                 "double": float64, "double_ref": float64._as_ref})  # fmt: skip
-_BY_KEY.update({float: float32, __builtins__["bool"] if isinstance(__builtins__, dict) else __builtins__.bool: bool, object: string})
+_BY_KEY.update({float: float32, builtins.bool: bool, object: string})
 
 BASE = tuple(_BY_KEY[n] for n in range(1, 24))
 FLOATING = (float16, float32, float64)
@@ -217,6 +245,7 @@ COMPLEX = (complex64, complex128)
 REAL = (*FLOATING, *INTEGRAL)
 NUMERIC = REAL  # every type that kernels compute with; complex numbers are not among them
 ALL = BASE
+QUANTIZED_DTYPES = frozenset(r for d in BASE if d.is_quantized for r in (d, d._as_ref))
 INDEX = (int32, int64)
 
 _BY_NUMPY: dict[Any, DType] = {
@@ -226,7 +255,7 @@ _BY_NUMPY[np.dtype(np.object_)] = string
 
 
 def as_dtype(type_value: Any) -> DType:
-    """The DType that `type_value` means: a DType, its name or number, a numpy type or dtype, or `float`, `bool` or `object`."""
+    """The DType that `type_value` means: its name or number, a numpy type or dtype, or `float`, `bool` or `object`."""
     if isinstance(type_value, DType):
         return type_value
     try:

@@ -1,6 +1,7 @@
 """The `tf.errors` tree, and the one place that words graphflow's own messages.
 
-A message has five parts: the op's type and name, what is wrong, the actual values, where the user created it, what to check.
+A message has five parts: the op's type and name, what is wrong, the actual values, where the user created it, what to
+check.
 
     MatMul 'logits/MatMul': inner sizes differ: (32, 784) x (512, 10), 784 != 512.
     Created at train.py:41 in build_model. Check the layer's width or transpose an input.
@@ -30,7 +31,7 @@ UNAUTHENTICATED = 16
 
 
 class OpError(Exception):
-    """Base of the errors that running a graph raises: `op` is the operation that failed (or None), `error_code` one of the numbers above."""
+    """Base of the errors that running a graph raises: `op` is the operation that failed, if known; `error_code` its number."""
 
     code: int = UNKNOWN
 
@@ -87,14 +88,14 @@ def _error(name: str, code: int, doc: str) -> type[OpError]:
 
 CancelledError = _error("CancelledError", CANCELLED, "The step was cancelled, for instance by closing its session.")
 UnknownError = _error("UnknownError", UNKNOWN, "No more is known.")
-InvalidArgumentError = _error("InvalidArgumentError", INVALID_ARGUMENT, "An operation got values that it cannot work on.")
+InvalidArgumentError = _error("InvalidArgumentError", INVALID_ARGUMENT, "Values that an operation cannot work on.")
 DeadlineExceededError = _error("DeadlineExceededError", DEADLINE_EXCEEDED, "The time that was given ran out.")
 NotFoundError = _error("NotFoundError", NOT_FOUND, "A file, a tensor or an op type does not exist.")
 AlreadyExistsError = _error("AlreadyExistsError", ALREADY_EXISTS, "What was to be made exists.")
 PermissionDeniedError = _error("PermissionDeniedError", PERMISSION_DENIED, "The caller may not do this.")
 UnauthenticatedError = _error("UnauthenticatedError", UNAUTHENTICATED, "The caller is not known.")
 ResourceExhaustedError = _error("ResourceExhaustedError", RESOURCE_EXHAUSTED, "There is not enough memory.")
-FailedPreconditionError = _error("FailedPreconditionError", FAILED_PRECONDITION, "Something must be done first: a variable read before its initialiser.")  # fmt: skip
+FailedPreconditionError = _error("FailedPreconditionError", FAILED_PRECONDITION, "Something must be done before this.")
 AbortedError = _error("AbortedError", ABORTED, "The operation was given up, typically for a conflict.")
 OutOfRangeError = _error("OutOfRangeError", OUT_OF_RANGE, "Past the end: a queue or data set has no more elements.")
 UnimplementedError = _error("UnimplementedError", UNIMPLEMENTED, "The operation is not implemented.")
@@ -115,18 +116,12 @@ def error_code_from_exception_type(cls: type[OpError]) -> int:
     return cls.code
 
 
-class raise_exception_on_not_ok_status:  # noqa: N801 - TensorFlow's name
-    """Accepted as a context manager, as some programs use it; graphflow raises by itself."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *exc_info: object) -> bool:
-        return False
+class OperatorNotAllowedInGraphError(TypeError):
+    """Python asked a symbolic tensor for something that only a value has: its truth, its elements."""
 
 
 def describe(op: Any, wrong: str, hint: str = "") -> str:
-    """The five-part text for a failure of graph operation `op`. `wrong` says what is wrong with the actual values; `hint` what to check."""
+    """The five-part text about graph operation `op`: `wrong` says what is wrong, with the values; `hint` what to check."""
     text = f"{op.type} '{op.name}': {wrong.rstrip('.')}."
     line = getattr(op, "created_at", "")
     if line:
@@ -138,7 +133,7 @@ def describe(op: Any, wrong: str, hint: str = "") -> str:
 
 def op_error(kind: type[OpError] | str, op: Any, wrong: str, hint: str = "") -> OpError:
     """An error of class `kind` (or its name) about graph operation `op` (None: about the run as a whole)."""
-    cls = globals()[kind] if isinstance(kind, str) else kind
+    cls: type[OpError] = globals()[kind] if isinstance(kind, str) else kind
     if op is None:
-        return cls(None, None, wrong if not hint else f"{wrong}\n{hint}")  # type: ignore[no-any-return]
-    return cls(getattr(op, "node_def", None), op, describe(op, wrong, hint))  # type: ignore[no-any-return]
+        return cls(None, None, wrong if not hint else f"{wrong}\n{hint}")
+    return cls(getattr(op, "node_def", None), op, describe(op, wrong, hint))

@@ -1,0 +1,2 @@
+# What the strictly checked part of graphflow uses of llvmlite, which ships no types.
+__version__: str
