@@ -8,12 +8,14 @@ An element type is one of the names in `TYPES`; "bool" computes as one bit and i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import blake2b
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
-from graphflow.kernel.index import Atom, Index, IndexExpr, bounds, substitute, symbols_of
+from graphflow.kernel.functions import FUNCTIONS
+from graphflow.kernel.index import Atom, Index, IndexExpr, Pair, bounds, map_atoms, substitute, symbols_of
 
 TYPES: dict[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "f16": np.dtype(np.float16),
@@ -194,6 +196,32 @@ def local(name: str, type_: str) -> Local:
     return out
 
 
+_digests: WeakKeyDictionary[Expr, str] = WeakKeyDictionary()
+
+
+def _digest(root: Expr) -> str:
+    """A short text that is equal for equal expressions, in every process."""
+    found = _digests.get(root)
+    if found is not None:
+        return found
+    for e in walk(root):
+        if e not in _digests:
+            parts: list[object] = [type(e).__name__, e.type]
+            match e:
+                case Const():
+                    parts.append(e.value)
+                case Load():
+                    parts += [e.buffer, e.offset, e.guard is not None and _digests[e.guard]]
+                case Position():
+                    parts.append(e.index)
+                case Local():
+                    parts.append(e.name)
+                case Call():
+                    parts += [e.function, e.detail, *(_digests[a] for a in e.arguments)]
+            _digests[e] = blake2b(repr(parts).encode(), digest_size=12).hexdigest()
+    return _digests[root]
+
+
 class Value(Atom):
     """An integer computed from data, used inside an index expression: table[ids[i]*width + j]."""
 
@@ -201,7 +229,7 @@ class Value(Atom):
 
     def __init__(self, expr: Expr, lower: int | None, upper: int | None) -> None:
         self.expr = expr
-        self.key = f"value#{id(expr):x}"  # identity is equality for interned expressions; printers use `expr`
+        self.key = f"value#{_digest(expr)}[{lower},{upper}]"  # says nothing of identities: it orders terms in texts
         self.bounds = (lower, upper)
 
     def substitute(self, env: Mapping[str, Index]) -> Index:
@@ -236,61 +264,6 @@ def _values_of_atom(atom: Atom) -> Iterator[Expr]:
         yield atom.expr
     for side in ("left", "right"):
         yield from values_in(getattr(atom, side, 0))
-
-
-# name -> (number of arguments, type rule, numpy meaning). The rule: "same" as the arguments, or a fixed type.
-# "div" on integers truncates toward zero and must be guarded by check(); "floordiv"/"floormod" round down.
-def _trunc_div(a: Any, b: Any) -> Any:
-    if np.issubdtype(np.result_type(a), np.floating):
-        return np.divide(a, b)
-    q = np.floor_divide(np.abs(a.astype(object)), np.abs(b.astype(object))) * np.sign(a.astype(object)) * np.sign(b.astype(object))
-    return q.astype(np.int64).astype(a.dtype) if a.dtype.kind == "i" else np.floor_divide(a, b)
-
-
-def _erf(x: Any) -> Any:
-    import math
-
-    return np.vectorize(math.erf, otypes=[x.dtype])(x)
-
-
-def _lgamma(x: Any) -> Any:
-    import math
-
-    def one(v: float) -> float:
-        try:
-            return math.lgamma(v)
-        except ValueError:
-            return math.inf
-
-    return np.vectorize(one, otypes=[x.dtype])(x)
-
-
-FUNCTIONS: dict[str, tuple[int, str, Callable[..., Any]]] = {
-    "add": (2, "same", np.add), "sub": (2, "same", np.subtract), "mul": (2, "same", np.multiply),
-    "div": (2, "same", _trunc_div), "floordiv": (2, "same", np.floor_divide), "floormod": (2, "same", np.mod),
-    "rem": (2, "same", np.fmod), "pow": (2, "same", np.power), "atan2": (2, "same", np.arctan2),
-    "max": (2, "same", np.maximum), "min": (2, "same", np.minimum),  # NaN travels, as in TensorFlow
-    "neg": (1, "same", np.negative), "abs": (1, "same", np.abs), "sign": (1, "same", np.sign),
-    "fma": (3, "same", lambda a, b, c: a * b + c),
-    "sqrt": (1, "same", np.sqrt), "rsqrt": (1, "same", lambda x: 1 / np.sqrt(x)),
-    "exp": (1, "same", np.exp), "expm1": (1, "same", np.expm1), "log": (1, "same", np.log), "log1p": (1, "same", np.log1p),
-    "tanh": (1, "same", np.tanh), "sigmoid": (1, "same", lambda x: 0.5 + 0.5 * np.tanh(0.5 * x)),
-    "sin": (1, "same", np.sin), "cos": (1, "same", np.cos), "tan": (1, "same", np.tan),
-    "asin": (1, "same", np.arcsin), "acos": (1, "same", np.arccos), "atan": (1, "same", np.arctan),
-    "sinh": (1, "same", np.sinh), "cosh": (1, "same", np.cosh),
-    "asinh": (1, "same", np.arcsinh), "acosh": (1, "same", np.arccosh), "atanh": (1, "same", np.arctanh),
-    "erf": (1, "same", _erf), "erfc": (1, "same", lambda x: 1 - _erf(x)), "lgamma": (1, "same", _lgamma),
-    "floor": (1, "same", np.floor), "ceil": (1, "same", np.ceil), "rint": (1, "same", np.rint), "trunc": (1, "same", np.trunc),
-    "isnan": (1, "bool", np.isnan), "isinf": (1, "bool", np.isinf), "isfinite": (1, "bool", np.isfinite),
-    "lt": (2, "bool", np.less), "le": (2, "bool", np.less_equal), "eq": (2, "bool", np.equal), "ne": (2, "bool", np.not_equal),
-    "and": (2, "same", np.bitwise_and), "or": (2, "same", np.bitwise_or), "xor": (2, "same", np.bitwise_xor),
-    "not": (1, "same", np.invert), "shl": (2, "same", np.left_shift), "shr": (2, "same", np.right_shift),
-    "mulhi": (2, "same", lambda a, b: ((a.astype(np.uint64) * b.astype(np.uint64)) >> np.uint64(32)).astype(np.uint32)),
-    "bitcast_f32": (1, "f32", lambda x: x.view(np.float32)), "bitcast_u32": (1, "u32", lambda x: x.view(np.uint32)),
-    "bitcast_f64": (1, "f64", lambda x: x.view(np.float64)), "bitcast_u64": (1, "u64", lambda x: x.view(np.uint64)),
-    "select": (3, "second", np.where),
-    "check": (3, "third", lambda condition, shown, value: value),  # value; where condition is false the step fails, showing `shown`
-}  # fmt: skip
 
 
 def call(function: str, *arguments: Expr | float, detail: int = 0) -> Expr:
@@ -467,17 +440,12 @@ def value_atoms(index: Index) -> Iterator[Value]:
 
 def _swap(index: Index, new: Mapping[str, Index]) -> Index:
     """`index` with the data-dependent atoms of the given keys replaced."""
-    if not isinstance(index, IndexExpr):
-        return index
-    total: Index = 0
-    for factors, c in index.terms:
-        term: Index = c
-        for atom in factors:
-            if atom.key in new:
-                term = term * new[atom.key]
-            elif hasattr(atom, "left"):
-                term = term * type(atom).build(_swap(atom.left, new), _swap(atom.right, new))
-            else:
-                term = term * IndexExpr((((atom,), 1),))
-        total = total + term
-    return total
+
+    def replaced(atom: Atom) -> Index:
+        if atom.key in new:
+            return new[atom.key]
+        if isinstance(atom, Pair):
+            return type(atom).build(_swap(atom.left, new), _swap(atom.right, new))
+        return IndexExpr((((atom,), 1),))
+
+    return map_atoms(index, replaced)

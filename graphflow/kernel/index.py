@@ -141,6 +141,7 @@ class Minimum(_Pair):
         return (None if a is None or c is None else min(a, c)), (min(highs) if highs else None)
 
 
+Pair = _Pair  # for those who walk expressions
 Term = tuple[tuple[Atom, ...], int]
 
 
@@ -357,13 +358,18 @@ def bounds(index: Index) -> tuple[int | None, int | None]:
 
 def substitute(index: Index, env: Mapping[str, Index]) -> Index:
     """`index` with symbols replaced by other expressions or numbers."""
+    return map_atoms(index, lambda atom: atom.substitute(env))
+
+
+def map_atoms(index: Index, new: Callable[[Atom], Index]) -> Index:
+    """`index` with every atom replaced by what `new` gives for it."""
     if not isinstance(index, IndexExpr):
         return index
     total: Index = 0
     for factors, c in index.terms:
         term: Index = c
         for atom in factors:
-            term = term * atom.substitute(env)
+            term = term * new(atom)
         total = total + term
     return total
 

@@ -14,7 +14,8 @@
     combine   ::= add | mul | max | min | and | or
 
 A phase begins with at most one PARALLEL loop, which must be its only statement: threads take equal static shares of its range. A phase
-without one runs on thread 0 only. A VECTOR loop has no loop inside; its body runs on all lanes at once, its tail masked, and an
+without one runs on thread 0 only. A VECTOR loop's body runs on all lanes at once, its tail masked; loops inside it are SERIAL and run
+equally often in all lanes (sums over rows with the columns in lanes). An
 Accumulate into a Var declared outside it becomes a vector accumulator that is combined by a fixed tree after the loop, so results do not
 depend on the thread count. Buffers are row-major and dense; every offset is in elements.
 
