@@ -21,7 +21,7 @@ Two dialects share the class tree. *TF ops* stand in a Graph with TensorFlow's t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -32,9 +32,9 @@ from graphflow.kernel.expr import Expr
 from graphflow.kernel.index import Index
 
 if TYPE_CHECKING:
-    from graphflow.kernel.builder import KernelBuilder
-
     from typing_extensions import dataclass_transform
+
+    from graphflow.kernel.builder import KernelBuilder
 else:
 
     def dataclass_transform(**_: Any) -> Callable[[Any], Any]:
@@ -123,9 +123,14 @@ class Case:
 
     __slots__ = ("inputs", "low", "high", "dtypes", "fields", "error", "gradient", "tolerance")
 
-    def __init__(self, *inputs: Any, low: float = -2.0, high: float = 2.0, dtypes: Sequence[str] = (), gradient: bool = True,
+    def __init__(self, *inputs: Any, low: Any = -2.0, high: Any = 2.0, dtypes: Sequence[str] = (), gradient: bool = True,
                  error: tuple[str, str] | None = None, tolerance: float | None = None, **fields: Any) -> None:  # fmt: skip
-        self.inputs, self.low, self.high, self.dtypes = inputs, low, high, tuple(dtypes)
+        for name, value in (("low", low), ("high", high)):
+            if isinstance(value, tuple):  # a field of the op that is called so
+                fields[name] = value
+        self.inputs, self.dtypes = inputs, tuple(dtypes)
+        self.low = -2.0 if isinstance(low, tuple) else low
+        self.high = 2.0 if isinstance(high, tuple) else high
         self.fields, self.error, self.gradient, self.tolerance = fields, error, gradient, tolerance
 
 
@@ -153,6 +158,10 @@ class Op:
     differentiable: ClassVar[bool] = True
     symbolic: ClassVar[bool] = False  # reference() also works on object arrays of sizes, so shape arithmetic stays symbolic
     updates: ClassVar[tuple[int, ...]] = ()  # STATE: the ref inputs that get a new value, in the order decompose() gives them
+    forwards: ClassVar[bool] = False  # the result is the input's own memory: a variable passes through as a variable
+    asks: ClassVar[bool] = False  # SOURCE: answered at capture: is the variable (first input) initialised? A second input stands in if not
+    concurrent: ClassVar[bool] = False  # HOST: calls that do not wait for each other run in threads of their own
+    sized: ClassVar[bool] = False  # HOST: the results' sizes follow from those of the inputs, so that the call can be part of a plan
     cases: ClassVar[tuple[Case, ...]] = ()
     _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[Mapping[str, Any]] = {}
@@ -201,6 +210,11 @@ class Op:
         the checkers. Raises ValueError with TensorFlow's wording for shapes that cannot work."""
         raise NotImplementedError
 
+    def requires(self, *inputs: TensorSpec) -> Iterable[Index]:
+        """At capture: what `infer` could not decide while sizes are symbolic, as numbers that must not be negative in a run. Where one is,
+        the op is captured again with the sizes of that run, and `infer` says what is wrong."""
+        return ()
+
     def reference(self, *inputs: Any) -> Any:
         """The results by numpy alone, on a different road than the compiled one: the oracle of tests and interpreter, and the constant
         folder. Takes and gives numpy arrays (a tuple for several results)."""
@@ -228,6 +242,10 @@ class Op:
     def lower(self, k: KernelBuilder, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         """KERNEL: write the whole kernel; inputs and outputs are kernel.nodes.Buffer in the op's order."""
         raise NotImplementedError
+
+    def contents(self) -> np.ndarray[Any, Any] | None:
+        """SOURCE: the literal of a constant; None for a placeholder."""
+        return None
 
     def run(self, *inputs: Any) -> Any:
         """HOST: called between native segments with numpy arrays."""
@@ -278,7 +296,7 @@ class Registry:
     def __contains__(self, type_: str) -> bool:
         return type_ in self._ops
 
-    def __iter__(self) -> Iterable[type[Op]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[type[Op]]:
         return iter(self._ops.values())
 
 
