@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import DType
+from graphflow.dtypes import DType, int32
 from graphflow.graph.op import Access, Case, Kind, Op, TensorSpec
 from graphflow.kernel.expr import Expr, as_index, call, cast, const, guarded, position, select, within
 from graphflow.kernel.index import Index
@@ -50,6 +50,37 @@ class View(Core):
 
     def element(self, inputs: Sequence[Access], index: Shape) -> Expr:
         return inputs[0].flat(ravel(index, self.shape))
+
+
+class Copy(Core):
+    """The same elements in memory of their own: an output, or the new value of a variable."""
+
+    symbolic = True
+    cases = (Case((2, 3)), Case(()))
+
+    def infer(self, x: TensorSpec) -> TensorSpec:
+        return TensorSpec(x.dtype, x.dims)
+
+    def reference(self, x: Any) -> Any:
+        return np.array(x)
+
+    def element(self, inputs: Sequence[Access], index: Shape) -> Expr:
+        return inputs[0](index)
+
+
+class HostCopy(Op):
+    """A Copy of strings, which no kernel can hold."""
+
+    core = True
+    kind = Kind.HOST
+    arguments = ("x: T",)
+    results = ("y: T",)
+
+    def infer(self, x: TensorSpec) -> TensorSpec:
+        return TensorSpec(x.dtype, x.dims)
+
+    def run(self, x: Any) -> Any:
+        return np.array(x)
 
 
 class Permute(Core):
@@ -204,7 +235,7 @@ class Join(Movement):
 
 
 class Take(Movement):
-    """y[b.., i.., j..] = x[b.., indices[b.., i..], j..] along `axis`, the first `batch` dimensions shared. An index outside fails the step."""
+    """y[b.., i.., j..] = x[b.., indices[b.., i..], j..] along `axis`, the first `batch` dimensions shared. A wrong index fails the step."""
 
     core = True
     arguments = ("x: T", "indices: I")
@@ -222,6 +253,7 @@ class Take(Movement):
         return TensorSpec(x.dtype, (*x.dims[: self.axis], *indices.dims[self.batch :], *x.dims[self.axis + 1 :]))
 
     def reference(self, x: Any, indices: Any) -> Any:
+        indices = np.asarray(indices, np.int64)  # beside symbolic sizes they come as objects
         if indices.size and (indices.min() < 0 or indices.max() >= x.shape[self.axis]):
             raise IndexError(f"indices is not in [0, {x.shape[self.axis]})")
         if not self.batch:
@@ -236,10 +268,10 @@ class Take(Movement):
         extent = x.shape[self.axis]
         valid = call("and", call("le", const(0, "i64"), chosen), call("lt", chosen, position(extent)))
         message = f"indices = {{value}} is not in [0, {extent})"
-        safe = x.check("InvalidArgumentError", message, valid, chosen, select(valid, chosen, 0))
         upper = extent - 1 if isinstance(extent, int) else None
-        at = (*index[: self.axis], as_index(safe, 0, upper), *index[self.axis + count :])
-        return guarded(x(at), valid)
+        at = (*index[: self.axis], as_index(select(valid, chosen, 0), 0, upper), *index[self.axis + count :])
+        # The check stands around the guarded element: inside, the guard would keep it from failing.
+        return x.check("InvalidArgumentError", message, valid, chosen, guarded(x(at), valid))
 
 
 class Iota(Movement):
@@ -251,7 +283,7 @@ class Iota(Movement):
     shape: Shape
     axis: int
     dtype: DType
-    cases = ()
+    cases = (Case(shape=(3, 4), axis=1, dtype=int32), Case(shape=(33,), axis=0, dtype=int32))
 
     def infer(self) -> TensorSpec:
         return TensorSpec(self.dtype, self.shape)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from graphflow.dtypes import DType
+from graphflow.graph.dims import broadcast_dims
 from graphflow.graph.op import Kind, Op, TensorSpec
 from graphflow.kernel.index import Index
-from graphflow.shapes import broadcast_dims
 
 
 class Elementwise(Op, abstract=True):
@@ -95,5 +95,5 @@ def axes_tuple(axes: Any, rank: int) -> tuple[int, ...]:
     flat = [int(a) for a in np.atleast_1d(np.asarray(axes)).ravel()]
     for a in flat:
         if not -rank <= a < rank:
-            raise ValueError(f"Invalid reduction dimension {a} for input with {rank} dimensions")
+            raise ValueError(f"Invalid reduction dimension {a} for input with {rank} dimensions.")
     return tuple(sorted({a % rank for a in flat})) if rank else ()

@@ -1,0 +1,259 @@
+"""Numbers in a row: range, linspace, and running sums and products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphflow.dtypes import FLOATING, INDEX, REAL, float32, float64, int32, int64
+from graphflow.graph.build import convert_to_tensor, make, name_scope
+from graphflow.graph.op import Case, TensorSpec
+from graphflow.kernel.expr import const
+from graphflow.kernel.index import Index, IndexExpr, ceildiv, maximum, product
+from graphflow.kernel.nodes import Mode
+from graphflow.ops.families import Composite, Kernelised
+from graphflow.ops.joining import axis_of
+from graphflow.ops.sizes import contents, scalar, shown
+
+__all__ = ["cumprod", "cumsum", "lin_space", "linspace", "range"]
+
+_SMALL = 1 << 12  # a range up to this length is known element by element while the graph is built
+
+
+class Range(Composite):
+    """start, start + delta, ... up to but not including limit."""
+
+    arguments = ("start: Tidx", "limit: Tidx", "delta: Tidx")
+    results = ("output: Tidx",)
+    types = {"Tidx": (int32, int64, float32, float64)}
+    differentiable = False
+    cases = (
+        Case(scalar(0), scalar(10), scalar(3)), Case(scalar(5), scalar(-1), scalar(-2)), Case(scalar(3), scalar(3), scalar(1)),
+        Case(np.float32(0), np.float32(1), np.float32(0.25)),
+        Case(scalar(0), scalar(3), scalar(0), error=("ValueError", "Requires delta != 0")),
+        Case(scalar(5), scalar(3), scalar(1), error=("ValueError", "Requires start <= limit when delta > 0")),
+    )  # fmt: skip
+
+    def _length(self, start: Any, limit: Any, delta: Any) -> Index:
+        if not isinstance(delta, IndexExpr) and delta == 0:
+            raise ValueError(f"Requires delta != 0, but got: {delta}")
+        numbers = not any(isinstance(v, IndexExpr) for v in (start, limit, delta))
+        if numbers and (limit - start) * (1 if delta > 0 else -1) < 0:
+            relation = "start <= limit when delta > 0" if delta > 0 else "start >= limit when delta < 0"
+            raise ValueError(f"Requires {relation}: {start}/{limit}")
+        if isinstance(start, (float, np.floating)):
+            return max(int(np.ceil(np.float64(limit - start) / np.float64(delta))), 0)
+        if isinstance(delta, IndexExpr):
+            raise ValueError("the step of a range may not be a run-time size")
+        span = limit - start if delta > 0 else start - limit
+        return maximum(ceildiv(span, abs(int(delta))), 0) if isinstance(span, IndexExpr) else max(-(-int(span) // abs(int(delta))), 0)
+
+    def _ends(self, *specs: TensorSpec) -> list[Any] | None:
+        out = []
+        for spec in specs:
+            if spec.value is None:
+                return None
+            value = np.asarray(spec.value).ravel()[0]
+            if value is None:
+                return None
+            out.append(value if isinstance(value, IndexExpr) else value.item() if isinstance(value, np.generic) else value)
+        return out
+
+    def infer(self, start: TensorSpec, limit: TensorSpec, delta: TensorSpec) -> TensorSpec:
+        for spec in (start, limit, delta):
+            if spec.dims is not None and len(spec.dims) > 0:
+                raise ValueError(f"Shape must be rank 0 but is rank {len(spec.dims)}")
+        ends = self._ends(start, limit, delta)
+        if ends is None:
+            return TensorSpec(start.dtype, (None,))
+        length = self._length(*ends)
+        if isinstance(length, int) and length <= _SMALL and not any(isinstance(e, IndexExpr) for e in ends):
+            first, _, step = (np.asarray(e, start.dtype.as_numpy_dtype) for e in ends)
+            return TensorSpec(start.dtype, (length,), (first + step * np.arange(length, dtype=first.dtype)).astype(first.dtype))
+        return TensorSpec(start.dtype, (length,))
+
+    def reference(self, start: Any, limit: Any, delta: Any) -> Any:
+        count = self._length(start.item(), limit.item(), delta.item())
+        return (start + delta * np.arange(count, dtype=start.dtype)).astype(start.dtype)  # type: ignore[arg-type]
+
+    def decompose(self, b: Any, start: Any, limit: Any, delta: Any) -> Any:
+        first, last, step = (b.known(v).ravel()[0] for v in (start, limit, delta))
+        first, last, step = (v if isinstance(v, IndexExpr) else v.item() if isinstance(v, np.generic) else v for v in (first, last, step))
+        length = self._length(first, last, step)
+        ramp = b.iota((length,), 0, start.dtype)
+        if not (isinstance(step, int) and step == 1):
+            ramp = b.mul(ramp, delta)
+        return ramp if isinstance(first, int) and first == 0 else b.add(ramp, start)
+
+
+class LinSpace(Composite):
+    """`num` numbers at equal distances from start to stop, both included."""
+
+    arguments = ("start: T", "stop: T", "num: Tidx")
+    results = ("output: T",)
+    types = {"T": FLOATING, "Tidx": INDEX}
+    differentiable = False
+    cases = (Case((), (), scalar(5)), Case((), (), scalar(1)))
+
+    def infer(self, start: TensorSpec, stop: TensorSpec, num: TensorSpec) -> TensorSpec:
+        count = contents(num)
+        if count is not None and isinstance(count[0], int) and count[0] <= 0:
+            raise ValueError(f"Requires num > 0: {count[0]}")
+        return TensorSpec(start.dtype, (None if count is None else count[0],))
+
+    def reference(self, start: Any, stop: Any, num: Any) -> Any:
+        return np.linspace(float(start), float(stop), int(num)).astype(start.dtype)
+
+    def decompose(self, b: Any, start: Any, stop: Any, num: Any) -> Any:
+        (count,) = b.sizes(num)
+        if isinstance(count, int) and count == 1:
+            return b.view(start, (1,))
+        gaps = b.cast(b.constant(count - 1, "int64"), start.dtype)
+        ramp = b.iota((count,), 0, start.dtype)
+        inner = b.add(start, b.mul(ramp, b.div(b.sub(stop, start), gaps)))
+        return b.select(b.make("Less", ramp, gaps), inner, stop)  # the last one is `stop` exactly
+
+
+class Scan(Kernelised):
+    """The running sum ("add") or product ("mul") along `axis`; `exclusive` leaves each element's own value out."""
+
+    core = True
+    arguments = ("x: T",)
+    results = ("y: T",)
+    combine: str
+    axis: int
+    exclusive: bool = False
+    reverse: bool = False
+    cases = (
+        Case((3, 5), combine="add", axis=1), Case((3, 5), combine="add", axis=0, exclusive=True),
+        Case((2, 4, 3), combine="mul", axis=1, reverse=True), Case((7,), combine="mul", axis=0, exclusive=True, reverse=True),
+        Case((0, 3), combine="add", axis=0), Case((4, 17), combine="add", axis=0),
+    )  # fmt: skip
+
+    def infer(self, x: TensorSpec) -> TensorSpec:
+        return TensorSpec(x.dtype, x.dims)
+
+    def reference(self, x: Any) -> Any:
+        x = np.moveaxis(x, self.axis, 0)
+        x = x[::-1] if self.reverse else x
+        y = (np.cumsum if self.combine == "add" else np.cumprod)(x, 0, dtype=x.dtype)
+        if self.exclusive and len(y):
+            y = np.concatenate([np.full_like(y[:1], self.combine == "mul"), y[:-1]])
+        return np.moveaxis(y[::-1] if self.reverse else y, 0, self.axis)
+
+    def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        (x,), (y,) = inputs, outputs
+        outer, extent, inner = product(x.shape[: self.axis]), x.shape[self.axis], product(x.shape[self.axis + 1 :])
+        neutral = const(self.combine == "mul", x.type)
+
+        def at(o: Index, i: Index, c: Index) -> Index:
+            return (o * extent + (extent - 1 - i if self.reverse else i)) * inner + c
+
+        # The sum so far stands in the result itself: the row before is read back, so that columns stay vectors.
+        with k.loop("o", outer, Mode.PARALLEL) as o:
+            with k.loop("first", minimum_one(extent)) as first, k.loop("c", inner, Mode.VECTOR) as c:
+                k.store(y, at(o, first, c), neutral if self.exclusive else k.load(x, at(o, first, c)))
+            with k.loop("i", maximum(extent - 1, 0)) as i, k.loop("c", inner, Mode.VECTOR) as c:
+                value = k.load(x, at(o, i if self.exclusive else i + 1, c))
+                before = k.load(y, at(o, i, c))
+                k.store(y, at(o, i + 1, c), before + value if self.combine == "add" else before * value)
+
+
+def minimum_one(extent: Index) -> Index:
+    """1, or 0 for an empty dimension."""
+    return extent - maximum(extent - 1, 0)
+
+
+class Cumulative(Composite, abstract=True):
+    """The running combination along an axis that the second operand holds."""
+
+    arguments = ("x: T", "axis: Tidx")
+    results = ("out: T",)
+    types = {"T": REAL, "Tidx": INDEX}
+    exclusive: bool = False
+    reverse: bool = False
+    combine = "add"
+    cases = (
+        Case((3, 5), scalar(1)), Case((3, 5), scalar(0), exclusive=True), Case((2, 4, 3), scalar(-2), reverse=True),
+        Case((7,), scalar(0), exclusive=True, reverse=True),
+    )  # fmt: skip
+
+    def infer(self, x: TensorSpec, axis: TensorSpec) -> TensorSpec:
+        return TensorSpec(x.dtype, x.dims)
+
+    def _scan(self, rank: int, axis: Any) -> Scan:
+        try:
+            number = axis_of(axis, rank)
+        except ValueError:
+            raise ValueError(f"Expected scan axis in the range [{-rank}, {rank}), but got {int(axis)}") from None
+        return Scan(self.combine, number, self.exclusive, self.reverse)
+
+    def reference(self, x: Any, axis: Any) -> Any:
+        return self._scan(x.ndim, axis).reference(x)
+
+    def decompose(self, b: Any, x: Any, axis: Any) -> Any:
+        if axis.shape:
+            raise ValueError(f"axis must be a scalar, not {shown(axis.shape)}")
+        return b.apply(self._scan(len(x.shape), b.sizes(axis)[0]), x)
+
+
+class Cumsum(Cumulative):
+    """The running sum."""
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("Cumsum", dy, node.inputs[1], exclusive=self.exclusive, reverse=not self.reverse), None]
+
+
+class Cumprod(Cumulative):
+    """The running product."""
+
+    combine = "mul"
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        x, axis = node.inputs
+        products = make("Cumprod", x, axis, exclusive=self.exclusive, reverse=self.reverse)
+        sums = make("Cumsum", make("Mul", products, dy), axis, exclusive=self.exclusive, reverse=not self.reverse)
+        return [make("RealDiv", sums, x), None]
+
+
+# -- public functions --------------------------------------------------------------------------------------------------------------
+
+_ORDER = (int32, int64, float32, float64)
+
+
+def range(start, limit=None, delta=1, dtype=None, name="range"):
+    """start, start + delta, ... up to but not including limit; with one number, from 0 up to it."""
+    if limit is None:
+        start, limit = 0, start
+    with name_scope(name, "Range", [start, limit, delta]) as name:
+        start = convert_to_tensor(start, dtype=dtype, name="start")
+        limit = convert_to_tensor(limit, dtype=dtype, name="limit")
+        delta = convert_to_tensor(delta, dtype=dtype, name="delta")
+        if dtype is None:
+            widest = max((t.dtype.base_dtype for t in (start, limit, delta)), key=_ORDER.index)
+            start, limit, delta = (
+                t if t.dtype.base_dtype == widest else make("Cast", t, DstT=widest) for t in (start, limit, delta)
+            )
+        return make("Range", start, limit, delta, name=name)
+
+
+def linspace(start, stop, num, name=None):
+    """`num` numbers at equal distances from start to stop."""
+    return make("LinSpace", start, stop, num, name=name)
+
+
+lin_space = linspace
+
+
+def cumsum(x, axis=0, exclusive=False, reverse=False, name=None):
+    """The running sum along `axis`; `exclusive` begins with 0, `reverse` runs from the end."""
+    with name_scope(name, "Cumsum", [x]) as name:
+        return make("Cumsum", convert_to_tensor(x, name="x"), axis, exclusive=bool(exclusive), reverse=bool(reverse), name=name)
+
+
+def cumprod(x, axis=0, exclusive=False, reverse=False, name=None):
+    """The running product along `axis`; `exclusive` begins with 1, `reverse` runs from the end."""
+    with name_scope(name, "Cumprod", [x]) as name:
+        return make("Cumprod", convert_to_tensor(x, name="x"), axis, exclusive=bool(exclusive), reverse=bool(reverse), name=name)

@@ -1,0 +1,432 @@
+"""Sums over the rows that share a number: segment ops, scatter_nd, and the gradients of gathers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphflow.dtypes import INDEX, REAL, int32
+from graphflow.graph.build import convert_to_tensor, make, name_scope
+from graphflow.graph.op import Case, TensorSpec
+from graphflow.kernel.expr import TYPES, as_index, call, cast, const, maximum, minimum, position
+from graphflow.kernel.index import Index, product
+from graphflow.kernel.nodes import Mode
+from graphflow.ops.core import identity_of
+from graphflow.ops.families import Composite, Kernelised
+from graphflow.ops.sizes import Size, contents, i32, merge, merge_dims, need_rank, scalar, shown
+
+__all__ = [
+    "scatter_nd", "segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum", "unsorted_segment_max",
+    "unsorted_segment_mean", "unsorted_segment_min", "unsorted_segment_prod", "unsorted_segment_sqrt_n", "unsorted_segment_sum",
+]  # fmt: skip
+
+PARTS = 8  # shares of the result's rows; each is filled by one thread, in the order of the data, whatever the thread count
+
+
+class ScatterRows(Kernelised):
+    """y[s] = the rows x[i] with ids[i] = s, combined in order; the combiner's neutral element where there are none.
+
+    drop: negative numbers are left out; without it they fail the step.
+    """
+
+    core = True
+    arguments = ("x: T", "ids: I")
+    results = ("y: T",)
+    types = {"I": INDEX}
+    rows: Index
+    combine: str
+    drop: bool = True
+    cases = (
+        Case((5, 3), i32(1, 0, 1, 3, -1), rows=4, combine="add"), Case((4,), i32(0, 0, 2, 2), rows=3, combine="max"),
+        Case((0, 3), np.zeros(0, np.int32), rows=2, combine="add"), Case((5, 17), i32(8, 0, 0, 8, 4), rows=9, combine="mul"),
+        Case((2, 3), i32(0, 4), rows=3, combine="add", error=("InvalidArgumentError", "is out of range [0, 3)")),
+    )  # fmt: skip
+
+    def infer(self, x: TensorSpec, ids: TensorSpec) -> TensorSpec:
+        assert x.dims is not None
+        return TensorSpec(x.dtype, (self.rows, *x.dims[1:]))
+
+    def reference(self, x: Any, ids: Any) -> Any:
+        from graphflow.dtypes import as_dtype
+
+        if ids.size and (ids.max() >= self.rows or (not self.drop and ids.min() < 0)):
+            raise IndexError(self._message().format(value=ids.max()))
+        neutral = _neutral(self.combine, as_dtype(x.dtype).kernel_type or "f32")
+        y = np.full((int(self.rows), *x.shape[1:]), neutral, x.dtype)  # type: ignore[arg-type]
+        at = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[self.combine].at
+        kept = ids >= 0
+        at(y, ids[kept], x[kept])
+        return y
+
+    def _message(self) -> str:
+        if self.drop:
+            return f"segment_ids = {{value}} is out of range [0, {self.rows})"
+        return f"indices = {{value}} is not in [0, {self.rows})"
+
+    def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        (x, ids), (y,) = inputs, outputs
+        neutral = const(_neutral(self.combine, x.type), x.type)
+        place_rows(k, y, x, ids, self.combine, lambda at: neutral, self._message(), self.drop)
+
+
+def place_rows(k: Any, y: Any, x: Any, ids: Any, combine: str, start: Callable[[Index], Any], message: str, drop: bool) -> None:
+    """The loops that fill y with `start` of each position and combine each row x[i] with row ids[i], in order."""
+    rows, count, width = y.shape[0], x.shape[0], product(x.shape[1:])
+    with k.loop("part", PARTS, Mode.PARALLEL) as part:
+        begin, end = part * rows // PARTS, (part + 1) * rows // PARTS
+        with k.loop("row", end - begin) as row, k.loop("c", width, Mode.VECTOR) as c:
+            k.store(y, (begin + row) * width + c, start((begin + row) * width + c))
+        with k.loop("i", count) as i:
+            number = k.let("number", cast(k.load(ids, (i,)), "i64"))
+            valid = number < position(rows)
+            if not drop:
+                valid = call("le", const(0, "i64"), number) & valid
+            number = k.let("number", k.check("InvalidArgumentError", message, valid, number, number))
+            with k.when(call("le", position(begin), number) & (number < position(end))):
+                row = as_index(number, 0, None)
+                with k.loop("c", width, Mode.VECTOR) as c:
+                    old, new = k.load(y, row * width + c), k.load(x, i * width + c)
+                    k.store(y, row * width + c, _combined(combine, old, new))
+
+
+def _neutral(combine: str, type_: str) -> Any:
+    """What TensorFlow has for a segment without rows: the combiner's identity, but a finite number instead of an infinity."""
+    number = identity_of(combine, type_)
+    if TYPES[type_].kind != "f":
+        return number
+    limits = np.finfo(TYPES[type_])
+    return float(np.clip(number, limits.min, limits.max))
+
+
+def _combined(combine: str, old: Any, new: Any) -> Any:
+    if combine == "add":
+        return old + new
+    if combine == "sub":
+        return old - new
+    if combine == "mul":
+        return old * new
+    return maximum(old, new) if combine == "max" else minimum(old, new)
+
+
+class UnsortedSegment(Composite, abstract=True):
+    """Rows of data combined by the number that segment_ids gives each."""
+
+    arguments = ("data: T", "segment_ids: Tindices", "num_segments: Tnumsegments")
+    results = ("output: T",)
+    types = {"T": REAL, "Tindices": INDEX, "Tnumsegments": INDEX}
+    combine = "add"
+    cases = (
+        Case((5, 3), i32(1, 0, 1, 3, -1), scalar(4)), Case((2, 2, 3), np.array([[0, 1], [1, 1]], np.int32), scalar(2)),
+        Case((4,), i32(0, 0, 2, 2), scalar(3)), Case((2, 3), i32(0, 0, 1), scalar(2), error=("ValueError", "must be equal")),
+    )  # fmt: skip
+
+    def infer(self, data: TensorSpec, segment_ids: TensorSpec, num_segments: TensorSpec) -> TensorSpec:
+        count = contents(num_segments)
+        if data.dims is None or segment_ids.dims is None:
+            return TensorSpec(data.dtype, None)
+        shared = len(segment_ids.dims)
+        merge_dims(data.dims[:shared], segment_ids.dims)
+        if count is not None and isinstance(count[0], int) and count[0] < 0:
+            raise ValueError(f"Input num_segments == {count[0]} must not be negative.")
+        return TensorSpec(data.dtype, (None if count is None else count[0], *data.dims[shared:]))
+
+    def _rows(self, count: Index) -> ScatterRows:
+        return ScatterRows(count, self.combine)
+
+    def reference(self, data: Any, segment_ids: Any, num_segments: Any) -> Any:
+        rest = data.shape[segment_ids.ndim :]
+        return self._rows(int(num_segments)).reference(data.reshape(segment_ids.size, *rest), segment_ids.ravel())
+
+    def decompose(self, b: Any, data: Any, segment_ids: Any, num_segments: Any) -> Any:
+        rest = data.shape[len(segment_ids.shape) :]
+        (count,) = b.sizes(num_segments)
+        return b.apply(self._rows(count), b.view(data, (segment_ids.size, *rest)), b.view(segment_ids, (segment_ids.size,)))
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        data, ids, _ = node.inputs
+        return [_spread(self.combine, data, ids, node.outputs[0], dy), None, None]
+
+
+def _spread(combine: str, data: Any, ids: Any, result: Any, dy: Any) -> Any:
+    """The gradient of a segment op: each row's share of its segment's dy; nothing for the rows left out."""
+    kept = make("GreaterEqual", ids, make("ZerosLike", ids))
+    safe = make("Maximum", ids, make("ZerosLike", ids))
+    taken = _rows_of(dy, safe)
+    if combine in ("max", "min"):
+        chosen = make("Equal", data, _rows_of(result, safe))
+        shares = make("Cast", chosen, DstT=data.dtype.base_dtype)
+        count = make("UnsortedSegmentSum", shares, ids, make("StridedSlice", make("Shape", dy), [0], [1], [1], shrink_axis_mask=1))
+        taken = make("Mul", shares, make("RealDiv", taken, _rows_of(count, safe)))
+    elif combine == "mul":
+        taken = _share_of_product(data, ids, safe, result, dy)
+    if data.shape.ndims is None or ids.shape.ndims is None:
+        raise ValueError("the gradient of a segment op needs inputs of known rank")
+    shape = make("Shape", ids)
+    for _ in range(data.shape.ndims - ids.shape.ndims):
+        shape = make("ConcatV2", [shape, [1]], 0)
+    mask = make("LogicalAnd", make("Reshape", kept, shape), make("OnesLike", make("Equal", taken, taken)))
+    return make("Select", mask, taken, make("ZerosLike", taken))
+
+
+def _share_of_product(data: Any, ids: Any, safe: Any, result: Any, dy: Any) -> Any:
+    """dy times the product of the segment's other elements: product / element, or where the element is the segment's only 0, the product
+    of the others; two zeros in a segment leave nothing."""
+    count = make("StridedSlice", make("Shape", dy), [0], [1], [1], shrink_axis_mask=1)
+    zero = make("Equal", data, make("ZerosLike", data))
+    zeros = make("UnsortedSegmentSum", make("Cast", zero, DstT=int32), ids, count)
+    dy = make("Select", make("Greater", zeros, make("OnesLike", zeros)), make("ZerosLike", dy), dy)
+    others = make("UnsortedSegmentProd", make("Select", zero, make("OnesLike", data), data), ids, count)
+    share = make("Select", zero, _rows_of(others, safe), make("RealDiv", _rows_of(result, safe), data))
+    return make("Mul", _rows_of(dy, safe), share)
+
+
+def _rows_of(values: Any, ids: Any) -> Any:
+    return make("GatherV2", values, ids, 0)
+
+
+class UnsortedSegmentSum(UnsortedSegment):
+    """The sum of each segment's rows; 0 for one without."""
+
+
+class UnsortedSegmentProd(UnsortedSegment):
+    """The product of each segment's rows; 1 for one without."""
+
+    combine = "mul"
+
+
+class UnsortedSegmentMax(UnsortedSegment):
+    """The largest of each segment's elements; the least number for one without."""
+
+    combine = "max"
+
+
+class UnsortedSegmentMin(UnsortedSegment):
+    """The least of each segment's elements; the largest number for one without."""
+
+    combine = "min"
+
+
+class Segment(Composite, abstract=True):
+    """Rows of data combined by segment_ids, which are sorted; the last one says how many segments there are."""
+
+    arguments = ("data: T", "segment_ids: Tindices")
+    results = ("output: T",)
+    types = {"T": REAL, "Tindices": INDEX}
+    combine = "add"
+    cases = (Case((5, 3), i32(0, 0, 1, 3, 3)), Case((3,), i32(0, 0, 0)))
+
+    def infer(self, data: TensorSpec, segment_ids: TensorSpec) -> TensorSpec:
+        ids = contents(segment_ids)
+        count: Size = None if ids is None or None in ids else 1 + max((int(i) for i in ids), default=-1)  # type: ignore[arg-type]
+        need_rank(segment_ids, 1)
+        return TensorSpec(data.dtype, None if data.dims is None else (count, *data.dims[1:]))
+
+    def reference(self, data: Any, segment_ids: Any) -> Any:
+        rows = int(segment_ids[-1]) + 1 if len(segment_ids) else 0
+        y = np.zeros((rows, *data.shape[1:]), data.dtype)
+        fold = {"add": np.sum, "mul": np.prod, "max": np.max, "min": np.min, "mean": np.mean}[self.combine]
+        for s in range(rows):
+            if (segment_ids == s).any():
+                y[s] = fold(data[segment_ids == s], axis=0)
+        return y
+
+    def decompose(self, b: Any, data: Any, segment_ids: Any) -> Any:
+        try:
+            merge(data.shape[0], segment_ids.shape[0])
+        except ValueError:
+            raise ValueError("segment_ids should be the same size as dimension 0 of input") from None
+        ids = b.known(segment_ids)  # the result's size depends on the last of them
+        steps = np.diff(ids)
+        if (steps < 0).any():
+            raise ValueError("segment ids are not increasing")
+        rows = int(ids[-1]) + 1 if len(ids) else 0
+        if len(ids) and ids[0] < 0:
+            raise ValueError(f"Segment id {ids[0]} out of range [0, {rows}), possibly because 'segment_ids' input is not sorted.")
+        y = b.apply(ScatterRows(rows, "add" if self.combine == "mean" else self.combine), data, segment_ids)
+        full = not len(ids) or (ids[0] == 0 and (steps < 2).all())  # no segment without rows
+        if self.combine == "add" or (full and self.combine != "mean"):
+            return y
+        ones = b.broadcast(b.constant(1, data.dtype), segment_ids.shape)
+        counts = b.view(b.apply(ScatterRows(rows, "add"), ones, segment_ids), (rows, *(1 for _ in data.shape[1:])))
+        if self.combine == "mean":
+            return b.make("TruncateDiv" if data.dtype.is_integer else "RealDiv", y, b.maximum(counts, 1))
+        return b.select(b.broadcast(b.make("Greater", counts, 0), y.shape), y, b.broadcast(b.constant(0, data.dtype), y.shape))
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        data, ids = node.inputs
+        if self.combine != "mean":
+            return [_spread(self.combine, data, ids, node.outputs[0], dy), None]
+        ones = make("OnesLike", make("Cast", ids, DstT=data.dtype.base_dtype))
+        count = make("SegmentSum", ones, ids)
+        shape = make("Shape", ids)
+        for _ in range((data.shape.ndims or 1) - 1):
+            shape = make("ConcatV2", [shape, [1]], 0)
+        return [make("RealDiv", _rows_of(dy, ids), make("Reshape", _rows_of(count, ids), shape)), None]
+
+
+class SegmentSum(Segment):
+    """The sum of each segment's rows."""
+
+
+class SegmentProd(Segment):
+    """The product of each segment's rows."""
+
+    combine = "mul"
+
+
+class SegmentMax(Segment):
+    """The largest of each segment's elements."""
+
+    combine = "max"
+
+
+class SegmentMin(Segment):
+    """The least of each segment's elements."""
+
+    combine = "min"
+
+
+class SegmentMean(Segment):
+    """The mean of each segment's rows."""
+
+    combine = "mean"
+
+
+def flat_positions(b: Any, indices: Any, dims: Sequence[Index]) -> Any:
+    """The row that each position in the last dimension of `indices` has among the leading dimensions of `dims`, flat; -1 outside."""
+    lead = indices.shape[:-1]
+    flat: Any = b.broadcast(b.constant(0, "int64"), lead)
+    inside: Any = b.broadcast(b.constant(True, "bool"), lead)
+    for axis in range(indices.shape[-1]):
+        part = b.cast(b.view(b.section(indices, (*(0 for _ in lead), axis), (*lead, 1)), lead), "int64")
+        extent = b.constant(dims[axis], "int64")
+        inside = b.make("LogicalAnd", inside, b.make("LogicalAnd", b.greater_equal(part, 0), b.make("Less", part, extent)))
+        flat = b.add(b.mul(flat, extent), part)
+    return b.view(b.select(inside, flat, b.constant(-1, "int64")), (product(lead),))
+
+
+class ScatterNd(Composite):
+    """Zeros of the given shape, with updates[i] added at the position indices[i] holds."""
+
+    arguments = ("indices: Tindices", "updates: T", "shape: Tindices")
+    results = ("output: T",)
+    types = {"Tindices": INDEX}
+    cases = (
+        Case(np.array([[4], [3], [1], [4]], np.int32), (4,), i32(8)), Case(np.array([[0, 1], [1, 0]], np.int32), (2, 3), i32(2, 2, 3)),
+        Case(np.array([[0], [2]], np.int32), (2, 3), i32(3, 3)),
+    )  # fmt: skip
+
+    def infer(self, indices: TensorSpec, updates: TensorSpec, shape: TensorSpec) -> TensorSpec:
+        dims = contents(shape)
+        if dims is None and shape.dims is not None and isinstance(shape.dims[0], int):
+            dims = [None] * shape.dims[0]
+        if indices.dims and dims is not None and updates.dims is not None and isinstance(indices.dims[-1], int):
+            lead, inner = indices.dims[:-1], tuple(dims[indices.dims[-1] :])
+            if indices.dims[-1] > len(dims):
+                raise ValueError(f"Must have indices.shape[-1] <= the rank of the output, but saw: {indices.dims[-1]} vs. {len(dims)}")
+            count = len(lead)
+            for what, part, wanted in (("outer", updates.dims[:count], lead), ("inner", updates.dims[count:], inner)):
+                try:
+                    merge_dims(part, wanted)
+                except ValueError as error:
+                    raise ValueError(
+                        f"The {what} {len(wanted)} dimensions of updates.shape={shown(updates.dims)} must match "
+                        f"indices.shape={shown(indices.dims)} and shape={shown(dims)}: {error}"
+                    ) from None
+        return TensorSpec(updates.dtype, dims)
+
+    def reference(self, indices: Any, updates: Any, shape: Any) -> Any:
+        y = np.zeros([int(d) for d in shape], updates.dtype)
+        np.add.at(y, tuple(np.moveaxis(indices, -1, 0)), updates)
+        return y
+
+    def decompose(self, b: Any, indices: Any, updates: Any, shape: Any) -> Any:
+        dims = b.sizes(shape)
+        depth = indices.shape[-1]
+        lead = indices.shape[:-1]
+        if product(dims) == 0 and product(lead) != 0:
+            raise ValueError("Indices and updates specified for empty output")
+        rows = b.view(updates, (product(lead), product(dims[depth:])))
+        return b.view(b.apply(ScatterRows(product(dims[:depth]), "add", drop=False), rows, flat_positions(b, indices, dims)), dims)
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [None, make("GatherNd", dy, node.inputs[0]), None]
+
+
+# -- public functions --------------------------------------------------------------------------------------------------------------
+
+
+def unsorted_segment_sum(data, segment_ids, num_segments, name=None):
+    """The sum of the rows of each segment."""
+    return make("UnsortedSegmentSum", data, segment_ids, num_segments, name=name)
+
+
+def unsorted_segment_prod(data, segment_ids, num_segments, name=None):
+    """The product of the rows of each segment."""
+    return make("UnsortedSegmentProd", data, segment_ids, num_segments, name=name)
+
+
+def unsorted_segment_max(data, segment_ids, num_segments, name=None):
+    """The largest element of each segment."""
+    return make("UnsortedSegmentMax", data, segment_ids, num_segments, name=name)
+
+
+def unsorted_segment_min(data, segment_ids, num_segments, name=None):
+    """The least element of each segment."""
+    return make("UnsortedSegmentMin", data, segment_ids, num_segments, name=name)
+
+
+def _counts(data: Any, segment_ids: Any, num_segments: Any) -> Any:
+    """How many rows each segment has, at least 1, ready to divide by."""
+    ones = make("OnesLike", make("Cast", segment_ids, DstT=data.dtype.base_dtype))
+    count = unsorted_segment_sum(ones, segment_ids, num_segments)
+    shape = convert_to_tensor([num_segments] + [1] * (data.shape.ndims - segment_ids.shape.ndims))
+    return make("Maximum", make("Reshape", count, shape), 1)
+
+
+def unsorted_segment_mean(data, segment_ids, num_segments, name=None):
+    """The mean of the rows of each segment; 0 for one without."""
+    with name_scope(name, "UnsortedSegmentMean"):
+        data, segment_ids = convert_to_tensor(data), convert_to_tensor(segment_ids)
+        count = _counts(data, segment_ids, num_segments)
+        return unsorted_segment_sum(data, segment_ids, num_segments) / count
+
+
+def unsorted_segment_sqrt_n(data, segment_ids, num_segments, name=None):
+    """The sum of the rows of each segment divided by the square root of their number."""
+    with name_scope(name, "UnsortedSegmentSqrtN"):
+        data, segment_ids = convert_to_tensor(data), convert_to_tensor(segment_ids)
+        count = _counts(data, segment_ids, num_segments)
+        return unsorted_segment_sum(data, segment_ids, num_segments) / make("Sqrt", count)
+
+
+def segment_sum(data, segment_ids, name=None):
+    """The sum of the rows of each segment; segment_ids are sorted."""
+    return make("SegmentSum", data, segment_ids, name=name)
+
+
+def segment_prod(data, segment_ids, name=None):
+    """The product of the rows of each segment; segment_ids are sorted."""
+    return make("SegmentProd", data, segment_ids, name=name)
+
+
+def segment_max(data, segment_ids, name=None):
+    """The largest element of each segment; segment_ids are sorted."""
+    return make("SegmentMax", data, segment_ids, name=name)
+
+
+def segment_min(data, segment_ids, name=None):
+    """The least element of each segment; segment_ids are sorted."""
+    return make("SegmentMin", data, segment_ids, name=name)
+
+
+def segment_mean(data, segment_ids, name=None):
+    """The mean of the rows of each segment; segment_ids are sorted."""
+    return make("SegmentMean", data, segment_ids, name=name)
+
+
+def scatter_nd(indices, updates, shape, name=None):
+    """Zeros of the given shape, with `updates` added at `indices`."""
+    return make("ScatterNd", indices, updates, shape, name=name)

@@ -1,0 +1,387 @@
+"""Functions of one number, element by element: roots, exponentials, trigonometry, rounding, tests for NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphflow.dtypes import FLOATING, SIGNED, int32, int64
+from graphflow.graph.build import convert, make, name_scope
+from graphflow.graph.op import Case
+from graphflow.kernel.expr import Expr, call, const, select
+from graphflow.ops.broadcast import like
+from graphflow.ops.families import Elementwise
+
+__all__ = [
+    "abs", "conj", "digamma", "erf", "erfc", "exp", "expm1", "lgamma", "log", "log1p", "negative", "real",
+    "reciprocal", "rsqrt", "sign", "sqrt", "square",
+]  # fmt: skip
+
+SIGNED_NUMBERS = (*FLOATING, int32, int64)
+ANY = (Case((3, 5)), Case(()), Case((0, 3)), Case((65,)))
+POSITIVE = (Case((3, 5), low=0.1), Case(()), Case((0, 3)), Case((65,), low=1e-3, high=80))
+OPEN_UNIT = (Case((3, 5), low=-0.9, high=0.9), Case((), low=-0.9, high=0.9), Case((0,)), Case((65,), low=-0.95, high=0.95))
+
+
+def unary(op: str, name: str, doc: str) -> Callable[..., Any]:
+    """The public function of a one-operand op."""
+
+    def function(x, name=None):
+        return make(op, x, name=name)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+class Unary(Elementwise, abstract=True):
+    """y = f(x). `numpy` names the reference, `function` the kernel's function (both may be overridden); `slope` is dy/dx."""
+
+    arguments = ("x: T",)
+    results = ("y: T",)
+    types = {"T": FLOATING}
+    cases = ANY
+    numpy = ""
+    function = ""
+
+    def reference(self, x: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return getattr(np, self.numpy)(x)
+
+    def scalar(self, x: Expr) -> Expr:
+        return call(self.function, x)
+
+    def slope(self, x: Any, y: Any) -> Any:
+        """dy/dx as a graph tensor."""
+        raise NotImplementedError
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("Mul", dy, self.slope(node.inputs[0], node.outputs[0]))]
+
+
+class Neg(Unary):
+    """-x"""
+
+    types = {"T": (*FLOATING, *SIGNED)}
+    numpy = "negative"
+    function = "neg"
+    symbolic = True
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("Neg", dy)]
+
+
+class Abs(Unary):
+    """|x|"""
+
+    types = {"T": (*FLOATING, *SIGNED)}
+    cases = (*ANY, Case([-2.5, -0.0, 3.0], gradient=False))
+    numpy = "abs"
+    function = "abs"
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return make("Sign", x)
+
+
+class Sign(Unary):
+    """-1, 0 or 1; 0 for NaN."""
+
+    types = {"T": SIGNED_NUMBERS}
+    cases = (*ANY, Case([-np.inf, -0.0, np.nan, 0.5], dtypes=("float32",), gradient=False))
+
+    def reference(self, x: Any) -> Any:
+        return (np.greater(x, 0).astype(np.int8) - np.less(x, 0).astype(np.int8)).astype(np.asarray(x).dtype)
+
+    def scalar(self, x: Expr) -> Expr:
+        return select(x > 0, const(1, x.type), select(x < 0, const(-1, x.type), const(0, x.type)))
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("ZerosLike", node.inputs[0])]
+
+
+class Reciprocal(Unary):
+    """1 / x"""
+
+    cases = (*POSITIVE, Case([0.0, -0.0, -4.0], gradient=False))
+    numpy = "reciprocal"
+
+    def scalar(self, x: Expr) -> Expr:
+        return 1 / x
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("ReciprocalGrad", node.outputs[0], dy)]
+
+
+class Inv(Reciprocal):
+    """1 / x; the older name of Reciprocal."""
+
+
+class Square(Unary):
+    """x * x"""
+
+    types = {"T": SIGNED_NUMBERS}
+    numpy = "square"
+
+    def scalar(self, x: Expr) -> Expr:
+        return x * x
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return make("Mul", x, 2)
+
+
+class Sqrt(Unary):
+    """The square root."""
+
+    cases = POSITIVE
+    numpy = "sqrt"
+    function = "sqrt"
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("SqrtGrad", node.outputs[0], dy)]
+
+
+class Rsqrt(Unary):
+    """1 / sqrt(x)"""
+
+    cases = POSITIVE
+    function = "rsqrt"
+
+    def reference(self, x: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return np.power(np.asarray(x, np.float64), -0.5).astype(np.asarray(x).dtype)
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("RsqrtGrad", node.outputs[0], dy)]
+
+
+class Exp(Unary):
+    """e to the power x"""
+
+    cases = (*ANY, Case([-np.inf, -200.0, 0.0, 200.0, np.inf, np.nan], dtypes=("float32",), gradient=False))
+    numpy = "exp"
+    function = "exp"
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return y
+
+
+class Expm1(Unary):
+    """e to the power x, less 1, exact near 0"""
+
+    cases = (*ANY, Case([1e-7, -1e-7, 0.0], gradient=False))
+    numpy = "expm1"
+    function = "expm1"
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return make("Exp", x)
+
+
+class Log(Unary):
+    """The natural logarithm."""
+
+    cases = (*POSITIVE, Case([0.0, -1.0, np.inf], gradient=False))
+    numpy = "log"
+    function = "log"
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return make("Reciprocal", x)
+
+
+class Log1p(Unary):
+    """The natural logarithm of 1 + x, exact near 0"""
+
+    cases = (*POSITIVE, Case([1e-7, -1e-7, 0.0, -1.0], gradient=False))
+    numpy = "log1p"
+    function = "log1p"
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return make("Reciprocal", make("AddV2", like(x, 1), x))
+
+
+def _each(function: Callable[[float], float], x: Any) -> Any:
+    x = np.asarray(x)
+    return np.array([function(float(v)) for v in x.ravel()], x.dtype).reshape(x.shape)
+
+
+class Erf(Unary):
+    """The error function."""
+
+    cases = (*ANY, Case([-np.inf, -6.0, 1e-6, 6.0, np.inf], gradient=False))
+    function = "erf"
+
+    def reference(self, x: Any) -> Any:
+        return _each(math.erf, x)
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return make("Mul", like(x, 2 / math.sqrt(math.pi)), make("Exp", make("Neg", make("Square", x))))
+
+
+class Erfc(Unary):
+    """1 - erf(x), exact where that is small"""
+
+    cases = (*ANY, Case([-6.0, 3.0, 5.0], gradient=False))
+    function = "erfc"
+
+    def reference(self, x: Any) -> Any:
+        return _each(math.erfc, x)
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return make("Mul", like(x, -2 / math.sqrt(math.pi)), make("Exp", make("Neg", make("Square", x))))
+
+
+class Lgamma(Unary):
+    """The logarithm of |gamma(x)|."""
+
+    cases = (Case((3, 5), low=0.1, high=8), Case((), low=0.1), Case((0,)), Case([-0.5, -2.5, 0.5, 20.0], gradient=False))
+    function = "lgamma"
+
+    def reference(self, x: Any) -> Any:
+        return _each(math.lgamma, x)
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return make("Digamma", x)
+
+
+class Digamma(Unary):
+    """The derivative of lgamma. Its own derivative is not available."""
+
+    cases = (Case((3, 5), low=0.1, high=8, gradient=False), Case([-0.5, 1e-3, 20.0, 1.0], gradient=False), Case((0,), gradient=False))
+
+    def reference(self, x: Any) -> Any:
+        def one(v: float) -> float:
+            step = 1e-3
+            return (  # a five-point difference of lgamma
+                8 * (math.lgamma(v + step) - math.lgamma(v - step)) - math.lgamma(v + 2 * step) + math.lgamma(v - 2 * step)
+            ) / (12 * step) if v > 0.01 else one(v + 1) - 1 / v
+
+        return _each(one, x)
+
+    def scalar(self, x: Expr) -> Expr:
+        # Reflection makes the argument positive, ten steps of psi(s + 1) = psi(s) + 1/s make it large, then the asymptotic series.
+        reflected = x <= 0
+        s = select(reflected, 1 - x, x)
+        rest: Expr = const(0, x.type)
+        for _ in range(10):
+            small = s < 10
+            rest = select(small, rest + 1 / s, rest)
+            s = select(small, s + 1, s)
+        z = 1 / (s * s)
+        series: Expr = const(0, x.type)
+        for coefficient in (1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12):
+            series = (series + coefficient) * z
+        value = call("log", s) - 0.5 / s - series - rest
+        pole = call("eq", x, call("floor", x))
+        other = value - math.pi / call("tan", math.pi * (x - call("floor", x)))
+        return select(reflected, select(pole, const(math.inf, x.type), other), value)
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        raise LookupError(f"gradient of Digamma '{node.name}' needs Polygamma, which graphflow does not have")
+
+
+class UnaryGrad(Elementwise, abstract=True):
+    """Base of the ops that give dx from y = f(x) and dy."""
+
+    arguments = ("y: T", "dy: T")
+    results = ("z: T",)
+    types = {"T": FLOATING}
+    cases = (Case((3, 5), (3, 5), low=0.25), Case((), ()), Case((0, 3), (0, 3)), Case((65,), (65,), low=0.25))
+
+
+class ReciprocalGrad(UnaryGrad):
+    """-dy * y * y"""
+
+    def reference(self, y: Any, dy: Any) -> Any:
+        return -(np.square(y) * dy)
+
+    def scalar(self, y: Expr, dy: Expr) -> Expr:
+        return -dy * y * y
+
+    def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
+        y, dy = node.inputs
+        return [make("Mul", make("Mul", make("Mul", dz, -2), dy), y), make("ReciprocalGrad", y, dz)]
+
+
+class InvGrad(ReciprocalGrad):
+    """-dy * y * y; the older name of ReciprocalGrad."""
+
+
+class SqrtGrad(UnaryGrad):
+    """dy / (2 y)"""
+
+    def reference(self, y: Any, dy: Any) -> Any:
+        return np.divide(np.multiply(dy, 0.5, dtype=np.asarray(dy).dtype), y)
+
+    def scalar(self, y: Expr, dy: Expr) -> Expr:
+        return 0.5 * dy / y
+
+    def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
+        y, _ = node.inputs
+        ga = make("RealDiv", dz, y)
+        return [make("Mul", make("Neg", ga), node.outputs[0]), make("Mul", ga, 0.5)]
+
+
+class RsqrtGrad(UnaryGrad):
+    """-dy * y^3 / 2"""
+
+    def reference(self, y: Any, dy: Any) -> Any:
+        return (np.power(np.asarray(y, np.float64), 3) * dy * -0.5).astype(np.asarray(y).dtype)
+
+    def scalar(self, y: Expr, dy: Expr) -> Expr:
+        return -0.5 * dy * (y * y * y)
+
+    def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
+        y, dy = node.inputs
+        return [make("Mul", make("Mul", make("Mul", dz, -1.5), dy), make("Square", y)), make("RsqrtGrad", y, dz)]
+
+
+negative = unary("Neg", "negative", "-x")
+reciprocal = unary("Reciprocal", "reciprocal", "1 / x")
+square = unary("Square", "square", "x * x")
+sqrt = unary("Sqrt", "sqrt", "The square root of x.")
+rsqrt = unary("Rsqrt", "rsqrt", "1 / sqrt(x)")
+exp = unary("Exp", "exp", "e to the power x.")
+expm1 = unary("Expm1", "expm1", "e to the power x, less 1, exact near 0.")
+log = unary("Log", "log", "The natural logarithm of x.")
+log1p = unary("Log1p", "log1p", "The natural logarithm of 1 + x, exact near 0.")
+erf = unary("Erf", "erf", "The error function of x.")
+erfc = unary("Erfc", "erfc", "1 - erf(x), exact where that is small.")
+lgamma = unary("Lgamma", "lgamma", "The logarithm of |gamma(x)|.")
+digamma = unary("Digamma", "digamma", "The derivative of lgamma at x.")
+sign = unary("Sign", "sign", "-1, 0 or 1 as x is negative, zero or positive.")
+
+
+def abs(x, name=None):
+    """|x|"""
+    with name_scope(name, "Abs", [x]) as scope:
+        return make("Abs", convert(x, name="x"), name=scope)
+
+
+def conj(x, name=None):
+    """The complex conjugate: of real numbers, themselves."""
+    with name_scope(name, "Conj", [x]):
+        x = convert(x, name="x")
+    if not (x.dtype.is_floating or x.dtype.is_integer):
+        raise TypeError(f"Expected numeric or variant tensor, got dtype {x.dtype!r}")
+    return x
+
+
+def real(input, name=None):
+    """The real part: of real numbers, themselves."""
+    with name_scope(name, "Real", [input]):
+        return convert(input, name="input")
+
+
+def polyval(coeffs, x, name=None):
+    """The polynomial with the given coefficients, highest power first, at x."""
+    with name_scope(name, "polyval", [*coeffs, x]) as scope:
+        x = convert(x, name="x")
+        if len(coeffs) < 1:
+            return make("ZerosLike", x, name=scope)
+        terms = [convert(c, name=f"coeff_{k}") for k, c in enumerate(coeffs)]
+        value = terms[0]
+        for c in terms[1:]:
+            value = c + value * x
+        return value
