@@ -1,6 +1,267 @@
-"""Being written by helper C: see the package docstring for the API."""
+"""A planned contraction to instructions.
+
+    this thread's share of the units (points of the outer axes, perhaps times panels)
+      [blocks of a reduced axis, the sums waiting in a scratch buffer in between]
+        panels of columns
+          tiles of rows:  microkernel; epilogue
+
+Where the rows are known here their tiles are cut evenly beforehand. Where they are not, a thread walks its rows with the tallest tile
+and ends on the lowest of a few that covers the rest; that one begins earlier where it can, so that it needs no tests inside: rows done
+twice are computed again and not stored again. Every element is the sum of the same products in the same order in every tile, so results
+do not depend on how the threads share the work.
+"""
+
 from __future__ import annotations
-from typing import Any
-Host = Any
-def emit_contract(host: Any, contract: Any) -> None:
-    raise NotImplementedError
+
+from typing import TYPE_CHECKING
+
+from graphflow.compiler.contract.microkernel import Column
+from graphflow.compiler.contract.plan import Panel, Plan
+from graphflow.compiler.contract.tile import Block, TileEmitter
+from graphflow.compiler.llvm.builder import Reg
+from graphflow.kernel.index import Index, product
+from graphflow.kernel.nodes import Contract
+
+if TYPE_CHECKING:
+    from graphflow.compiler.llvm.stmt import Emitter
+
+Rows = tuple[Reg, Reg, Reg]  # where a tile begins, its first row that is not done yet, the row after its last
+
+
+def emit_contract(em: Emitter, contract: Contract) -> None:
+    """Emit a contraction whose plan is made; `em` is the emitter of its phase."""
+    plan = contract.plan
+    if not isinstance(plan, Plan):
+        raise TypeError("a contraction must be planned by schedule_contract before it is emitted")
+    Tiles(em, contract, plan).run()
+
+
+class Tiles(TileEmitter):
+    """Emits the loops around the tiles."""
+
+    group: Reg | None = None  # of tiles, where their rows are cut into chunks
+
+    def part(self, total: Reg) -> tuple[Reg, Reg]:
+        """This thread's static share of `total`."""
+        b = self.b
+        thread, threads = self.share
+        following = b.binary("add", thread, b.i64(1))
+        first, last = (b.binary("sdiv", b.binary("mul", total, t), threads) for t in (thread, following))
+        return first, last
+
+    def panels(self) -> Index:
+        """How many panels there are."""
+        total: Index = 0
+        for panel in self.plan.panels:
+            total = total + panel.count
+        return total
+
+    def chunks(self, unit_share: tuple[Reg, Reg], row_share: tuple[Reg, Reg], panels: Index, block: Block | None) -> None:
+        """This thread's units, once for every group of tiles where not all tiles pass over a panel in one go."""
+        if not self.plan.chunk:
+            self.units(unit_share, row_share, panels, block)
+            return
+        many = sum(-(-tiles // self.plan.chunk) for _, tiles, _ in self.plan.runs)
+        with self.loop("group", self.b.i64(0), self.b.i64(many)) as self.group:
+            self.units(unit_share, row_share, panels, block)
+
+    # -- units ----------------------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        em, b, plan = self.em, self.b, self.plan
+        em.thread, em.threads = b.i64(0), b.i64(1)  # what is inside belongs to this thread alone
+        panels = self.panels()
+        units = product(self.extent(name) for name in plan.outer)
+        if plan.split == "panels":
+            units = units * panels
+        if plan.split == "tiles":
+            panels = sum(n for _, n, _ in plan.runs)
+            units = units * panels
+        rows = em.index(self.extent(plan.rows))
+        count = em.index(units)
+        if plan.split == "rows":
+            row_share, unit_share = self.part(rows), (b.i64(0), count)
+        else:
+            row_share, unit_share = (b.i64(0), rows), self.part(count)
+        if plan.block is None:
+            self.chunks(unit_share, row_share, panels, None)
+        else:
+            axis, size = plan.block
+            end = em.index(self.extent(axis))
+            with self.loop("block", b.i64(0), end, size) as start:
+                em.set_symbol(axis, start)
+                self.chunks(unit_share, row_share, panels, (axis, start, end, size))
+        em.thread, em.threads = self.share
+
+    def units(self, share: tuple[Reg, Reg], rows: tuple[Reg, Reg], panels: Index, block: Block | None) -> None:
+        em, b, plan = self.em, self.b, self.plan
+        if share[0].ref == "0" and share[1].ref == "1":
+            self.unit(None, rows, block)
+            return
+        with self.loop("unit", *share) as unit:
+            digits = [(name, self.extent(name)) for name in plan.outer]
+            if plan.split in ("panels", "tiles"):
+                digits.append(("", panels))
+            panel = None
+            rest = unit
+            for place in range(len(digits) - 1, -1, -1):
+                name, size = digits[place]
+                value = rest
+                if place:
+                    many = em.index(size)
+                    value = b.binary("urem", rest, many)
+                    rest = b.binary("udiv", rest, many)
+                if name:
+                    em.set_symbol(name, value)
+                else:
+                    panel = value
+            self.unit(panel, rows, block)
+
+    def unit(self, number: Reg | None, rows: tuple[Reg, Reg], block: Block | None) -> None:
+        """All panels of one unit; where panels or tiles are shared out, the one of the given number."""
+        em, b, plan = self.em, self.b, self.plan
+        before: Index = 0
+        for panel in plan.panels:
+            if number is None or plan.split == "tiles":
+                if panel.count == 1 and isinstance(panel.start, int):
+                    self.panel(panel, b.i64(panel.start), rows, number, block)
+                else:
+                    with self.loop("panel", b.i64(0), em.index(panel.count)) as n:
+                        self.panel(panel, self.column(panel, n), rows, number, block)
+            elif len(plan.panels) == 1:
+                self.panel(panel, self.column(panel, number), rows, number, block)
+            else:
+                n = b.binary("sub", number, em.index(before))
+                with self.when(b.compare("icmp ult", n, em.index(panel.count)), "panel"):
+                    self.panel(panel, self.column(panel, n), rows, number, block)
+            before = before + panel.count
+
+    def column(self, panel: Panel, number: Reg) -> Reg:
+        return self.b.add(self.em.index(panel.start), self.b.mul(number, self.b.i64(panel.width)))
+
+    # -- tiles ----------------------------------------------------------------------------------------------------------------------
+
+    def panel(self, panel: Panel, column: Reg, rows: tuple[Reg, Reg], number: Reg | None, block: Block | None) -> None:
+        """All tiles of rows of one panel, or the tile of the given number."""
+        b, plan = self.b, self.plan
+        columns = [Column(p.lanes, self.mask(p.lanes, p.active, p.offset, column)) for p in panel.pieces]
+        with self.em.bind({plan.vector: column} if plan.vector else {}, writes=self.writes):
+            self.pack(panel, columns, block)
+            if not plan.runs:
+                self.choose(rows, panel, columns, block)
+            before = 0
+            for first, tiles, size in plan.runs:
+                if plan.split == "tiles" and number is not None:
+                    n = b.binary("sub", number, b.i64(before))
+                    before += tiles
+                    row = b.add(b.i64(first), b.mul(n, b.i64(size)))
+                    if len(plan.runs) == 1:
+                        self.single(row, size, panel, columns, block)
+                    else:
+                        with self.when(b.compare("icmp ult", n, b.i64(tiles)), "tile"):
+                            self.single(row, size, panel, columns, block)
+                elif plan.chunk and self.group is not None:
+                    n = b.binary("sub", self.group, b.i64(before))
+                    before += -(-tiles // plan.chunk)
+                    with self.when(b.compare("icmp ult", n, b.i64(-(-tiles // plan.chunk))), "group"):
+                        row = b.add(b.i64(first), b.mul(n, b.i64(size * plan.chunk)))
+                        end = b.call("i64", "llvm.smin.i64", (b.add(row, b.i64(size * plan.chunk)), b.i64(first + tiles * size)))
+                        with self.loop("tile", row, end, size) as at:
+                            self.single(at, size, panel, columns, block)
+                elif tiles == 1:
+                    self.single(b.i64(first), size, panel, columns, block)
+                else:
+                    with self.loop("tile", b.i64(first), b.i64(first + tiles * size), size) as row:
+                        self.single(row, size, panel, columns, block)
+
+    def single(self, row: Reg, size: int, panel: Panel, columns: list[Column], block: Block | None) -> None:
+        """One tile of rows that are all this thread's."""
+        b, plan = self.b, self.plan
+        with self.em.bind({plan.rows: row} if plan.rows else {}, writes=self.writes):
+            if plan.inline and block is None:
+                self.finish(panel, columns, self.sums(size, columns, panel, None, block), size)
+                return
+            place, pitch = self.memory(row, panel, block)
+            self.keep(place, pitch, panel, self.sums(size, columns, panel, self.resume(place, pitch, size, panel, columns, block), block))
+            if plan.turned:
+                self.each_column(row, size, place, panel, columns)
+                return
+            end = b.add(row, b.i64(size))
+            self.epilogue(row, row, end, place, pitch, panel, columns, block)
+
+    def choose(self, share: tuple[Reg, Reg], panel: Panel, columns: list[Column], block: Block | None) -> None:
+        """Walk rows [first, end) with tiles whose heights are chosen at run time."""
+        b, em, sizes = self.b, self.em, self.plan.sizes
+        begin, end = share
+        with self.em.bind(writes=self.writes):
+            point = b.point()
+            head, out, meet = b.label("rows.head"), b.label("rows.end"), b.label("rows.meet")
+            b.branch(head)
+            b.start(head)
+            row = Reg("i64", b.fresh("row"))
+            phi_place = b.point()
+            left = b.binary("sub", end, row)
+            entries: dict[int, list[tuple[Rows, str]]] = {m: [] for m in sizes}
+            labels = {m: b.label(f"rows.tile{m}") for m in sizes}
+            test = b.label("rows.test")
+            b.branch_if(b.compare("icmp sgt", left, b.i64(0)), test, out)
+            b.start(test)
+            tall = sizes[0]
+            for size in sorted(sizes):  # the lowest tile that covers the rest, where there are rows enough before it
+                if size == tall:
+                    break
+                test = b.label("rows.test")
+                fits = b.binary("and", b.compare("icmp sle", left, b.i64(size)), b.compare("icmp sge", end, b.i64(size)))
+                entries[size].append(((b.binary("sub", end, b.i64(size)), row, end), b.block))
+                b.branch_if(fits, labels[size], test)
+                b.start(test)
+            for size in sizes:  # else the tallest that the rows fill
+                test = b.label("rows.test")
+                if size == tall:
+                    enough = b.compare("icmp sge", end, b.i64(size))
+                    early = b.binary("sub", end, b.i64(size))
+                    start = b.call("i64", "llvm.smin.i64", (row, early))
+                    entries[size].append(((start, row, b.add(start, b.i64(size))), b.block))
+                else:
+                    enough = b.compare("icmp sge", left, b.i64(size))
+                    entries[size].append(((row, row, b.add(row, b.i64(size))), b.block))
+                if size == sizes[-1]:
+                    b.branch(labels[size])
+                else:
+                    b.branch_if(enough, labels[size], test)
+                    b.start(test)
+            ends: list[tuple[Rows, str]] = []
+            place, pitch = self.memory(b.i64(0), panel, None) if block is None else (None, None)
+            for size in sizes:
+                b.start(labels[size])
+                start, first, following = self.merge(entries[size])
+                em.push(point, self.writes, branch=True)
+                em.set_symbol(self.plan.rows, start)
+                with em.bind(writes=self.writes):
+                    here, width = self.memory(start, panel, block) if place is None or pitch is None else (place, pitch)
+                    others = None if block is None else b.binary("sub", first, start)
+                    so_far = self.resume(here, width, size, panel, columns, block)
+                    self.keep(here, width, panel, self.sums(size, columns, panel, so_far, block), others)
+                em.pop()
+                ends.append(((start, first, following), b.block))
+                b.branch(meet)
+            b.start(meet)
+            start, first, following = self.merge(ends)
+            em.push(point, self.writes, branch=True)
+            with em.bind(writes=self.writes):
+                here, width = self.memory(start, panel, block) if place is None or pitch is None else (place, pitch)
+                self.epilogue(start, first, following, here, width, panel, columns, block)
+            em.pop()
+            latch = b.block
+            b.branch(head)
+            with b.at(phi_place):
+                b.emit(f"{row.ref} = phi i64 [ {begin.ref}, %{point.block} ], [ {following.ref}, %{latch} ]")
+            b.start(out)
+
+    def merge(self, arrivals: list[tuple[Rows, str]]) -> Rows:
+        """The rows of a tile that several places jump to."""
+        start, first, following = (
+            self.b.instruction("i64", "phi i64 " + ", ".join(f"[ {rows[n].ref}, %{source} ]" for rows, source in arrivals), "row")
+            for n in range(3)
+        )
+        return start, first, following

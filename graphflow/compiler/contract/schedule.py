@@ -1,5 +1,221 @@
-"""Being written by helper C: see the package docstring for the API."""
+"""From a contraction to the phases that compute it.
+
+Three things may stand beside the contraction itself, all plain statements of the loop IR:
+
+    an operand copied so that vectors can be read along the axis the results run along, or so that its rows do not all fall into the same
+    few sets of the caches;
+    a long reduction with few results cut into a fixed number of parts, each summed as results of their own and added up in a fixed order
+    in a last phase, which then runs the epilogue;
+    a scratch buffer in which sums wait while a reduction too long for the caches goes by in blocks.
+"""
+
 from __future__ import annotations
-from typing import Any
-def schedule_contract(contract: Any, buffers: Any, target: Any, symbols: Any = (), prefix: str = "t") -> Any:
-    raise NotImplementedError
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides
+from graphflow.compiler.contract.blocking import choose, guess
+from graphflow.compiler.contract.cuts import padded_columns
+from graphflow.compiler.llvm.target import Target
+from graphflow.kernel.expr import TYPES, Expr, Load, load, local
+from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
+from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Loop, Mode, Role, Stmt, Store
+
+PARTS = 8  # of a cut reduction: fixed, so that sums do not depend on the number of threads
+WORTH_CUTTING = 1 << 17  # products
+COPY_CYCLES = 1.3  # of an element copied across the grain
+PLAIN_COPY_CYCLES = 0.7  # of an element copied along it
+BARRIER = 800  # cycles that a further phase costs
+CROWDED = 2048  # bytes: rows a multiple of this apart share few sets of the caches
+Phases = tuple[tuple[Stmt, ...], ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Phases before the contraction, the contraction with its plan, phases after it, and what it costs in cycles."""
+
+    cycles: float
+    contract: Contract
+    before: Phases = ()
+    after: Phases = ()
+    scratch: tuple[Buffer, ...] = ()
+
+    @property
+    def phases(self) -> Phases:
+        return (*self.before, (self.contract,), *self.after)
+
+
+def schedule_contract(
+    contract: Contract, buffers: Sequence[Buffer], target: Target, prefix: str = "t"
+) -> tuple[Phases, tuple[Buffer, ...]]:
+    """The phases that compute a contraction and the scratch buffers they need (see the package's text)."""
+    simple = normalise(contract)
+    best = _planned(simple, target, prefix)
+    for sides in ((0,), (1,), (0, 1)):
+        for along in _copy_axes(simple, sides):
+            if _copy_cycles(simple, sides) < best.cycles / 2:
+                best = _better(best, _copied(simple, target, prefix, sides, along))
+        best = _better(best, _spread(simple, target, prefix, sides))
+    best = _better(best, _cut(simple, target, prefix))
+    return best.phases, best.scratch
+
+
+def _better(best: Schedule, other: Schedule | None) -> Schedule:
+    return best if other is None or other.cycles >= best.cycles else other
+
+
+def _planned(contract: Contract, target: Target, prefix: str) -> Schedule:
+    choice = choose(contract, target)
+    plan = choice.plan
+    if plan.block is None:
+        return Schedule(choice.cycles, replace(contract, plan=plan))
+    sums = f"{prefix}.sums"
+    extents = {a.name: a.extent for a in contract.free}
+    lead = [*plan.outer, *(n for n in (plan.rows, plan.sub) if n)]
+    shape = (*(extents[name] for name in lead), padded_columns(plan))
+    return Schedule(
+        choice.cycles,
+        replace(contract, plan=replace(plan, sums=sums)),
+        scratch=(Buffer(sums, "f32" if contract.left.type == "f16" else contract.left.type, shape, Role.SCRATCH),),
+    )
+
+
+# -- copies ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _copy_axes(contract: Contract, sides: tuple[int, ...]) -> list[Axis]:
+    """Axes along which vectors could be read if the operands `sides` were copied: the one the results run along; and, for one operand,
+    those along which the other lies well already, or which it lacks."""
+    out = []
+    for axis in (*contract.free, *contract.reduced):
+        move = strides(contract, axis.name)
+        if any(move.operand(side) in (0, 1) for side in sides):
+            continue
+        other = move.operand(1 - sides[0]) if len(sides) == 1 else None
+        if move.out == 1 or (axis in contract.reduced and other == 1) or (axis in contract.free and other == 0):
+            out.append(axis)
+    return out
+
+
+def _copy_cycles(contract: Contract, sides: tuple[int, ...]) -> float:
+    """What it costs two threads to copy operands."""
+    elements = 0.0
+    for side in sides:
+        source = contract.right if side else contract.left
+        used = [guess(a.extent) for a in (*contract.free, *contract.reduced) if coefficient(source.offset, a.name) != 0]
+        elements += math.prod(used)
+    return elements * COPY_CYCLES / 2
+
+
+def _copied(contract: Contract, target: Target, prefix: str, sides: tuple[int, ...], along: Axis) -> Schedule:
+    """The contraction with operands copied so that `along` is their last axis."""
+    out = contract
+    before: list[tuple[Stmt, ...]] = []
+    scratch: list[Buffer] = []
+    for side in sides:
+        source = contract.right if side else contract.left
+        name = f"{prefix}.{'right' if side else 'left'}"
+        used = [a for a in (*contract.free, *contract.reduced) if coefficient(source.offset, a.name) != 0 and a is not along]
+        copy, buffer, moved, _ = _copy(source, [*used, along], name)
+        before.append(copy)
+        scratch.append(buffer)
+        out = replace(out, right=moved) if side else replace(out, left=moved)
+    way = _planned(normalise(out), target, prefix)
+    cycles = way.cycles + BARRIER + _copy_cycles(contract, sides)
+    return replace(way, cycles=cycles, before=tuple(before), scratch=(*way.scratch, *scratch))
+
+
+def _spread(contract: Contract, target: Target, prefix: str, sides: tuple[int, ...]) -> Schedule | None:
+    """The contraction with operands copied so that their rows lie an odd number of cache lines apart; None where they do already."""
+    out = contract
+    before: list[tuple[Stmt, ...]] = []
+    scratch: list[Buffer] = []
+    cycles = 0.0
+    for side in sides:
+        source = contract.right if side else contract.left
+        moves = [(coefficient(source.offset, a.name), a) for a in (*contract.free, *contract.reduced)]
+        order = sorted(((m, a) for m, a in moves if isinstance(m, int) and m > 0), key=lambda p: -p[0])
+        known = all(isinstance(m, int) and m >= 0 for m, _ in moves) and len(order) == 2 and isinstance(order[1][1].extent, int)
+        if not known or order[1][0] != 1 or order[0][0] * TYPES[source.type].itemsize % CROWDED:
+            return None
+        name = f"{prefix}.{'right' if side else 'left'}"
+        copy, buffer, moved, elements = _copy(source, [a for _, a in order], name)
+        before.append(copy)
+        scratch.append(buffer)
+        cycles += elements * PLAIN_COPY_CYCLES / 2
+        out = replace(out, right=moved) if side else replace(out, left=moved)
+    way = _planned(out, target, prefix)
+    return replace(way, cycles=way.cycles + BARRIER + cycles, before=tuple(before), scratch=(*way.scratch, *scratch))
+
+
+def _copy(source: Load, order: list[Axis], name: str) -> tuple[tuple[Stmt, ...], Buffer, Load, int]:
+    """A phase that copies an operand into rows of the last axis, the buffer it fills, the load that replaces the operand's, and how many
+    elements are copied."""
+    line = 64 // TYPES[source.type].itemsize
+    width = order[-1].extent
+    if isinstance(width, int) and width % (2 * line) == 0:
+        width += line  # an odd number of cache lines: rows spread over all sets
+    offset: Index = 0
+    for n, axis in enumerate(order):
+        offset = offset * (width if n == len(order) - 1 else axis.extent) + axis_symbol(axis)
+    body: tuple[Stmt, ...] = (Store(name, offset, source),)
+    elements = 1
+    for n, axis in enumerate(reversed(order)):
+        mode = Mode.PARALLEL if n == len(order) - 1 else Mode.VECTOR if n == 0 else Mode.SERIAL
+        body = (Loop(axis.name, axis.extent, mode, body),)
+        elements *= guess(axis.extent)
+    return (
+        body,
+        Buffer(name, source.type, (*(a.extent for a in order[:-1]), width), Role.SCRATCH),
+        load(name, source.type, offset),
+        elements,
+    )
+
+
+# -- cut reductions -------------------------------------------------------------------------------------------------------------------
+
+
+def _cut(contract: Contract, target: Target, prefix: str) -> Schedule | None:
+    """The contraction with its longest reduced axis in PARTS parts; None where there are results enough for all threads."""
+    results = 1
+    for axis in contract.free:
+        results *= guess(axis.extent)
+    terms = 1
+    for axis in contract.reduced:
+        terms *= guess(axis.extent)
+    if contract.left.type == "f16" or results * terms < WORTH_CUTTING or results > 4096 or terms < 512:
+        return None
+    long = max(contract.reduced, key=lambda a: guess(a.extent) if isinstance(a.extent, int) else 1 << 30)
+    if guess(long.extent) < PARTS:
+        return None
+    part = Axis("part", PARTS)
+    step = ceildiv(long.extent, PARTS)
+    begin = axis_symbol(part) * step
+    length = step if long.extent == step * PARTS else maximum(0, minimum(step, long.extent - begin))
+    reduced = tuple(Axis(a.name, length) if a is long else a for a in contract.reduced)
+    inner = symbol(long.name, 0, step - 1 if isinstance(step, int) else None)
+    sums = f"{prefix}.parts"
+    place: Index = axis_symbol(part)
+    for axis in contract.free:
+        place = place * axis.extent + axis_symbol(axis)
+    type_ = contract.left.type
+    moved = rewrite(replace(contract, epilogue=(Store(sums, place, local("acc", type_)),)), {long.name: begin + inner})
+    partial = replace(moved, free=(part, *contract.free), reduced=reduced)
+    way = _planned(partial, target, prefix)
+    buffer = Buffer(sums, type_, (PARTS, *(a.extent for a in contract.free)), Role.SCRATCH)
+    total: Expr | None = None
+    size = product(a.extent for a in contract.free)
+    where: Index = 0
+    for axis in contract.free:
+        where = where * axis.extent + axis_symbol(axis)
+    for n in range(PARTS):
+        term = load(sums, type_, where + n * size)
+        total = term if total is None else total + term
+    assert total is not None
+    body: tuple[Stmt, ...] = (Let("acc", total), *contract.epilogue)
+    for n, axis in enumerate(reversed(contract.free)):
+        mode = Mode.VECTOR if n == 0 and len(contract.free) > 1 else Mode.PARALLEL if n == len(contract.free) - 1 else Mode.SERIAL
+        body = (Loop(axis.name, axis.extent, mode, body),)
+    return replace(way, cycles=way.cycles + BARRIER + results * PARTS / 8, after=(body,), scratch=(*way.scratch, buffer))

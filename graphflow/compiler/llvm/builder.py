@@ -1,13 +1,14 @@
 """A typed builder of LLVM IR text.
 
-Kernels are written as text directly because that is what LLVM parses and what people read: building llvmlite.ir objects first costs
-five times as much Python time and prints the same text. Every method checks its operand types, so that a malformed kernel fails here,
-with a Python traceback, and not in LLVM's parser.
+Kernels are written as text directly because that is what LLVM parses and what people read: building llvmlite.ir
+objects first costs five times as much Python time and prints the same text. Every method checks its operand types, so
+that a malformed kernel fails here, with a Python traceback, and not in LLVM's parser.
 
     b = FunctionBuilder("axpy", [("ptr", "args"), ("i64", "thread"), ("i64", "threads")])
     with b.loop("i", b.i64(0), n, b.i64(16)) as i:
         b.store(b.binary("fadd", x, y), b.element(out, i, "float"))
     text = b.finish()
+
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ class FunctionBuilder:
         self._labels: dict[str, int] = {}
         self.block = "entry"
 
-    # -- names and constants ---------------------------------------------------------------------------------------------------
+    # -- names and constants
+    # ---------------------------------------------------------------------------------------------------
 
     def fresh(self, stem: str = "v") -> str:
         """A new register name; the stem survives in the dump."""
@@ -115,12 +117,12 @@ class FunctionBuilder:
             return Reg(type_, text)
         if not value and not (scalar in ("float", "double", "half") and str(value).startswith("-")):
             return Reg(type_, "zeroinitializer")
-        return Reg(type_, "<" + ", ".join([f"{scalar} {text}"] * lanes) + ">")
+        return Reg(type_, f"splat ({scalar} {text})")
 
     def i64(self, value: int) -> Reg:
         return Reg("i64", str(value))
 
-    # -- plumbing -----------------------------------------------------------------------------------------------------------------
+    # -- plumbing ----------------------------------------------------------------------------------------------------
 
     def emit(self, line: str) -> None:
         """One raw line in the current block."""
@@ -148,8 +150,9 @@ class FunctionBuilder:
         self.emit(f"br i1 {condition.ref}, label %{yes}, label %{no}")
 
     def point(self) -> Point:
-        """A place here, to be filled through `at`. Whatever follows must begin with an instruction that ends the block, or not care
-        in which block it stands (no phi may name the block that was current before the point)."""
+        """A place here, to be filled through `at`. Whatever follows must begin with an instruction that ends the
+        block, or not care in which block it stands (no phi may name the block that was current before the point).
+        """
         made = Point(self.block)
         self._lines.append(made)
         return made
@@ -163,7 +166,8 @@ class FunctionBuilder:
         point.block = self.block
         self._lines, self.block = lines, block
 
-    # -- arithmetic -----------------------------------------------------------------------------------------------------------------
+    # -- arithmetic --------------------------------------------------------------------------------------------------
+    # ---------------
 
     def binary(self, opcode: str, a: Reg, b: Reg, stem: str = "v") -> Reg:
         """`opcode` may carry flags: "fadd contract", "add nsw"."""
@@ -177,12 +181,14 @@ class FunctionBuilder:
         return self.instruction(vector("i1", lanes), f"{opcode} {a.type} {a.ref}, {b.ref}", "c")
 
     def convert(self, opcode: str, a: Reg, type_: str) -> Reg:
-        """"sext", "trunc", "sitofp", "bitcast", …"""
+        """A conversion: "sext", "trunc", "sitofp", "bitcast", …"""
         return a if a.type == type_ else self.instruction(type_, f"{opcode} {a.type} {a.ref} to {type_}")
 
     def select(self, condition: Reg, yes: Reg, no: Reg) -> Reg:
         assert yes.type == no.type, (yes, no)
-        return self.instruction(yes.type, f"select {condition.type} {condition.ref}, {yes.type} {yes.ref}, {no.type} {no.ref}")
+        return self.instruction(
+            yes.type, f"select {condition.type} {condition.ref}, {yes.type} {yes.ref}, {no.type} {no.ref}"
+        )
 
     def add(self, a: Reg, b: Reg) -> Reg:
         """Integer sum with the trivial cases folded."""
@@ -226,13 +232,14 @@ class FunctionBuilder:
             return a
         type_ = vector(a.type, lanes)
         if not a.ref.startswith("%"):
-            return Reg(type_, "<" + ", ".join([f"{a.type} {a.ref}"] * lanes) + ">")
+            return Reg(type_, "zeroinitializer" if a.ref == literal(0, a.type) else f"splat ({a.type} {a.ref})")
         one = self.instruction(type_, f"insertelement {type_} poison, {a.type} {a.ref}, i64 0")
         return self.instruction(
             type_, f"shufflevector {type_} {one.ref}, {type_} poison, <{lanes} x i32> zeroinitializer", "b"
         )
 
-    # -- memory ------------------------------------------------------------------------------------------------------------------------
+    # -- memory ------------------------------------------------------------------------------------------------------
+    # ------------------
 
     def element(self, base: Reg, index: Reg, type_: str) -> Reg:
         """Address of element `index` (i64) of an array of scalar `type_`."""
@@ -251,7 +258,8 @@ class FunctionBuilder:
         self.declarations.add(f"declare {type_} @{function}(ptr, i32 immarg, {mask.type}, {type_})")
         return self.instruction(
             type_,
-            f"call {type_} @{function}(ptr {address.ref}, i32 {align}, {mask.type} {mask.ref}, {type_} zeroinitializer)",
+            f"call {type_} @{function}(ptr {address.ref}, i32 {align}, {mask.type} {mask.ref}, "
+            f"{type_} zeroinitializer)",
             "l",
         )
 
@@ -274,14 +282,15 @@ class FunctionBuilder:
         self._entry_allocas.append(f"  {ref} = alloca {type_}, i64 {count}, align {align}")
         return Reg("ptr", ref)
 
-    # -- control flow ------------------------------------------------------------------------------------------------------------------
+    # -- control flow ------------------------------------------------------------------------------------------------
 
     @contextmanager
     def loop(self, stem: str, start: Reg, end: Reg, step: Reg, carried: Sequence[Reg] = ()) -> Iterator[Loop]:
-        """for (i = start; i < end; i += step), testing first. `carried` are the first values of loop-carried registers.
+        """for (i = start; i < end; i += step), testing first. `carried` are the first values of loop-carried
+        registers.
 
-        Inside, `loop.index` is i and `loop.carried` the present values; assign the next ones to `loop.carried`. After the loop
-        `loop.results` are the last values (the first ones where the loop did not run).
+        Inside, `loop.index` is i and `loop.carried` the present values; assign the next ones to `loop.carried`. After
+        the loop `loop.results` are the last values (the first ones where the loop did not run).
         """
         head, body, after = (self.label(f"{stem}.{part}") for part in ("head", "body", "end"))
         point = self.point()
@@ -299,13 +308,51 @@ class FunctionBuilder:
         latch = self.block
         self.branch(head)
         before = point.block
-        lines = [f"  {index.ref} = phi i64 [ {start.ref}, %{before} ], [ {following.ref}, %{latch} ]"]
-        assert len(state.carried) == len(phis), "a loop must carry as many values as it began with"
-        for phi, first, last in zip(phis, carried, state.carried, strict=True):
-            assert first.type == last.type == phi.type, (first, last)
-            lines.append(f"  {phi.ref} = phi {phi.type} [ {first.ref}, %{before} ], [ {last.ref}, %{latch} ]")
-        self._lines[place:place] = lines
+        self._put_phis(place, (before, latch), (start, *carried), (following, *state.carried), (index, *phis))
         self.start(after)
+
+    @contextmanager
+    def repeat(self, stem: str, count: Reg, carried: Sequence[Reg] = (), surely: bool = False) -> Iterator[Loop]:
+        """for (i = 0; i < count; i++), testing last, so that the body is one block that branches to itself.
+
+        Use as `loop`. `surely` promises count >= 1; without it the first test stands before the loop.
+        """
+        body, after = self.label(f"{stem}.body"), self.label(f"{stem}.end")
+        guard = None if surely else self.compare("icmp sgt", count, self.i64(0))
+        point = self.point()
+        if guard is None:
+            self.branch(body)
+        else:
+            self.branch_if(guard, body, after)
+        self.start(body)
+        index = Reg("i64", self.fresh(stem))
+        phis = [Reg(c.type, self.fresh("carry")) for c in carried]
+        place = len(self._lines)
+        state = Loop(index, list(phis), phis, point)
+        yield state
+        following = self.binary("add nsw", index, self.i64(1), stem)
+        condition = self.compare("icmp slt", following, count)
+        latch = self.block
+        self.branch_if(condition, body, after)
+        before = point.block
+        self._put_phis(place, (before, latch), (self.i64(0), *carried), (following, *state.carried), (index, *phis))
+        self.start(after)
+        if guard is None:
+            state.results = list(state.carried)
+        else:
+            state.results = [
+                self.instruction(f.type, f"phi {f.type} [ {f.ref}, %{before} ], [ {c.ref}, %{latch} ]", "carry")
+                for f, c in zip(carried, state.carried, strict=True)
+            ]
+
+    def _put_phis(self, place: int, blocks: tuple[str, str], first: Sequence[Reg], last: Sequence[Reg], phis: Sequence[Reg]) -> None:
+        """The phis of a loop, now that the body has said what it goes on with: from `blocks`, the one before it and its last one."""
+        assert len(last) == len(phis), "a loop must carry as many values as it began with"
+        lines = []
+        for phi, f, l in zip(phis, first, last, strict=True):
+            assert f.type == l.type == phi.type, (f, l)
+            lines.append(f"  {phi.ref} = phi {phi.type} [ {f.ref}, %{blocks[0]} ], [ {l.ref}, %{blocks[1]} ]")
+        self._lines[place:place] = lines
 
     @contextmanager
     def when(self, condition: Reg, stem: str = "if") -> Iterator[None]:
@@ -322,13 +369,14 @@ class FunctionBuilder:
         type_ = "void" if result is None else result.type
         params = ", ".join(f"{p.type} {p.ref}" for p in self.params)
         last = "  ret void" if result is None else f"  ret {type_} {result.ref}"
-        lines = [self._lines[0], *self._entry_allocas, *self._lines[1:], last]
+        body = list(_flatten(self._lines))
+        lines = [body[0], *self._entry_allocas, *body[1:], last]
         return f"define {type_} @{self.name}({params}) {self.attributes} {{\n" + "\n".join(lines) + "\n}\n"
 
 
 @dataclass
 class Loop:
-    """The open loop: its index, the carried values (replace them), the values after it, and the place just before it."""
+    """The open loop: its index, the carried values (replace them), those after it, and the place just before it."""
 
     index: Reg
     carried: list[Reg]

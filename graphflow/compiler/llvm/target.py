@@ -1,7 +1,7 @@
 """What the generated code may use: vector width, registers, masks, fused multiply-add.
 
-A target is named: "native" is this machine; "avx512", "avx2", "sse2" and "neon" are fixed descriptions, the narrower ones of which run on
-this machine too and are used to test that no kernel depends on one width.
+A target is named: "native" is this machine; "avx512", "avx2", "sse2" and "neon" are fixed descriptions, the narrower
+ones of which run on this machine too and are used to test that no kernel depends on one width.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from graphflow.kernel.expr import TYPES
 
 @dataclass(frozen=True)
 class Target:
-    """One instruction set. `masks`: loads and stores of part of a vector are single instructions; `half`: f16 converts in hardware."""
+    """One instruction set. `masks`: loads and stores of part of a vector are single instructions; `half`: f16
+    converts in hardware.
+    """
 
     name: str
     triple: str
@@ -34,7 +36,8 @@ class Target:
     @property
     def attributes(self) -> str:
         """Function attributes that every kernel carries."""
-        return f'nounwind "prefer-vector-width"="{self.vector_bytes * 8}" "min-legal-vector-width"="{self.vector_bytes * 8}"'
+        bits = self.vector_bytes * 8
+        return f'nounwind "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
 
 
 X86_TRIPLE = "x86_64-unknown-linux-gnu"
@@ -43,7 +46,9 @@ _AVX512 = _AVX2 + ",+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd"
 SSE2 = Target("sse2", X86_TRIPLE, "x86-64", "", 16, 16, masks=False, fma=False, half=False, rounding=False)
 AVX2 = Target("avx2", X86_TRIPLE, "x86-64", _AVX2, 32, 16, masks=False, fma=True, half=True, rounding=True)
 AVX512 = Target("avx512", X86_TRIPLE, "x86-64", _AVX512, 64, 32, masks=True, fma=True, half=True, rounding=True)
-NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32, masks=False, fma=True, half=True, rounding=True)
+NEON = Target(
+    "neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32, masks=False, fma=True, half=True, rounding=True
+)
 NAMED = {t.name: t for t in (SSE2, AVX2, AVX512, NEON)}
 
 
@@ -56,7 +61,9 @@ def target(name: str = "native") -> Target:
     found = NAMED[name]
     host = _native()
     if name != "neon" and host.triple != found.triple and not host.triple.startswith(("aarch64", "arm64")):
-        return Target(**{**vars(found), "triple": host.triple})  # the same instructions under this system's calling convention
+        return Target(
+            **{**vars(found), "triple": host.triple}
+        )  # the same instructions under this system's calling convention
     return found
 
 

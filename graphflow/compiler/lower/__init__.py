@@ -1,0 +1,178 @@
+"""Lowering: one fused group becomes one kernel of the loop IR.
+
+    lowered = lower_group(group, target)
+
+Kernels are written in canonical names (buffers b0, b1, …; sizes d0, d1, … in order of appearance), so that equal groups give equal kernels,
+whatever program they come from, and are compiled once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphflow.compiler.groups import Group, Shape, inlined, uniform
+from graphflow.compiler.lower.columns import lower_columns
+from graphflow.compiler.lower.contraction import lower_contraction
+from graphflow.compiler.lower.custom import lower_custom
+from graphflow.compiler.lower.inplace import aliasable
+from graphflow.compiler.lower.pointwise import lower_pointwise
+from graphflow.compiler.lower.rows import lower_rows
+from graphflow.compiler.lower.scope import CannotFuse, Scope
+from graphflow.compiler.program import Node, Value
+from graphflow.graph.op import Op
+from graphflow.kernel.index import Index, IndexExpr, substitute, symbol, symbols_of
+from graphflow.kernel.nodes import Kernel
+from graphflow.kernel.printer import body_text
+
+__all__ = ["CannotFuse", "Lowered", "lower_group", "symbols_of_group"]
+
+KERNEL_NAME = "k"  # of every kernel: names for people are the plan's
+REMEMBERED = 4096  # kernels of this process
+
+_known: dict[Any, Lowered] = {}
+
+
+class Lowered(NamedTuple):
+    """A kernel and what it is called with. values: what each buffer holds (an id of the group's values; None for scratch). symbols: the
+    Program's symbol behind each size of the kernel. inplace: pairs (input buffer number, output buffer number) that may be one memory.
+    text: the kernel as text, which is what tells kernels apart."""
+
+    kernel: Kernel
+    values: tuple[int | None, ...]
+    symbols: tuple[str, ...]
+    inplace: tuple[tuple[int, int], ...]
+    text: str
+
+
+def lower_group(group: Group, target: Any) -> Lowered:
+    """The kernel of a group; raises CannotFuse where the group has no loop nest of its form. Kernels are remembered for groups that differ
+    in nothing but the numbers of their values, so that a nearly equal program lowers only what is new."""
+    key, numbers = signature(group)
+    key = (key, target)
+    found = _known.get(key)
+    if found is None:
+        named = (key, tuple(n.origins[-1].name if n.origins else "" for n in group.nodes))
+        found = _known.get(named)
+    if found is None:
+        low = _lower(group, target)
+        positions = {v: k for k, v in enumerate(numbers)}
+        if len(_known) >= REMEMBERED:
+            _known.clear()
+        known = low._replace(values=tuple(None if v is None else positions[v] for v in low.values))
+        _known[named if low.kernel.checks else key] = known  # a check names the op that it belongs to
+        return low
+    return found._replace(values=tuple(None if v is None else numbers[v] for v in found.values))
+
+
+def signature(group: Group) -> tuple[Any, list[int]]:
+    """What decides a group's kernel, values numbered in order of appearance; and the ids that the numbers stand for."""
+    numbers: dict[int, int] = {}
+    described: list[Any] = []
+
+    def number(value: Value) -> int:
+        n = numbers.get(value.id)
+        if n is None:
+            n = numbers[value.id] = len(numbers)
+            literal = repr(uniform(value.known)) if value.known is not None and inlined(value) else None
+            # Contents that are read from a buffer do not matter, but the sizes in them are among the kernel's.
+            sizes = () if value.known is None or literal is not None else tuple(map(str, _indices(value)))
+            described.append((value.dtype.name, value.shape, literal, sizes))
+        return n
+
+    parts = [(n.op, tuple([number(v) for v in n.inputs]), tuple([number(v) for v in n.outputs])) for n in group.nodes]
+    ends = (tuple([number(v) for v in group.inputs]), tuple([number(v) for v in group.outputs]))
+    root = -1 if group.root is None else group.nodes.index(group.root)
+    return (group.form, tuple(parts), ends, root, tuple(described)), list(numbers)
+
+
+def _lower(group: Group, target: Any) -> Lowered:
+    names = symbols_of_group(group)
+    canonical = tuple(f"d{k}" for k in range(len(names)))
+    if names != canonical:
+        group = renamed_group(group, dict(zip(names, (symbol(c) for c in canonical), strict=True)))
+    back = dict(zip(canonical, names, strict=True))
+    if group.form is Shape.KERNEL:
+        kernel, held = lower_custom(group, KERNEL_NAME)
+    else:
+        scope = Scope(group)
+        if group.form is Shape.POINTWISE:
+            phases = lower_pointwise(scope)
+        elif group.form is Shape.ROWS:
+            phases = lower_rows(scope)
+        elif group.form is Shape.COLUMNS:
+            phases = lower_columns(scope)
+        elif group.form is Shape.CONTRACTION:
+            phases = lower_contraction(scope, target)
+        else:
+            raise TypeError(f"a group of form {group.form.value} has no kernel")
+        kernel = Kernel(KERNEL_NAME, tuple(scope.buffers), canonical, tuple(phases) or ((),), tuple(scope.checks))
+        held = list(scope.values) + [None] * (len(scope.buffers) - len(scope.values))
+    values = tuple(None if v is None else v.id for v in held)
+    return Lowered(kernel, values, tuple(back[s] for s in kernel.symbols), aliasable(kernel), body_text(kernel))
+
+
+def symbols_of_group(group: Group) -> tuple[str, ...]:
+    """Names of the run-time sizes that a group's shapes and attributes use, in order of appearance."""
+    found: dict[str, None] = {}
+    for value in (*group.inputs, *group.outputs, *(v for n in group.nodes for v in (*n.inputs, *n.outputs))):
+        for size in _indices(value):
+            if isinstance(size, IndexExpr):
+                found.update(dict.fromkeys(sorted(symbols_of(size))))
+    for node in group.nodes:
+        for size in _field_indices(node.op):
+            found.update(dict.fromkeys(sorted(symbols_of(size))))
+    return tuple(found)
+
+
+def _indices(value: Value) -> Iterator[Index]:
+    yield from value.shape
+    if value.known is not None and value.known.dtype == object:
+        yield from (e for e in value.known.ravel() if isinstance(e, IndexExpr))
+
+
+def _field_indices(op: Op) -> Iterator[IndexExpr]:
+    stack: list[Any] = [getattr(op, f) for f in op._fields]
+    while stack:
+        item = stack.pop(0)
+        if isinstance(item, IndexExpr):
+            yield item
+        elif isinstance(item, tuple):
+            stack.extend(item)
+
+
+def renamed_group(group: Group, env: Mapping[str, Index]) -> Group:
+    """The same group over other symbols. Values keep their ids."""
+    made: dict[int, Value] = {}
+
+    def value(v: Value) -> Value:
+        if v.id not in made:
+            known = v.known
+            if known is not None and known.dtype == object and known.size and isinstance(known.flat[0], (int, IndexExpr)):
+                fresh = np.empty(known.shape, object)
+                fresh.reshape(-1)[:] = [substitute(e, env) for e in known.ravel()]
+                known = fresh
+            made[v.id] = Value(v.id, v.dtype, [substitute(d, env) for d in v.shape], known)
+        return made[v.id]
+
+    def node(n: Node) -> Node:
+        return Node(renamed_op(n.op, env), [value(v) for v in n.inputs], [value(v) for v in n.outputs], n.origins)
+
+    nodes = {id(n): node(n) for n in group.nodes}
+    root = None if group.root is None else nodes[id(group.root)]
+    return Group(group.form, tuple(nodes.values()), [value(v) for v in group.inputs], [value(v) for v in group.outputs], root)
+
+
+def renamed_op(op: Op, env: Mapping[str, Index]) -> Op:
+    """The same op with its symbolic attributes over other symbols."""
+    if not any(True for _ in _field_indices(op)):
+        return op
+
+    def swap(item: Any) -> Any:
+        if isinstance(item, IndexExpr):
+            return substitute(item, env)
+        return tuple(swap(i) for i in item) if isinstance(item, tuple) else item
+
+    return type(op)(**{f: swap(getattr(op, f)) for f in op._fields})

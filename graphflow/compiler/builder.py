@@ -1,0 +1,391 @@
+"""ProgramBuilder: writes the nodes of a Program one after the other. It is the `b` that `Op.decompose(b, *values)` is given.
+
+Values whose contents are known while compiling (`Value.known`) fold at once: shape arithmetic never becomes code. An array of sizes is an
+object array that holds ints and IndexExpr. A known value needs no node: used as an operand it becomes a CONSTANT input of the Program.
+
+    b.apply(op, *values)            the results of a core, elementwise or composite op: one Value, or a tuple for several results
+    b.make("Mul", x, 2.0)           the same by registered name; Python numbers take the dtype of the first Value beside them
+    b.known(value)                  contents of a size operand; raises DataDependent where they are not known (capture cuts there)
+    b.random_state(blocks)          uint64[2] for an op with effect RANDOM, see there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value
+from graphflow.dtypes import DType, as_dtype
+from graphflow.graph.op import REGISTRY, Effect, Kind, Op, TensorSpec
+from graphflow.kernel.index import Index, IndexExpr, product
+from graphflow.ops import core
+
+FOLD_LIMIT = 256  # elements: a larger result is left to the pass fold_constants, which weighs it against its operands
+
+Operand = Value | float | int | bool | np.generic
+
+
+class DataDependent(Exception):
+    """A size operand's contents depend on data: what follows can only be captured when the value is there."""
+
+    def __init__(self, value: Value) -> None:
+        super().__init__(f"the contents of {value!r} are needed as a size but depend on data")
+        self.value = value
+
+
+def normal_contents(array: Any, dtype: DType) -> np.ndarray[Any, Any]:
+    """Known contents in their one form: the dtype's own numpy array, or an object array where a size is symbolic (or for strings)."""
+    out = np.asarray(array)
+    if dtype.kernel_type is None:
+        return out if out.dtype == dtype.as_numpy_dtype else out.astype(dtype.as_numpy_dtype)
+    if out.dtype == object:
+        if any(isinstance(e, IndexExpr) for e in out.ravel()):
+            return out
+        return out.astype(dtype.as_numpy_dtype)
+    return out if out.dtype == dtype.as_numpy_dtype else out.astype(dtype.as_numpy_dtype)
+
+
+def is_symbolic(known: np.ndarray[Any, Any]) -> bool:
+    """Whether contents hold a run-time size."""
+    return known.dtype == object and any(isinstance(e, IndexExpr) for e in known.ravel())
+
+
+class ProgramBuilder:
+    """Collects inputs and nodes; `finish` gives the Program."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Input] = []
+        self.nodes: list[Node] = []
+        self.updates: dict[str, Value] = {}
+        self.origins: tuple[Origin, ...] = ()  # given to every node that is made; set by capture for each graph op
+        self._next = 0
+        self._scalars: dict[Any, Value] = {}
+        self._random: dict[str, Value] = {}
+
+    # -- values ----------------------------------------------------------------------------------------------------------------
+
+    def value(self, dtype: DType, shape: Sequence[Index], known: np.ndarray[Any, Any] | None = None) -> Value:
+        """A new value that nothing defines yet."""
+        self._next += 1
+        return Value(self._next - 1, dtype.base_dtype, shape, known)
+
+    def input(self, source: Source, name: str, dtype: DType, shape: Sequence[Index]) -> Value:
+        """A FEED or STATE input of the Program."""
+        value = self.value(dtype, shape)
+        self.inputs.append(Input(source, name, value))
+        return value
+
+    def constant(self, contents: Any, dtype: DType | str | None = None) -> Value:
+        """A value with known contents: a number, an array, or nested sequences or an object array with IndexExpr among the sizes."""
+        if isinstance(contents, Value):
+            return contents
+        if isinstance(contents, IndexExpr):
+            array = np.empty((), object)
+            array[()] = contents
+        elif isinstance(contents, (list, tuple)) and _holds_symbol(contents):
+            array = np.array(contents, dtype=object)
+        else:
+            array = np.asarray(contents)
+        given = as_dtype(dtype) if dtype is not None else as_dtype(np.int64 if array.dtype == object else array.dtype)
+        known = normal_contents(array, given)
+        if known.ndim == 0 and known.dtype != object:
+            key = (given.name, known.tobytes())
+            if key not in self._scalars:
+                self._scalars[key] = self.value(given, (), known)
+            return self._scalars[key]
+        return self.value(given, known.shape, known)
+
+    def known(self, value: Value) -> np.ndarray[Any, Any]:
+        """The contents of a size operand: numpy array, or object array with IndexExpr where sizes are symbolic."""
+        if value.known is None:
+            raise DataDependent(value)
+        return value.known
+
+    def sizes(self, value: Value) -> tuple[Index, ...]:
+        """The contents of a size operand as a flat tuple of ints and IndexExpr."""
+        return tuple(e if isinstance(e, IndexExpr) else int(e) for e in self.known(value).ravel())
+
+    def random_state(self, blocks: Index) -> Value:
+        """uint64[2] kept per op and session for an op with effect RANDOM: element 0 is a number drawn once when the session first meets
+        the op (the key of an op without seeds; ignore it otherwise), element 1 is how many Philox blocks (of four u32) earlier runs of
+        this op consumed, 0 at first. This run is charged with `blocks`."""
+        name = "random/" + (self.origins[-1].name if self.origins else str(len(self._random)))
+        state = self._random.get(name)
+        if state is None:
+            state = self._random[name] = self.input(Source.STATE, name, as_dtype("uint64"), (2,))
+            self.updates[name] = state
+        current = self.updates[name]
+        self.updates[name] = self.make("AddV2", current, self.constant([0, blocks], "uint64"))
+        return current
+
+    # -- nodes -----------------------------------------------------------------------------------------------------------------
+
+    def apply(self, op: Op, *values: Value) -> Any:
+        """The results of `op`: one Value, or a tuple of Values. Composite ops are taken apart; known operands fold."""
+        if op.kind is Kind.COMPOSITE or op.kind is Kind.STATE:
+            return op.decompose(self, *values)
+        inferred = op.infer(*[v.spec for v in values])
+        specs = inferred if isinstance(inferred, tuple) else (inferred,)
+        folded = self._fold(op, values, specs)
+        if folded is not None:
+            return folded[0] if len(folded) == 1 and not isinstance(inferred, tuple) else folded
+        outputs = []
+        for spec in specs:
+            assert spec.dims is not None and None not in spec.dims, f"{op!r} leaves a size unsaid: {spec!r}"
+            known = spec.value
+            if known is not None and any(e is None for e in np.asarray(known, object).ravel()):
+                known = None
+            outputs.append(self.value(spec.dtype, spec.dims, None if known is None else normal_contents(known, spec.dtype)))  # type: ignore[arg-type]
+        if not all(v.known is not None for v in outputs):
+            self.nodes.append(Node(op, values, outputs, self.origins))
+        return outputs[0] if not isinstance(inferred, tuple) else tuple(outputs)
+
+    def _fold(self, op: Op, values: Sequence[Value], specs: Sequence[TensorSpec]) -> tuple[Value, ...] | None:
+        """Results computed now, where all operands are known and the results are small."""
+        if op.effect is not Effect.PURE or not all(v.known is not None for v in values) or op.kind in (Kind.HOST, Kind.SOURCE):
+            return None
+        sizes = [product(s.dims) for s in specs]  # type: ignore[arg-type]
+        if not all(isinstance(n, int) and n <= FOLD_LIMIT for n in sizes):
+            return None
+        if any(v.dtype.kernel_type is None for v in values) or any(s.dtype.kernel_type is None for s in specs):
+            return None
+        contents = [v.known for v in values]
+        if any(is_symbolic(c) for c in contents):  # type: ignore[arg-type]
+            if op.type == "Cast" and specs[0].dtype.is_integer:
+                return (self.value(specs[0].dtype, specs[0].dims, contents[0]),)  # type: ignore[arg-type]
+            if not (op.symbolic or op.kind is Kind.MOVEMENT or op.kind is Kind.REDUCTION):
+                return None
+            contents = [np.asarray(c, dtype=object) if c.dtype.kind in "iu" else c for c in contents]  # type: ignore[union-attr]
+        try:
+            with np.errstate(all="ignore"):
+                results = op.reference(*contents)
+        except (ArithmeticError, IndexError, TypeError, ValueError):
+            return None  # fails at run time, with the message of its check
+        results = results if isinstance(results, tuple) else (results,)
+        return tuple(
+            self.value(s.dtype, np.shape(r), normal_contents(r, s.dtype)) for s, r in zip(specs, results, strict=True)
+        )
+
+    def decompose(self, op: Op, *values: Value) -> Any:
+        """The results of a composite op, inlined."""
+        return op.decompose(self, *values)
+
+    def make(self, name: str, *operands: Operand, **fields: Any) -> Any:
+        """The results of the op registered as `name`."""
+        return self.apply(REGISTRY[name](**fields), *self._values(operands))
+
+    def _only(self, op: Op, *values: Value) -> Value:
+        """The result of an op that has one."""
+        result = self.apply(op, *values)
+        assert isinstance(result, Value), op
+        return result
+
+    def _one(self, name: str, *operands: Operand, **fields: Any) -> Value:
+        """The result of the op registered as `name`, which has one."""
+        return self._only(REGISTRY[name](**fields), *self._values(operands))
+
+    def _values(self, operands: Iterable[Operand]) -> list[Value]:
+        operands = list(operands)
+        like = next((o for o in operands if isinstance(o, Value) and o.dtype.name != "bool"), None)
+        if like is None:
+            like = next((o for o in operands if isinstance(o, Value)), None)
+        return [o if isinstance(o, Value) else self.constant(o, None if like is None else like.dtype) for o in operands]
+
+    # -- structure -------------------------------------------------------------------------------------------------------------
+
+    def view(self, x: Value, shape: Sequence[Index]) -> Value:
+        """The same elements in row-major order under another shape."""
+        shape = tuple(shape)
+        return x if shape == x.shape else self._only(core.View(shape), x)
+
+    def permute(self, x: Value, perm: Sequence[int]) -> Value:
+        """Axes reordered: result axis i is axis perm[i] of x."""
+        perm = tuple(int(p) for p in perm)
+        return x if perm == tuple(range(len(perm))) else self._only(core.Permute(perm), x)
+
+    def expand(self, x: Value, shape: Sequence[Index], axes: Sequence[int]) -> Value:
+        """Broadcast, axis i of x becoming axis axes[i]."""
+        shape, axes = tuple(shape), tuple(int(a) for a in axes)
+        return x if shape == x.shape and axes == tuple(range(len(shape))) else self._only(core.Expand(shape, axes), x)
+
+    def broadcast(self, x: Value, shape: Sequence[Index]) -> Value:
+        """Broadcast as numpy does, shapes aligned at the right."""
+        return self.expand(x, shape, range(len(shape) - len(x.shape), len(shape)))
+
+    def section(self, x: Value, begin: Sequence[Index], size: Sequence[Index], step: Sequence[int] | None = None) -> Value:
+        """x[begin : begin + size*step : step] in every dimension."""
+        begin, size = tuple(begin), tuple(size)
+        step = (1,) * len(size) if step is None else tuple(int(s) for s in step)
+        if size == x.shape and all(b == 0 for b in begin) and all(s == 1 for s in step):
+            return x
+        return self._only(core.Section(begin, size, step), x)
+
+    def halo(self, x: Value, low: Sequence[Index], high: Sequence[Index], value: float = 0, interior: Sequence[int] | None = None) -> Value:
+        """x inside a border of `value`, with `interior` such elements between neighbours."""
+        low, high = tuple(low), tuple(high)
+        interior = (0,) * len(low) if interior is None else tuple(int(i) for i in interior)
+        if all(n == 0 for n in (*low, *high, *interior)):
+            return x
+        return self._only(core.Halo(low, high, interior, value), x)
+
+    def join(self, values: Sequence[Value], axis: int) -> Value:
+        """Concatenation."""
+        axis = axis % len(values[0].shape)
+        return values[0] if len(values) == 1 else self._only(core.Join(axis), *values)
+
+    def take(self, x: Value, indices: Value, axis: int, batch: int = 0) -> Value:
+        """Elements of x along `axis` chosen by `indices`, which a run checks."""
+        return self._only(core.Take(axis, batch), x, indices)
+
+    def iota(self, shape: Sequence[Index], axis: int, dtype: DType | str) -> Value:
+        """Positions along `axis`."""
+        return self._only(core.Iota(tuple(shape), axis, as_dtype(dtype)))
+
+    def reduce(self, combine: str, x: Value, axes: Sequence[int], keepdims: bool = False) -> Value:
+        """Combine ("add", "mul", "max", "min", "and", "or") over `axes`."""
+        rank = len(x.shape)
+        axes = tuple(sorted({int(a) % rank for a in axes})) if rank else ()
+        out = x if not axes else self._only(core.Reduce(combine, axes), x)
+        return self.view(out, [1 if a in axes else d for a, d in enumerate(x.shape)]) if keepdims else out
+
+    def cast(self, x: Value, dtype: DType | str) -> Value:
+        """Conversion to another element type."""
+        dtype = as_dtype(dtype).base_dtype
+        return x if x.dtype == dtype else self._one("Cast", x, DstT=dtype)
+
+    def contract(self, left: Value, right: Value, extents: Sequence[Index], free: int, left_map: Any, right_map: Any) -> Value:
+        """A sum of products, see core.SumOfProducts."""
+        return self._only(core.SumOfProducts(tuple(extents), free, left_map, right_map), left, right)
+
+    # -- arithmetic ------------------------------------------------------------------------------------------------------------
+
+    def add(self, x: Operand, y: Operand) -> Value:
+        return self._one("AddV2", x, y)
+
+    def sub(self, x: Operand, y: Operand) -> Value:
+        return self._one("Sub", x, y)
+
+    def mul(self, x: Operand, y: Operand) -> Value:
+        return self._one("Mul", x, y)
+
+    def div(self, x: Operand, y: Operand) -> Value:
+        return self._one("RealDiv", x, y)
+
+    def floordiv(self, x: Operand, y: Operand) -> Value:
+        return self._one("FloorDiv", x, y)
+
+    def neg(self, x: Value) -> Value:
+        return self._one("Neg", x)
+
+    def maximum(self, x: Operand, y: Operand) -> Value:
+        return self._one("Maximum", x, y)
+
+    def minimum(self, x: Operand, y: Operand) -> Value:
+        return self._one("Minimum", x, y)
+
+    def pow(self, x: Operand, y: Operand) -> Value:
+        return self._one("Pow", x, y)
+
+    def select(self, condition: Value, x: Operand, y: Operand) -> Value:
+        """x where the condition holds, else y."""
+        x, y = self._values((x, y))
+        return self._one("SelectV2", condition, x, y)
+
+    def exp(self, x: Value) -> Value:
+        return self._one("Exp", x)
+
+    def log(self, x: Value) -> Value:
+        return self._one("Log", x)
+
+    def log1p(self, x: Value) -> Value:
+        return self._one("Log1p", x)
+
+    def sqrt(self, x: Value) -> Value:
+        return self._one("Sqrt", x)
+
+    def rsqrt(self, x: Value) -> Value:
+        return self._one("Rsqrt", x)
+
+    def square(self, x: Value) -> Value:
+        return self._one("Square", x)
+
+    def abs(self, x: Value) -> Value:
+        return self._one("Abs", x)
+
+    def sign(self, x: Value) -> Value:
+        return self._one("Sign", x)
+
+    def tanh(self, x: Value) -> Value:
+        return self._one("Tanh", x)
+
+    def sigmoid(self, x: Value) -> Value:
+        return self._one("Sigmoid", x)
+
+    def equal(self, x: Operand, y: Operand) -> Value:
+        return self._one("Equal", x, y)
+
+    def not_equal(self, x: Operand, y: Operand) -> Value:
+        return self._one("NotEqual", x, y)
+
+    def less(self, x: Operand, y: Operand) -> Value:
+        return self._one("Less", x, y)
+
+    def less_equal(self, x: Operand, y: Operand) -> Value:
+        return self._one("LessEqual", x, y)
+
+    def greater(self, x: Operand, y: Operand) -> Value:
+        return self._one("Greater", x, y)
+
+    def greater_equal(self, x: Operand, y: Operand) -> Value:
+        return self._one("GreaterEqual", x, y)
+
+    def logical_and(self, x: Value, y: Value) -> Value:
+        return self._one("LogicalAnd", x, y)
+
+    def logical_or(self, x: Value, y: Value) -> Value:
+        return self._one("LogicalOr", x, y)
+
+    def logical_not(self, x: Value) -> Value:
+        return self._one("LogicalNot", x)
+
+    # -- the end ---------------------------------------------------------------------------------------------------------------
+
+    def finish(self, outputs: Sequence[Value], symbols: Mapping[str, tuple[str, int]] | None = None) -> Program:
+        """The Program that gives `outputs` and the updates noted so far; nodes that neither needs are left out."""
+        return assemble(self.inputs, self.nodes, outputs, self.updates, symbols or {})
+
+
+def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[Value], updates: Mapping[str, Value],
+             symbols: Mapping[str, tuple[str, int]]) -> Program:  # fmt: skip
+    """A Program of what `outputs` and `updates` need of `nodes`, in their order; known operands become CONSTANT inputs."""
+    given = {i.value.id: i for i in inputs if i.source is not Source.CONSTANT}
+    literals: dict[int, Value] = {}
+    needed: set[int] = set()
+
+    def need(value: Value) -> None:
+        if value.known is not None:
+            literals.setdefault(value.id, value)
+        else:
+            needed.add(value.id)
+
+    for value in (*outputs, *updates.values()):
+        need(value)
+    kept = []
+    for node in reversed(nodes):
+        if node.op.kind is Kind.HOST or any(v.id in needed for v in node.outputs):
+            kept.append(node)
+            for value in node.inputs:
+                need(value)
+    kept.reverse()
+    produced = {v.id for n in kept for v in n.outputs}
+    used = [i for k, i in given.items() if i.source is Source.FEED or k in needed or i.name in updates]
+    constants = [Input(Source.CONSTANT, "", v, v.known) for k, v in sorted(literals.items()) if k not in produced]
+    return Program((*used, *constants), tuple(kept), tuple(outputs), dict(updates), dict(symbols))
+
+
+def _holds_symbol(contents: Any) -> bool:
+    if isinstance(contents, (list, tuple)):
+        return any(_holds_symbol(c) for c in contents)
+    return isinstance(contents, IndexExpr)

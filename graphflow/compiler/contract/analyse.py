@@ -1,0 +1,138 @@
+"""What a contraction looks like to a register tile: how far every axis moves every operand, with needless axes gone.
+
+normalise   drops axes of extent 1 and fuses neighbours that are contiguous in every index, so that (kernel column, channel) of a
+            convolution or (batch, row) of a product with a shared matrix become one long axis
+Strides     coefficients of one axis in the left operand, the right operand and the first store
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from graphflow.kernel.expr import Load, Position, load, walk
+from graphflow.kernel.expr import replace as replace_expr
+from graphflow.kernel.index import Index, IndexExpr, coefficient, substitute, symbol, symbols_of
+from graphflow.kernel.nodes import Axis, Contract, Let, Stmt, Store
+
+
+@dataclass(frozen=True)
+class Strides:
+    """How far one step along an axis moves each index, in elements."""
+
+    left: Index
+    right: Index
+    out: Index
+
+    def operand(self, side: int) -> Index:
+        return self.right if side else self.left
+
+
+def strides(contract: Contract, name: str) -> Strides:
+    """The strides of axis `name`; offsets of a contraction are affine in its axes."""
+    left, right = (coefficient(o.offset, name) for o in (contract.left, contract.right))
+    if left is None or right is None:
+        raise ValueError(f"an operand of a contraction is not affine in axis {name}: {contract.left.offset}, {contract.right.offset}")
+    out = coefficient(first_store(contract).offset, name)
+    return Strides(left, right, 0 if out is None else out)
+
+
+def first_store(contract: Contract) -> Store:
+    """The store that decides which axis the results run along."""
+    for statement in contract.epilogue:
+        if isinstance(statement, Store):
+            return statement
+    raise ValueError("the epilogue of a contraction stores nothing")
+
+
+def indices(contract: Contract) -> Iterator[Index]:
+    """Every index expression inside the contraction."""
+    yield contract.left.offset
+    yield contract.right.offset
+    for statement in contract.epilogue:
+        if isinstance(statement, Store):
+            yield statement.offset
+        if isinstance(statement, Store | Let):
+            roots = [statement.value]
+            if isinstance(statement, Store) and statement.guard is not None:
+                roots.append(statement.guard)
+            for root in roots:
+                for e in walk(root):
+                    if isinstance(e, Load):
+                        yield e.offset
+                    elif isinstance(e, Position):
+                        yield e.index
+
+
+def rewrite(contract: Contract, env: Mapping[str, Index]) -> Contract:
+    """The contraction with axis names replaced inside every index; the axes themselves are left to the caller."""
+    if not env:
+        return contract
+
+    def moved(e: Load) -> Load:
+        return load(e.buffer, e.type, substitute(e.offset, env))
+
+    return replace(contract, left=moved(contract.left), right=moved(contract.right), epilogue=rewrite_statements(contract.epilogue, env))
+
+
+def rewrite_statements(statements: tuple[Stmt, ...], env: Mapping[str, Index]) -> tuple[Stmt, ...]:
+    """An epilogue with index symbols replaced."""
+    out: list[Stmt] = []
+    for s in statements:
+        if isinstance(s, Let):
+            out.append(Let(s.name, replace_expr(s.value, env)))
+        elif isinstance(s, Store):
+            guard = None if s.guard is None else replace_expr(s.guard, env)
+            out.append(Store(s.buffer, substitute(s.offset, env), replace_expr(s.value, env), guard))
+        else:
+            raise TypeError(f"the epilogue of a contraction holds Let and Store statements, not {type(s).__name__}")
+    return tuple(out)
+
+
+def axis_symbol(axis: Axis) -> IndexExpr:
+    """The axis as an index, with its range."""
+    return symbol(axis.name, 0, axis.extent - 1 if isinstance(axis.extent, int) else None)
+
+
+def normalise(contract: Contract) -> Contract:
+    """An equal contraction with the fewest axes."""
+    unit = [a for a in (*contract.free, *contract.reduced) if a.extent == 1]
+    out = rewrite(contract, {a.name: 0 for a in unit})
+    free = _fuse_all(out, [a for a in contract.free if a.extent != 1])
+    reduced = _fuse_all(out, [a for a in contract.reduced if a.extent != 1])
+    env: dict[str, Index] = {}
+    for axis, parts in (*free, *reduced):
+        if len(parts) > 1:
+            env.update(dict.fromkeys(parts, 0))
+            env[axis.name] = axis_symbol(axis)
+    return replace(rewrite(out, env), free=tuple(a for a, _ in free), reduced=tuple(a for a, _ in reduced))
+
+
+def _fuse_all(contract: Contract, axes: list[Axis]) -> list[tuple[Axis, list[str]]]:
+    """The axes after fusing, each with the names it stands for. A fused axis keeps the name of its innermost part."""
+    table = {a.name: [coefficient(i, a.name) for i in indices(contract)] for a in axes}
+    depends = {name for a in axes for name in symbols_of(a.extent)}
+    groups: list[tuple[Axis, list[str]]] = [(a, [a.name]) for a in axes]
+    changed = True
+    while changed:
+        changed = False
+        for x in range(len(groups)):
+            for y in range(len(groups)):
+                outer, inner = groups[x][0], groups[y][0]
+                if x == y or {outer.name, inner.name} & depends or symbols_of(inner.extent) & set(table):
+                    continue
+                if _contiguous(table[outer.name], table[inner.name], inner.extent):
+                    fused = Axis(inner.name, outer.extent * inner.extent)
+                    groups[x] = (fused, [*groups[x][1], *groups[y][1]])
+                    del groups[y]
+                    changed = True
+                    break
+            if changed:
+                break
+    return groups
+
+
+def _contiguous(outer: list[Index | None], inner: list[Index | None], extent: Index) -> bool:
+    if any(c is None for c in (*outer, *inner)):
+        return False
+    return all(a == b * extent for a, b in zip(outer, inner, strict=True) if b is not None)

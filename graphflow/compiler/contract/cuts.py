@@ -1,0 +1,97 @@
+"""Cutting columns into panels of registers, and rows into tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from graphflow.compiler.contract.plan import Panel, Piece, Plan
+from graphflow.kernel.index import Index, ceildiv, floordiv
+
+
+def cut_columns(extent: Index, lanes: int, columns: int, masks: bool) -> tuple[Panel, ...] | None:
+    """`extent` columns in panels of at most `columns` registers; None where fewer registers would do the same."""
+    if not isinstance(extent, int):
+        width = lanes * columns
+        whole = floordiv(extent, width)
+        tail_lanes = lanes if masks else 1
+        tail = Piece(0, tail_lanes, None if masks and lanes > 1 else tail_lanes)
+        main = Panel(0, whole, width, tuple(Piece(n * lanes, lanes, lanes) for n in range(columns)))
+        return (main,) if width == 1 else (main, Panel(whole * width, ceildiv(extent - whole * width, tail_lanes), tail_lanes, (tail,)))
+    whole = extent // lanes
+    last = cut_registers(extent - whole * lanes, lanes, masks)
+    many = whole + len(last)
+    if not many:
+        return (Panel(0, 0, lanes, (Piece(0, lanes, lanes),)),) if columns == 1 else None
+    groups = math.ceil(many / columns)
+    if columns > many or math.ceil(many / groups) != columns:
+        return None
+    panels: list[Panel] = []
+    low, high = many // groups, many % groups
+    at = 0
+    for count, width in ((high, low + 1), (groups - high, low)):
+        plain = min(count, (whole - at) // width)  # panels of whole registers only
+        if plain > 0:
+            panels.append(Panel(at * lanes, plain, width * lanes, tuple(Piece(n * lanes, lanes, lanes) for n in range(width))))
+            at += plain * width
+        for _ in range(count - max(plain, 0)):  # those that hold registers of the tail
+            pieces: list[Piece] = []
+            offset = 0
+            for n in range(at, at + width):
+                piece = Piece(0, lanes, lanes) if n < whole else last[n - whole]
+                pieces.append(Piece(offset, piece.lanes, piece.active))
+                offset += piece.lanes
+            start = at * lanes if at <= whole else whole * lanes + last[at - whole].offset
+            panels.append(Panel(start, 1, offset, tuple(pieces)))
+            at += width
+    return tuple(panels)
+
+
+def cut_registers(extent: int, lanes: int, masks: bool) -> tuple[Piece, ...]:
+    """`extent` columns as whole registers and what is left: part of one where lanes can be masked, else ever narrower ones."""
+    pieces: list[Piece] = []
+    at = 0
+    while at < extent:
+        left = extent - at
+        width = lanes
+        if left < lanes:
+            width = 1 << (left - 1).bit_length() if masks else 1 << (left.bit_length() - 1)
+        pieces.append(Piece(at, width, min(width, left)))
+        at += width
+    return tuple(pieces)
+
+
+def even_runs(extent: int, most: int) -> Iterator[tuple[tuple[int, int, int], ...]]:
+    """Ways to cut `extent` rows, as (first, tiles, height): as few tiles as can be, and somewhat more tiles all of one height."""
+    if extent == 0:
+        yield ((0, 0, 1),)
+        return
+    tiles = math.ceil(extent / most)
+    low, high = extent // tiles, extent % tiles
+    yield ((0, high, low + 1), (high * (low + 1), tiles - high, low)) if high else ((0, tiles, low),)
+    more = next((t for t in range(tiles + 1, min(extent, tiles * 3 // 2) + 1) if extent % t == 0), None)
+    if high and more:
+        yield ((0, more, extent // more),)
+
+
+def dynamic_sizes(most: int) -> tuple[int, ...]:
+    """Tile heights to choose from at run time, tallest first, 1 last."""
+    sizes = [most]
+    while sizes[-1] > 1:
+        sizes.append(math.ceil(sizes[-1] / 2) if sizes[-1] > 4 else 1)
+    return tuple(sizes)
+
+
+def panel_bytes(plan: Plan) -> int:
+    """Bytes of one step along the columns of the widest panel."""
+    return max(panel_bytes_of(p) for p in plan.panels)
+
+
+def panel_bytes_of(panel: Panel) -> int:
+    return 4 * (panel.pieces[-1].offset + panel.pieces[-1].lanes)
+
+
+def padded_columns(plan: Plan) -> Index:
+    """How many columns the panels cover, lanes that do not exist included."""
+    last = plan.panels[-1]
+    return last.start + (last.count - 1) * last.width + last.pieces[-1].offset + last.pieces[-1].lanes

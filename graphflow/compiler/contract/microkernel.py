@@ -1,0 +1,266 @@
+"""The innermost loops of a contraction: a tile of accumulators in registers, one step of the reduction per iteration.
+
+Only one step stands in the loop's body: with several, LLVM's scheduler hoists the broadcasts of later steps and spills accumulators.
+All addresses of a step are constant displacements from one pointer per operand, which the loops advance by constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphflow.compiler.llvm import functions
+from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg, split_vector, vector
+from graphflow.compiler.llvm.target import Target
+from graphflow.kernel.expr import FLOATS
+
+FAR = 64  # bytes between steps from which prefetching pays
+L1, L2 = 3, 2  # LLVM's names for the caches to prefetch into
+MOST_LINES = 6  # cache lines of one operand asked for in one step
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One side of the product as a tile sees it. `rows` are displacements (None: the same for all rows), `columns` likewise; `steps` are
+    how far each reduced loop, outermost first, moves it (None: not at all). `wide`: neighbouring lanes are neighbours in memory; else one
+    element serves all lanes. `near`: its steps follow each other without gaps, as the machine expects."""
+
+    pointer: Reg
+    rows: tuple[Reg, ...] | None
+    columns: tuple[Reg, ...] | None
+    wide: bool
+    steps: tuple[Reg | None, ...]
+    near: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """One register column of the tile: its lanes and, where not all exist, which."""
+
+    lanes: int
+    mask: Reg | None
+
+
+class Microkernel:
+    """Emits the sums of one tile."""
+
+    def __init__(
+        self, b: FunctionBuilder, scalar: str, element: str, target: Target, operands: Sequence[Operand], columns: Sequence[Column],
+        ahead: int = 0,
+    ) -> None:  # fmt: skip
+        self.b = b
+        self.scalar = scalar
+        self.float = element in FLOATS
+        self.half = element == "f16"
+        self.target = target
+        self.operands = operands
+        self.columns = columns
+        self.ahead = ahead
+        self.rest: Reg | None = None
+        self.mask: Reg | None = None
+
+    def sums(self, rows: int, trips: Sequence[tuple[Reg, bool]], first: list[Reg], rest: Reg | None = None) -> list[Reg]:
+        """The accumulators, row by row, after all reduced loops; `trips` are their lengths and whether each is surely positive. `rest` is
+        the mask of one more step after the innermost loop, where that runs along the lanes."""
+        self.rest = rest
+        pointers = [o.pointer for o in self.operands]
+        if len(trips) > 1 and rest is None:
+            return self._flat(rows, trips, pointers, first)
+        return self._loops(rows, trips, 0, pointers, first)
+
+    def _flat(self, rows: int, trips: Sequence[tuple[Reg, bool]], pointers: list[Reg], sums: list[Reg]) -> list[Reg]:
+        """All reduced loops as one, whose counters carry into each other like the digits of a number.
+
+        Nested loops around so many live registers take LLVM's allocator twice as long, and leaving a short inner loop is mispredicted.
+        """
+        b = self.b
+        total = trips[0][0]
+        for count, _ in trips[1:]:
+            total = b.mul(total, count)
+        counts = [count for count, _ in trips[1:]]
+        zero = b.i64(0)
+        jumps: list[list[Reg]] = []  # for each carry, how far it moves each operand beyond the step inside it
+        for level in range(len(trips) - 2, -1, -1):
+            inside = trips[level + 1][0]
+            line = []
+            for o in self.operands:
+                back = b.mul(o.steps[level + 1] or zero, inside)
+                line.append(self._difference(o.steps[level] or zero, back))
+            jumps.append(line)
+        with b.repeat("k", total, [*sums, *pointers, *counts], all(sure for _, sure in trips)) as loop:
+            many = len(sums)
+            here = loop.carried[many : many + len(pointers)]
+            digits = loop.carried[many + len(pointers) :]
+            moved = [b.element(p, o.steps[-1] or zero, self.scalar) for p, o in zip(here, self.operands, strict=True)]
+            # Counted before the multiplications, so that these stand in one block with the loop's end: LLVM would sink them behind
+            # the branches, where all that was loaded before stays live.
+            following = self._carry(jumps, counts, [*moved, *digits], 0)
+            self._prefetch(here)
+            done = self._step(rows, here, loop.carried[:many])
+            loop.carried = [*done, *following]
+        return loop.results[: len(sums)]
+
+    def _carry(self, jumps: list[list[Reg]], counts: list[Reg], state: list[Reg], place: int) -> list[Reg]:
+        """Count one step of the digit `place` from the right; where it overflows, begin it again and go on with the next. `state` holds
+        the pointers and the digits. Branches, not selects: the ports of a conditional move are those of the multiply-add."""
+        if place == len(jumps):
+            return state
+        b = self.b
+        at = len(self.operands) + len(counts) - 1 - place
+        less = b.binary("sub", state[at], b.i64(1))
+        state = [*state[:at], less, *state[at + 1 :]]
+        carry, go = b.label("carry"), b.label("go")
+        point = b.point()
+        b.branch_if(b.compare("icmp eq", less, b.i64(0)), carry, go)
+        b.start(carry)
+        moved = [b.element(p, jump, self.scalar) for p, jump in zip(state, jumps[place], strict=False)]
+        fresh = [*moved, *state[len(moved) :]]
+        fresh[at] = counts[at - len(self.operands)]
+        fresh = self._carry(jumps, counts, fresh, place + 1)
+        last = b.block
+        b.branch(go)
+        b.start(go)
+        return [
+            old if old == new else b.instruction(old.type, f"phi {old.type} [ {old.ref}, %{point.block} ], [ {new.ref}, %{last} ]", "on")
+            for old, new in zip(state, fresh, strict=True)
+        ]
+
+    def _difference(self, a: Reg, b: Reg) -> Reg:
+        if a.ref.lstrip("-").isdigit() and b.ref.lstrip("-").isdigit():
+            return self.b.i64(int(a.ref) - int(b.ref))
+        return self.b.binary("sub", a, b)
+
+    def _loops(self, rows: int, trips: Sequence[tuple[Reg, bool]], level: int, pointers: list[Reg], sums: list[Reg]) -> list[Reg]:
+        if level == len(trips):
+            self._prefetch(pointers)
+            return self._step(rows, pointers, sums)
+        b, inner = self.b, level + 1 == len(trips)
+        moving = [n for n, o in enumerate(self.operands) if o.steps[level] is not None]
+        count, surely = trips[level]
+        with b.repeat("k", count, [*sums, *(pointers[n] for n in moving)], surely) as loop:
+            here = list(pointers)
+            for place, n in enumerate(moving):
+                here[n] = loop.carried[len(sums) + place]
+            done = self._loops(rows, trips, level + 1, here, loop.carried[: len(sums)])
+            following = []
+            for n in moving:
+                step = self.operands[n].steps[level]
+                assert step is not None
+                following.append(b.element(here[n], step, self.scalar))
+            loop.carried = [*done, *following]
+        sums, ends = loop.results[: len(sums)], loop.results[len(sums) :]
+        if inner and self.rest is not None:
+            pointers = list(pointers)
+            for n, end in zip(moving, ends, strict=True):
+                pointers[n] = end
+            sums = self._step(rows, pointers, sums, self.rest)
+        return sums
+
+    def _prefetch(self, pointers: list[Reg]) -> None:
+        """Ask for what later steps need, where they are too far apart for the machine to guess."""
+        b, size = self.b, SIZES[self.scalar]
+        for operand, pointer in zip(self.operands, pointers, strict=True):
+            step = operand.steps[-1] if operand.steps else None
+            if not self.ahead or operand.near or step is None or not step.ref.lstrip("-").isdigit() or abs(int(step.ref)) * size < FAR:
+                continue
+            lines: set[int] = set()
+            rows = operand.rows or (b.i64(0),)
+            columns = operand.columns or (b.i64(0),)
+            places = [int(r.ref) + int(c.ref) for r in rows for c in columns if r.ref.isdigit() and c.ref.isdigit()]
+            last = max(places, default=0)
+            for place in sorted(places):
+                apart = 64 if place != last else 32  # what lies across the boundary of a line needs the next one as well
+                if all(abs(place - line) * size >= apart for line in lines) and len(lines) < MOST_LINES:
+                    lines.add(place)
+                    there = b.element(pointer, b.i64(int(step.ref) * self.ahead + place), self.scalar)
+                    prefetch(b, there, L1)
+
+    def _step(self, rows: int, pointers: list[Reg], sums: list[Reg], mask: Reg | None = None) -> list[Reg]:
+        self.mask = mask
+        width = len(self.columns)
+        values: dict[tuple[int, int, int], Reg] = {}
+        for side, operand in enumerate(self.operands):
+            if operand.rows is None:
+                for column in range(width):
+                    self._value(values, side, pointers[side], 0, column)
+        out = []
+        for row in range(rows):
+            for column in range(width):
+                a, b = (self._value(values, side, pointers[side], row, column) for side in (0, 1))
+                out.append(self._multiply_add(a, b, sums[row * width + column]))
+        return out
+
+    def _value(self, values: dict[tuple[int, int, int], Reg], side: int, pointer: Reg, row: int, column: int) -> Reg:
+        """The operand at (row, column), loaded once where it does not change."""
+        operand = self.operands[side]
+        r = row if operand.rows is not None else 0
+        c = column if operand.columns is not None else 0
+        shape = self.columns[column]
+        key = (side, r, c if operand.columns is not None else -shape.lanes)
+        found = values.get(key)
+        if found is None:
+            address = pointer
+            if operand.rows is not None:
+                address = self.b.element(address, operand.rows[r], self.scalar)
+            if operand.columns is not None:
+                address = self.b.element(address, operand.columns[c], self.scalar)
+            if operand.wide:
+                found = self.single(self.b.load(vector(self.scalar, shape.lanes), address, mask=self.mask or shape.mask))
+            else:
+                found = self.b.splat(self.single(self.b.load(self.scalar, address)), shape.lanes)
+            values[key] = found
+        return found
+
+    def single(self, value: Reg) -> Reg:
+        """Half precision is multiplied and summed in single precision."""
+        return functions.convert(self.b, self.target, value, "f16", "f32") if self.half else value
+
+    def _multiply_add(self, a: Reg, b: Reg, sum_: Reg) -> Reg:
+        if self.float and self.target.fma:
+            return self.b.fma(a, b, sum_)
+        if self.float:
+            return self.b.binary("fadd", self.b.binary("fmul", a, b), sum_)
+        return self.b.binary("add", self.b.binary("mul", a, b), sum_)
+
+
+def prefetch(b: FunctionBuilder, address: Reg, level: int) -> None:
+    """Ask for the cache line of an address, into the cache `level`."""
+    b.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+    b.emit(f"call void @llvm.prefetch.p0(ptr {address.ref}, i32 0, i32 {level}, i32 1)")
+
+
+def across(b: FunctionBuilder, sums: Sequence[Reg], element: str) -> Reg:
+    """One lane for each of up to a register full of vectors: the sum of its lanes, halves first.
+
+    Two vectors are folded into one, whose first half belongs to the first of them, until one is left: fewer shuffles than one at a time.
+    """
+    _, lanes = split_vector(sums[0].type)
+    add = "fadd" if element in FLOATS else "add"
+    many = 1 << (len(sums) - 1).bit_length()
+    level = [*sums, *[sums[-1]] * (many - len(sums))]
+    groups = 1  # sums that one vector holds parts of
+    while len(level) > 1:
+        level = [_fold(b, add, x, y, groups) for x, y in zip(level[::2], level[1::2], strict=True)]
+        groups *= 2
+    value = level[0]
+    while split_vector(value.type)[1] > many:
+        value = _fold(b, add, value, None, groups)
+    if many > 1:
+        return value
+    return b.instruction(split_vector(value.type)[0], f"extractelement {value.type} {value.ref}, i64 0")
+
+
+def _fold(b: FunctionBuilder, add: str, x: Reg, y: Reg | None, groups: int) -> Reg:
+    """The halves of every group of lanes added: of x and y side by side, or of x alone in half as many lanes."""
+    scalar, lanes = split_vector(x.type)
+    size = lanes // groups
+    halves = []
+    for half in (0, 1):
+        chosen = [
+            v * lanes + g * size + half * (size // 2) + n for v in range(2 if y else 1) for g in range(groups) for n in range(size // 2)
+        ]
+        type_ = f"<{len(chosen)} x {scalar}>"
+        mask = ", ".join(f"i32 {n}" for n in chosen)
+        text = f"shufflevector {x.type} {x.ref}, {x.type} {y.ref if y else 'poison'}, <{len(chosen)} x i32> <{mask}>"
+        halves.append(b.instruction(type_, text, "h"))
+    return b.binary(add, halves[0], halves[1])

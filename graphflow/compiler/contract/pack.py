@@ -1,0 +1,85 @@
+"""A panel of the operand along the lanes copied side by side, before the tiles of rows pass over it.
+
+Where the panel's steps lie a power of two apart, they all fall into a few sets of the caches and come from further out for every tile;
+where they lie across the grain (the transposed matrix of a product), no vectors could be read at all. Every thread copies what it is about
+to use onto its own stack: a block of the reduction that the second-level cache holds beside the other operand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from graphflow.compiler.contract.analyse import strides
+from graphflow.compiler.contract.microkernel import L1, Column, prefetch
+from graphflow.compiler.contract.plan import Panel
+from graphflow.compiler.llvm.builder import SIZES, Reg, vector
+from graphflow.compiler.llvm.transpose import transposed
+from graphflow.kernel.index import substitute
+
+if TYPE_CHECKING:
+    from graphflow.compiler.contract.tile import Block, TileEmitter
+
+AHEAD, SQUARES = 16, 4  # steps, and squares of a transposition, that are asked for ahead
+
+
+def panel_width(panel: Panel) -> int:
+    """Elements of one step of a copied panel."""
+    return panel.pieces[-1].offset + panel.pieces[-1].lanes
+
+
+def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], block: Block | None) -> Reg:
+    """Emit the copy of the panel whose first column the lanes' axis is bound to, and return where it lies."""
+    em, b, plan = tiles.em, tiles.b, tiles.plan
+    assert plan.packed is not None
+    side, name = plan.packed.side, plan.order[0]
+    source = tiles.contract.right if side else tiles.contract.left
+    moves = strides(tiles.contract, name).operand(side), strides(tiles.contract, plan.vector).operand(side)
+    step, across = (em.index(m) for m in moves)
+    first = em.address(source.buffer, substitute(em.rename(source.offset), {} if block else {name: 0}))[0]
+    count = tiles.block_length(block)
+    width = panel_width(panel)
+    place = tiles.packed_panel()
+    line = 64 // SIZES[tiles.source]
+    if not plan.packed.turned:
+        with b.loop("pack", b.i64(0), count, b.i64(1)) as loop:
+            here = b.element(first, b.mul(loop.index, step), tiles.source)
+            there = b.element(place, b.mul(loop.index, b.i64(width)), tiles.source)
+            for at in range(0, width, line):
+                prefetch(b, b.element(here, b.add(b.mul(step, b.i64(AHEAD)), b.i64(at)), tiles.source), L1)
+            for piece, column in zip(panel.pieces, columns, strict=True):
+                value = b.load(vector(tiles.source, piece.lanes), b.element(here, b.i64(piece.offset), tiles.source), mask=column.mask)
+                b.store(value, b.element(there, b.i64(piece.offset), tiles.source))
+        return place
+    lanes = tiles.lanes
+    known = int(count.ref) if count.ref.isdigit() else None
+    whole = b.binary("and", count, b.i64(-lanes)) if known is None else b.i64(known // lanes * lanes)
+
+    def square(at: Reg, mask: Reg | None) -> None:
+        """`lanes` steps, or the first few of them, of all columns."""
+        here = b.element(first, at, tiles.source)
+        there = b.element(place, b.mul(at, b.i64(width)), tiles.source)
+        for piece in panel.pieces:
+            rows: list[Reg] = []
+            for n in range(piece.active or 0):
+                far = b.element(here, b.mul(across, b.i64(piece.offset + n)), tiles.source)
+                rows.append(b.load(vector(tiles.source, lanes), far, mask=mask))
+                prefetch(b, b.element(far, b.i64(SQUARES * lanes), tiles.source), L1)
+            rows += [rows[-1]] * (lanes - len(rows))
+            for n, turned in enumerate(transposed(b, rows)):
+                value = turned
+                if piece.lanes == 1:
+                    value = b.instruction(tiles.source, f"extractelement {turned.type} {turned.ref}, i64 0")
+                elif piece.lanes < lanes:
+                    some = ", ".join(f"i32 {k}" for k in range(piece.lanes))
+                    text = f"shufflevector {turned.type} {turned.ref}, {turned.type} poison, <{piece.lanes} x i32> <{some}>"
+                    value = b.instruction(vector(tiles.source, piece.lanes), text)
+                b.store(value, b.element(there, b.i64(n * width + piece.offset), tiles.source))
+
+    with b.loop("pack", b.i64(0), whole, b.i64(lanes)) as loop:
+        square(loop.index, None)
+    if known is None or known % lanes:
+        rest = b.binary("sub", count, whole) if known is None else b.i64(known % lanes)
+        with tiles.when(b.compare("icmp sgt", rest, b.i64(0)), "pack"):
+            square(whole, tiles.first_lanes(lanes, rest))
+    return place

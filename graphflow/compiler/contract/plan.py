@@ -1,0 +1,91 @@
+"""The tiling of one contraction, as plain data that the loop IR prints.
+
+vector   the axis that runs along the lanes
+panels   how that axis is cut: `count` panels of vectors side by side, each `width` columns further than the one before
+rows     the axis whose steps fill further registers; `sub` is a short axis inside it that a tile always takes whole
+runs     how `rows` is cut when a thread does all of it: (first row, tiles, rows of each)
+sizes    the tile heights among which a thread chooses at run time when its share of rows is not known here
+outer    the other free axes, one unit of work for each point of them
+dot      a reduced axis that runs along the lanes instead, to be added up across them in the end; `panels` then count single columns
+turned   the results run along `rows` instead of along the lanes: tiles are transposed before the epilogue
+ahead    by how many steps of the innermost loop operands with far strides are prefetched
+chunk    how many tiles pass over one panel before it is the next one's turn (0: all), so that their operand stays in the caches
+packed   the operand along the lanes is copied, a panel at a time, before the tiles of rows pass over it
+split    what the threads share out: "units", "panels" (units times panels), "tiles" (units times runs of rows) or "rows"
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphflow.kernel.index import Index
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One register's worth of columns: `lanes` from `offset` on, of which the first `active` exist (None: known only at run time)."""
+
+    offset: int
+    lanes: int
+    active: int | None
+
+    def __repr__(self) -> str:
+        tail = "" if self.active == self.lanes else f":{'?' if self.active is None else self.active}"
+        return f"{self.lanes}{tail}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """`count` equal panels from column `start` on."""
+
+    start: Index
+    count: Index
+    width: int
+    pieces: tuple[Piece, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.count} x [{' '.join(map(repr, self.pieces))}]"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A copied operand: which side, whether it lies across the lanes and is transposed, and for how many steps there is room."""
+
+    side: int
+    turned: bool
+    length: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Register tiles of an outer-product kernel: one operand along the lanes, the other broadcast."""
+
+    vector: str
+    panels: tuple[Panel, ...]
+    rows: str
+    sub: str
+    runs: tuple[tuple[int, int, int], ...]
+    sizes: tuple[int, ...]
+    outer: tuple[str, ...]
+    order: tuple[str, ...]
+    split: str
+    inline: bool
+    dot: str = ""
+    turned: bool = False
+    ahead: int = 0
+    block: tuple[str, int] | None = None
+    sums: str = ""
+    packed: Packed | None = None
+    chunk: int = 0
+
+    def __repr__(self) -> str:
+        tiles = ", ".join(f"{n} x {m}" for _, n, m in self.runs) if self.runs else "/".join(map(str, self.sizes))
+        lanes = f"lanes {self.dot}, columns" if self.dot else "lanes"
+        text = f"{lanes} {self.vector or '-'}: {' + '.join(map(repr, self.panels))}; rows {self.rows or '-'}: {tiles}"
+        text += " (turned)" if self.turned else ""
+        text += f", {self.chunk} at a time" if self.chunk else ""
+        text += f"; all of {self.sub}" if self.sub else ""
+        text += f"; inside {', '.join(self.order)}" if self.order else ""
+        text += "; panels transposed" if self.packed and self.packed.turned else "; panels copied" if self.packed else ""
+        text += f"; {self.block[0]} by {self.block[1]} through {self.sums}" if self.block else ""
+        return f"<{text}; threads share {self.split}>"

@@ -1,0 +1,369 @@
+"""One register tile of a planned contraction: where its operands lie, its sums, and the epilogue of every sum.
+
+The sums of a tile go to the epilogue straight from the registers where that is short code; else they are put into memory (the stack, or the
+scratch buffer in which a blocked reduction waits) and a loop over the rows runs the epilogue on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from graphflow.compiler.contract.analyse import strides
+from graphflow.compiler.contract.cuts import cut_registers, padded_columns
+from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across
+from graphflow.compiler.contract.pack import pack_panel, panel_width
+from graphflow.compiler.contract.plan import Panel, Plan
+from graphflow.compiler.llvm import functions
+from graphflow.compiler.llvm.builder import LLVM_TYPES, Reg, split_vector, vector
+from graphflow.compiler.llvm.transpose import transposed
+from graphflow.kernel.index import Index, bounds, substitute, symbol
+from graphflow.kernel.nodes import Contract, Store
+
+if TYPE_CHECKING:
+    from graphflow.compiler.llvm.stmt import Emitter
+
+Block = tuple[str, Reg, Reg, int]  # the blocked axis, where this block begins, where the axis ends, how long a block is
+
+
+class TileEmitter:
+    """Emits single tiles, and the small loops and conditionals they need."""
+
+    def __init__(self, em: Emitter, contract: Contract, plan: Plan) -> None:
+        self.em = em
+        self.b = em.b
+        self.contract = contract
+        self.plan = plan
+        self.axes = {a.name: a for a in (*contract.free, *contract.reduced)}
+        self.element = contract.left.type
+        self.half = self.element == "f16"  # summed in single precision
+        self.source = LLVM_TYPES[self.element]
+        self.scalar = "float" if self.half else self.source
+        self.writes = frozenset(s.buffer for s in contract.epilogue if isinstance(s, Store))
+        depth = self.extent(plan.sub)
+        assert isinstance(depth, int), "an axis that tiles take whole has a known extent"
+        self.depth = depth
+        self.share = (em.thread, em.threads)
+        self.lanes = em.target.lanes("f32" if self.half else self.element)
+        self.stack: Reg | None = None
+        self.room = 0
+        self.copy: Reg | None = None  # the stack memory of copied panels
+        self.packed: Reg | None = None  # the copied panel that tiles read now
+
+    def extent(self, name: str) -> Index:
+        return self.axes[name].extent if name else 1
+
+    # -- control flow
+
+    @contextmanager
+    def loop(self, stem: str, start: Reg, end: Reg, step: int = 1) -> Iterator[Reg]:
+        """A loop with a frame, so that what does not change in it is computed before it."""
+        em = self.em
+        occupied = None
+        if not (start.ref.isdigit() and end.ref.isdigit() and int(start.ref) < int(end.ref)):
+            occupied = (self.b.compare("icmp slt", start, end), em.top)
+        with self.b.loop(stem, start, end, self.b.i64(step)) as state:
+            em.push(state.point, self.writes, occupied=occupied)
+            yield state.index
+            em.pop()
+        for name in self.writes:
+            em.written(name)
+
+    @contextmanager
+    def when(self, condition: Reg, stem: str) -> Iterator[None]:
+        """A conditional with a frame."""
+        point = self.b.point()
+        body, after = self.b.label(f"{stem}.then"), self.b.label(f"{stem}.end")
+        self.b.branch_if(condition, body, after)
+        self.b.start(body)
+        self.em.push(point, self.writes, branch=True)
+        yield
+        self.em.pop()
+        self.b.branch(after)
+        self.b.start(after)
+
+    # -- one tile -------------------------------------------------------------------------------------------------------------------
+
+    def block_length(self, block: Block | None) -> Reg:
+        """How many steps of the outermost reduced axis the block at hand takes."""
+        if block is None:
+            return self.em.index(self.extent(self.plan.order[0]))
+        _, begin, end, size = block
+        return self.b.call("i64", "llvm.smin.i64", (self.b.binary("sub", end, begin), self.b.i64(size)))
+
+    def packed_panel(self) -> Reg:
+        """Memory for one copied panel."""
+        if self.copy is None:
+            assert self.plan.packed is not None
+            wide = max(panel_width(p) for p in self.plan.panels)
+            self.copy = self.b.alloca(self.source, self.plan.packed.length * wide + self.lanes)
+        return self.copy
+
+    def pack(self, panel: Panel, columns: list[Column], block: Block | None) -> None:
+        """Copy the panel that the tiles are about to pass over."""
+        if self.plan.packed is not None:
+            self.packed = pack_panel(self, panel, columns, block)
+
+    def sums(self, size: int, columns: list[Column], panel: Panel, first: list[Reg] | None, block: Block | None) -> list[Reg]:
+        """The accumulators of the tile whose first row and column the axes are bound to."""
+        b, em, plan, contract = self.b, self.em, self.plan, self.contract
+        rows = size * self.depth
+        blocked = plan.block[0] if plan.block else ""
+        origin: dict[str, Index] = {name: 0 for name in plan.order if name != blocked}
+        if plan.sub:
+            origin[plan.sub] = 0
+        operands = []
+        for side, source in enumerate((contract.left, contract.right)):
+            along = strides(contract, plan.vector).operand(side) if plan.vector else 0
+            down = strides(contract, plan.rows).operand(side) if plan.rows else 0
+            deep = strides(contract, plan.sub).operand(side) if plan.sub else 0
+            moves = [strides(contract, name).operand(side) for name in plan.order]
+            if plan.packed and plan.packed.side == side and self.packed:
+                offsets = tuple(b.i64(p.offset) for p in panel.pieces)
+                operands.append(Operand(self.packed, None, offsets, True, (b.i64(panel_width(panel)),), True))
+                continue
+            operands.append(
+                Operand(
+                    em.address(source.buffer, substitute(em.rename(source.offset), origin))[0],
+                    None
+                    if down == 0 and deep == 0
+                    else tuple(em.index(down * (r // self.depth) + deep * (r % self.depth)) for r in range(rows)),
+                    None if along == 0 else tuple(em.index(along * p.offset) for p in panel.pieces),
+                    moves[-1] == 1 if plan.dot else along == 1,
+                    tuple(
+                        None if m == 0 else em.index(m * self.lanes if name == plan.dot else m)
+                        for name, m in zip(plan.order, moves, strict=True)
+                    ),
+                )
+            )
+        rest = None
+        trips = []
+        for name in plan.order:
+            extent = self.extent(name)
+            if name == blocked:
+                trips.append((self.block_length(block), True))
+            elif name == plan.dot:
+                whole = extent // self.lanes
+                low, _ = bounds(whole)
+                trips.append((em.index(whole), low is not None and low > 0))
+                left_over = extent - whole * self.lanes
+                if left_over != 0:
+                    rest = self.first_lanes(self.lanes, em.index(left_over))
+            else:
+                low, _ = bounds(extent)
+                trips.append((em.index(extent), low is not None and low > 0))
+        if plan.dot or plan.packed:
+            columns = [Column(self.lanes if plan.dot else c.lanes, None) for c in columns]
+        if first is None:
+            first = [b.constant(0, vector(self.scalar, c.lanes)) for _ in range(rows) for c in columns]
+        return Microkernel(b, self.source, self.element, self.em.target, operands, columns, plan.ahead).sums(rows, trips, first, rest)
+
+    def finish(self, panel: Panel, columns: list[Column], sums: list[Reg], size: int) -> None:
+        """The epilogue of every accumulator, straight from the registers."""
+        em, plan = self.em, self.plan
+        for lanes in dict.fromkeys(c.lanes for c in columns):
+            with em.bind(writes=self.writes):
+                if plan.vector:
+                    em.set_vector(plan.vector, lanes)
+                for r in range(size * self.depth):
+                    for n, (piece, column) in enumerate(zip(panel.pieces, columns, strict=True)):
+                        if column.lanes == lanes:
+                            env: dict[str, Reg | Index] = {}
+                            if plan.vector and piece.offset:
+                                env[plan.vector] = symbol(plan.vector) + piece.offset
+                            if plan.rows and r // self.depth:
+                                env[plan.rows] = symbol(plan.rows) + r // self.depth
+                            if plan.sub:
+                                env[plan.sub] = r % self.depth
+                            self.statements(env, column, sums[r * len(columns) + n])
+
+    def statements(self, env: dict[str, Reg | Index], column: Column, acc: Reg) -> None:
+        if self.half:
+            acc = functions.convert(self.b, self.em.target, acc, "f32", "f16")
+        with self.em.bind(env, mask=column.mask, locals={"acc": (acc, self.element)}, writes=self.writes):
+            self.em.run(self.contract.epilogue)
+
+    # -- sums in memory ---------------------------------------------------------------------------------------------------------------
+
+    def memory(self, row: Reg, panel: Panel, block: Block | None) -> tuple[Reg, Reg]:
+        """Where the sums of a tile wait, and how far apart its rows are: on the stack, or in the scratch buffer where the reduction is
+        blocked."""
+        b, em, plan = self.b, self.em, self.plan
+        tallest = max([*plan.sizes, *(m for _, _, m in plan.runs)])
+        wide = panel.pieces[-1].offset + panel.pieces[-1].lanes
+        room = (1 << (tallest - 1).bit_length() if plan.turned else tallest * self.depth) * wide + self.lanes
+        if self.stack is None or self.room < room:
+            self.room = room
+            self.stack = b.alloca(self.scalar, self.room)
+        if block is None:
+            return self.stack, b.i64(wide)
+        pitch = em.index(self.pitch())
+        line: Index = 0
+        for name in plan.outer:
+            line = line * self.extent(name) + symbol(name)
+        base = em.address(plan.sums, line * self.extent(plan.rows) * self.depth * self.pitch())[0]
+        base = b.element(base, b.mul(b.mul(row, em.index(self.depth)), pitch), self.scalar)
+        if plan.vector:
+            base = b.element(base, em.symbol(plan.vector), self.scalar)
+        whole = b.compare("icmp sle", block[2], b.i64(block[3]))  # one block is all: no need to go through memory that others share
+        return b.select(whole, self.stack, base), b.select(whole, b.i64(wide), pitch)
+
+    def pitch(self) -> Index:
+        """Columns of the sums in the scratch buffer, with room for the lanes that do not exist."""
+        return padded_columns(self.plan)
+
+    def cell(self, place: Reg, pitch: Reg, row: int, offset: int) -> Reg:
+        b = self.b
+        address = b.element(place, b.mul(pitch, b.i64(row)), self.scalar) if row else place
+        return b.element(address, b.i64(offset), self.scalar)
+
+    def resume(self, place: Reg, pitch: Reg, size: int, panel: Panel, columns: list[Column], block: Block | None) -> list[Reg] | None:
+        """The sums so far, where the reduction is blocked."""
+        if block is None:
+            return None
+        b = self.b
+        point = b.point()
+        again, join = b.label("sums.again"), b.label("sums.join")
+        b.branch_if(b.compare("icmp sgt", block[1], b.i64(0)), again, join)
+        b.start(again)
+        loaded = [
+            b.load(vector(self.scalar, c.lanes), self.cell(place, pitch, r, p.offset))
+            for r in range(size * self.depth)
+            for p, c in zip(panel.pieces, columns, strict=True)
+        ]
+        last = b.block
+        b.branch(join)
+        b.start(join)
+        return [b.instruction(x.type, f"phi {x.type} [ zeroinitializer, %{point.block} ], [ {x.ref}, %{last} ]", "sum") for x in loaded]
+
+    def keep(self, place: Reg, pitch: Reg, panel: Panel, sums: list[Reg], others: Reg | None = None) -> None:
+        """Put the sums of a tile into memory; those of dot products are added up across lanes first, a register full at a time.
+
+        The first `others` rows belong to another tile. Where a reduction is blocked they wait in memory for its next block, and must not be
+        counted twice: what this tile has of them goes nowhere.
+        """
+        b = self.b
+        if self.plan.dot:
+            for n in range(0, len(sums), self.lanes):
+                b.store(across(b, sums[n : n + self.lanes], self.element), b.element(place, b.i64(n), self.scalar))
+            return
+        if self.plan.turned:
+            self.turn(place, panel, sums)
+            return
+        wide = len(panel.pieces)
+        for row in range(len(sums) // wide):
+            line = self.cell(place, pitch, row, 0)
+            if others is not None and self.stack is not None:
+                line = b.select(b.compare("icmp sle", others, b.i64(row // self.depth)), line, self.stack)
+            for piece, value in zip(panel.pieces, sums[row * wide : (row + 1) * wide], strict=True):
+                b.store(value, b.element(line, b.i64(piece.offset), self.scalar))
+
+    def turn(self, place: Reg, panel: Panel, sums: list[Reg]) -> None:
+        """Put the sums into memory column by column; rows are filled up to a power of two.
+
+        Registers side by side go through one piece of code in a loop: shuffles are slow to compile.
+        """
+        b, wide = self.b, len(panel.pieces)
+        rows = len(sums) // wide
+        square = 1 << (rows - 1).bit_length()
+        lanes = panel.pieces[0].lanes
+        if wide > 1 and all(p.lanes == lanes for p in panel.pieces):
+            flat = b.alloca(self.scalar, rows * wide * lanes)
+            for n, value in enumerate(sums):
+                b.store(value, b.element(flat, b.i64(n * lanes), self.scalar))
+            with b.loop("piece", b.i64(0), b.i64(wide), b.i64(1)) as loop:
+                source = b.element(flat, b.mul(loop.index, b.i64(lanes)), self.scalar)
+                register = [
+                    b.load(vector(self.scalar, lanes), b.element(source, b.i64(r * wide * lanes), self.scalar)) for r in range(rows)
+                ]
+                self.turn_register(b.element(place, b.mul(loop.index, b.i64(lanes * square)), self.scalar), register, square)
+            return
+        for n, piece in enumerate(panel.pieces):
+            self.turn_register(b.element(place, b.i64(piece.offset * square), self.scalar), sums[n::wide], square)
+
+    def turn_register(self, place: Reg, rows: list[Reg], square: int) -> None:
+        """One register column of a tile, transposed into memory."""
+        b = self.b
+        _, lanes = split_vector(rows[0].type)
+        rows = rows + [rows[-1]] * (square - len(rows))
+        for line, value in enumerate(transposed(b, rows) if lanes > 1 else rows):
+            b.store(value, b.element(place, b.i64(line * lanes), self.scalar))
+
+    def each_column(self, row: Reg, size: int, place: Reg, panel: Panel, columns: list[Column]) -> None:
+        """The epilogue of a turned tile: its columns one by one, `size` rows from `row` on along the lanes."""
+        em, b, plan = self.em, self.b, self.plan
+        square = 1 << (size - 1).bit_length()
+        column = em.symbol(plan.vector)
+        last = panel.pieces[-1]
+        if last.active is None:
+            left = b.binary("sub", em.index(self.extent(plan.vector)), column)
+            count = b.call("i64", "llvm.smin.i64", (left, b.i64(last.offset + last.lanes)))
+        else:
+            count = b.i64(last.offset + last.active)
+        pieces = cut_registers(size, self.lanes, em.target.masks)
+        with self.loop("column", b.i64(0), count) as n:
+            em.set_symbol(plan.vector, b.binary("add", column, n))
+            line = b.element(place, b.mul(n, b.i64(square)), self.scalar)
+            for piece in pieces:
+                with em.bind(writes=self.writes):
+                    em.set_vector(plan.rows, piece.lanes)
+                    acc = b.load(vector(self.scalar, piece.lanes), b.element(line, b.i64(piece.offset), self.scalar))
+                    env: dict[str, Reg | Index] = {plan.rows: symbol(plan.rows) + piece.offset} if piece.offset else {}
+                    self.statements(env, Column(piece.lanes, self.mask(piece.lanes, piece.active, 0, row)), acc)
+
+    def epilogue(
+        self, start: Reg, first: Reg, end: Reg, place: Reg, pitch: Reg, panel: Panel, columns: list[Column], block: Block | None
+    ) -> None:
+        """The epilogue of rows [first, end) of the tile that begins at row `start`, from memory."""
+        if block is None:
+            self.each_row(start, first, end, place, pitch, panel, columns)
+            return
+        _, begin, total, size = block
+        done = self.b.compare("icmp sge", self.b.add(begin, self.b.i64(size)), total)
+        with self.when(done, "last"):
+            self.each_row(start, first, end, place, pitch, panel, columns)
+
+    def each_row(self, start: Reg, first: Reg, end: Reg, place: Reg, pitch: Reg, panel: Panel, columns: list[Column]) -> None:
+        em, b, plan = self.em, self.b, self.plan
+        if plan.dot:
+            panel, columns = self.gathered(panel)
+        with self.loop("row", first, end) as row:
+            if plan.rows:
+                em.set_symbol(plan.rows, row)
+            line = b.element(place, b.mul(b.mul(b.binary("sub", row, start), b.i64(self.depth)), pitch), self.scalar)
+            for lanes in dict.fromkeys(c.lanes for c in columns):
+                with em.bind(writes=self.writes):
+                    if plan.vector:
+                        em.set_vector(plan.vector, lanes)
+                    for deep in range(self.depth):
+                        for piece, column in zip(panel.pieces, columns, strict=True):
+                            if column.lanes == lanes:
+                                acc = b.load(vector(self.scalar, lanes), self.cell(line, pitch, deep, piece.offset))
+                                env: dict[str, Reg | Index] = {}
+                                if plan.vector and piece.offset:
+                                    env[plan.vector] = symbol(plan.vector) + piece.offset
+                                if plan.sub:
+                                    env[plan.sub] = deep
+                                self.statements(env, column, acc)
+
+    def gathered(self, panel: Panel) -> tuple[Panel, list[Column]]:
+        """The single columns of a panel of dot products as vectors again, for the epilogue."""
+        many = len(panel.pieces)
+        row = Panel(0, 1, many, cut_registers(many, self.lanes, self.em.target.masks))
+        return row, [Column(p.lanes, self.mask(p.lanes, p.active, p.offset, self.b.i64(0))) for p in row.pieces]
+
+    def mask(self, lanes: int, active: int | None, offset: int, column: Reg) -> Reg | None:
+        b = self.b
+        if active == lanes or lanes == 1:
+            return None
+        if active is not None:
+            return Reg(f"<{lanes} x i1>", "<" + ", ".join(f"i1 {'true' if n < active else 'false'}" for n in range(lanes)) + ">")
+        left = b.binary("sub", self.em.index(self.extent(self.plan.vector)), b.add(column, b.i64(offset)))
+        return self.first_lanes(lanes, b.call("i64", "llvm.smin.i64", (left, b.i64(lanes))))
+
+    def first_lanes(self, lanes: int, count: Reg) -> Reg:
+        """The mask of the first `count` lanes."""
+        wide = self.b.splat(self.b.convert("trunc", count, "i32"), lanes)
+        iota = Reg(wide.type, "<" + ", ".join(f"i32 {n}" for n in range(lanes)) + ">")
+        return self.b.compare("icmp slt", iota, wide)

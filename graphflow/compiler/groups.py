@@ -1,0 +1,141 @@
+"""Fusion groups: what becomes one kernel, or nothing at all.
+
+After the pass `fuse` the nodes of a Program are Groups. A Group is a Node whose op says what kind of loop nest it will be and which holds
+its own little program; its inputs and outputs are the values that exist in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from graphflow.compiler.program import Node, Origin, Value
+from graphflow.graph.op import Kind, Op, TensorSpec
+from graphflow.kernel.index import Index
+
+
+class Shape(Enum):
+    """The loop nest of a group."""
+
+    POINTWISE = "pointwise"  # elementwise ops and movements over one index space
+    ROWS = "rows"  # reductions whose last axis is reduced, and everything fused around them, row by row
+    COLUMNS = "columns"  # reductions whose last axis is kept
+    CONTRACTION = "contraction"  # one sum of products and its epilogue
+    KERNEL = "kernel"  # an op that writes its own kernel
+    ALIAS = "alias"  # a View: the same memory under another shape, no code
+    HOST = "host"  # a call of Python
+
+
+class Fused(Op, abstract=True):
+    """The op of a Group: known by its kind alone."""
+
+    kind = Kind.KERNEL
+    core = True
+    form: Shape
+
+    def infer(self, *inputs: TensorSpec) -> TensorSpec | tuple[TensorSpec, ...]:
+        raise TypeError("a group's outputs are those of its nodes")
+
+
+class Group(Node):
+    """Nodes that are computed together. `root` is the contraction or the op with its own kernel, if there is one."""
+
+    __slots__ = ("nodes", "form", "root")
+
+    def __init__(self, form: Shape, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value],
+                 root: Node | None = None) -> None:  # fmt: skip
+        origins: dict[Origin, None] = {}
+        for node in nodes:
+            origins.update(dict.fromkeys(node.origins))
+        super().__init__(_OPS[form], inputs, outputs, tuple(origins))
+        self.nodes = tuple(nodes)
+        self.form = form
+        self.root = root
+
+    def __repr__(self) -> str:
+        results = ", ".join(map(repr, self.outputs))
+        if len(self.nodes) == 1:
+            return f"{results} = {self.form.value} {self.nodes[0].op!r}({', '.join(f'%{v.id}' for v in self.nodes[0].inputs)})"
+        head = f"{results} = {self.form.value}({', '.join(f'%{v.id}' for v in self.inputs)})"
+        return head + " {\n" + "\n".join(f"    {n!r}" for n in self.nodes) + "\n}"
+
+
+_OPS: dict[Shape, Fused] = {form: Fused(form) for form in Shape}
+
+
+def singleton(node: Node) -> Group:
+    """A group of one node."""
+    kind = node.op.kind
+    inputs = tuple(dict.fromkeys(v for v in node.inputs if not inlined(v)))
+    if kind is Kind.HOST:
+        return Group(Shape.HOST, (node,), node.inputs, node.outputs, node)
+    if kind is Kind.CONTRACTION:
+        return Group(Shape.CONTRACTION, (node,), inputs, node.outputs, node)
+    if kind is Kind.KERNEL:
+        return Group(Shape.KERNEL, (node,), node.inputs, node.outputs, node)
+    if kind is Kind.REDUCTION:
+        return Group(reduction_form(node), (node,), inputs, node.outputs)
+    if node.op.type == "View" and node.inputs[0].known is None:
+        return Group(Shape.ALIAS, (node,), inputs, node.outputs, node)
+    return Group(Shape.POINTWISE, (node,), inputs, node.outputs)
+
+
+def reduction_form(node: Node) -> Shape:
+    """ROWS or COLUMNS, by whether the last axis (that is longer than 1) is reduced."""
+    shape = node.inputs[0].shape
+    axes: Any = node.op.axes  # type: ignore[attr-defined]
+    longer = [a for a, d in enumerate(shape) if not (isinstance(d, int) and d == 1)]
+    return Shape.ROWS if not longer or longer[-1] in axes or not any(a in axes for a in longer) else Shape.COLUMNS
+
+
+def inlined(value: Value) -> bool:
+    """Whether a known value is written into the kernel instead of being read from a buffer."""
+    return value.known is not None and uniform(value.known) is not None
+
+
+def floating(nodes: Sequence[Node]) -> frozenset[int]:
+    """Numbers of the nodes that belong to no group but are written into every one that reads them: movements, and arithmetic on single
+    literals (broadcast or not)."""
+    found: set[int] = set()
+    light: set[int] = set()  # values that are one literal number everywhere
+    for number, node in enumerate(nodes):
+        movement = node.op.kind is Kind.MOVEMENT
+        same = (movement or node.op.kind is Kind.ELEMENTWISE) and node.op.type not in BORDERS
+        same = same and bool(node.inputs) and all(v.id in light or inlined(v) for v in node.inputs)
+        if same:
+            light.update(v.id for v in node.outputs)
+        if same or movement:
+            found.add(number)
+    return frozenset(found)
+
+
+UNIFORM_LIMIT = 1 << 16  # elements: beyond, looking through all of them would take longer than reading them from a buffer
+BORDERS = frozenset(("Halo", "Join", "Take"))  # movements of one literal that may give several
+
+
+def uniform(known: np.ndarray[Any, Any]) -> Any:
+    """The one element (number or IndexExpr) that all of `known` consists of; None if there is none."""
+    if known.size == 0:
+        return 0
+    if known.size > UNIFORM_LIMIT:
+        return None
+    first: Any = known.flat[0]
+    if known.size > 1:
+        if known.dtype == object:
+            if any(e != first for e in known.ravel()):
+                return None
+        elif not np.array_equal(known, np.broadcast_to(first, known.shape)):
+            return None
+        elif known.dtype.kind == "f" and np.ptp(np.signbit(known).astype(np.int8)):
+            return None  # zeros of both signs
+    if isinstance(first, np.generic):
+        return first.item()
+    return first
+
+
+def unit(size: Index) -> bool:
+    """Whether a dimension is statically 1."""
+    return isinstance(size, int) and size == 1

@@ -1,0 +1,109 @@
+"""Every second or fourth element: whole vectors and shuffles instead of gathers and scatters.
+
+Loops that take the steps of a period together (compiler/lower/split.py) have lanes that are as many elements apart as the period is long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from graphflow.compiler.llvm.builder import FunctionBuilder, Reg, split_vector, vector
+from graphflow.compiler.llvm.scope import Placed
+from graphflow.kernel.expr import Load
+from graphflow.kernel.index import Index, IndexExpr
+from graphflow.kernel.nodes import Stmt, Store
+
+if TYPE_CHECKING:
+    from graphflow.compiler.llvm.expr import Expressions
+    from graphflow.compiler.llvm.stmt import Emitter
+
+STEPS = (2, 4)
+
+
+def load_every(em: Expressions, e: Load, step: int, level: int) -> Placed | None:
+    """Elements `step` apart of a load without a guard; None where they must be gathered. Only elements between the first and the last
+    are touched."""
+    if step not in STEPS or em.mask is not None or em.lanes < 2 * step:
+        return None
+    b, lanes = em.b, em.lanes
+    k = constant_of(e.offset) % step
+    address, own = em.address(e.buffer, e.offset - k)
+    level, condition = em._outward(max(level, own))
+    if condition is not None:
+        return None
+    scalar = em.memory_type(e.buffer)
+    type_ = vector(scalar, lanes)
+    last = step * (lanes - 1) + k
+    with em.place(level):
+        parts: list[Reg] = []
+        for n in range(step):
+            inside = [k <= n * lanes + lane <= last for lane in range(lanes)]
+            mask = None
+            if not all(inside):
+                mask = Reg(vector("i1", lanes), "<" + ", ".join(f"i1 {'true' if x else 'false'}" for x in inside) + ">")
+            parts.append(b.load(type_, b.element(address, b.i64(n * lanes), scalar), mask=mask))
+        width = lanes // step  # lanes that each part gives
+        while len(parts) > 1:
+            made = []
+            for n in range(0, len(parts), 2):
+                if width == lanes // step:  # from memory: every `step`th lane of each
+                    chosen = [step * lane + k for lane in range(width)] + [lanes + step * lane + k for lane in range(width)]
+                else:
+                    chosen = [*range(width), *range(lanes, lanes + width)]
+                chosen += [-1] * (lanes - len(chosen))
+                made.append(shuffled(b, parts[n], parts[n + 1], chosen))
+            parts, width = made, width * 2
+        return parts[0], level
+
+
+def store_every(em: Emitter, stores: Sequence[Store]) -> None:
+    """Stores that together write every element of a range, lane after lane."""
+    b, lanes, step = em.b, em.lanes, len(stores)
+    values = [em._in_memory(em.wide(s.value)) for s in stores]
+    scalar, _ = split_vector(values[0].type)
+    address = em.address(stores[0].buffer, em.rename(stores[0].offset))[0]
+    for n in range(step):
+        parts = []
+        for first in range(0, step, 2):
+            chosen = []
+            for lane in range(lanes):
+                place, which = divmod(n * lanes + lane, step)
+                chosen.append(place + (which - first) * lanes if which in (first, first + 1) else -1)
+            parts.append(shuffled(b, values[first], values[first + 1], chosen))
+        if len(parts) == 2:
+            both = [lane if (n * lanes + lane) % step < 2 else lanes + lane for lane in range(lanes)]
+            parts = [shuffled(b, parts[0], parts[1], both)]
+        b.store(parts[0], b.element(address, b.i64(n * lanes), scalar))
+    em.written(stores[0].buffer)
+
+
+def interleaved(em: Emitter, statements: Sequence[Stmt]) -> list[Store]:
+    """The stores that `statements` begin with, if `store_every` can do them; otherwise nothing."""
+    first = statements[0]
+    if em.lanes < 2 or em.mask is not None or not isinstance(first, Store) or first.guard is not None:
+        return []
+    offset = em.rename(first.offset)
+    step = em.stride(offset)
+    if not isinstance(step, int) or step not in STEPS or len(statements) < step or em.lanes < 2 * step:
+        return []
+    group: list[Store] = []
+    for n, s in enumerate(statements[:step]):
+        if not isinstance(s, Store) or s.buffer != first.buffer or s.guard is not None or em.rename(s.offset) - offset != n:
+            return []
+        group.append(s)
+    return group
+
+
+def constant_of(index: Index) -> int:
+    """The constant term."""
+    if not isinstance(index, IndexExpr):
+        return index
+    return next((c for factors, c in index.terms if not factors), 0)
+
+
+def shuffled(b: FunctionBuilder, a: Reg, c: Reg, chosen: Sequence[int]) -> Reg:
+    """Lanes of two vectors; -1: any."""
+    lanes = ", ".join("i32 poison" if n < 0 else f"i32 {n}" for n in chosen)
+    text = f"shufflevector {a.type} {a.ref}, {c.type} {c.ref}, <{len(chosen)} x i32> <{lanes}>"
+    return b.instruction(vector(split_vector(a.type)[0], len(chosen)), text, "s")

@@ -1,0 +1,42 @@
+"""A whole kernel to one LLVM module: a function `NAME.phaseK(args, thread, threads)` for each phase."""
+
+from __future__ import annotations
+
+from graphflow.compiler.contract.emit import emit_contract
+from graphflow.compiler.llvm.builder import FunctionBuilder, module
+from graphflow.compiler.llvm.stmt import Emitter, written
+from graphflow.compiler.llvm.target import Target
+from graphflow.kernel.nodes import Contract, Kernel, Loop, Mode, Stmt
+
+
+def emit_kernel(kernel: Kernel, target: Target) -> str:
+    """LLVM IR text of the kernel for a target."""
+    return module([emit_phase(kernel, n, target) for n in range(len(kernel.phases))])
+
+
+def phase_name(kernel: Kernel, number: int) -> str:
+    """The native function's name."""
+    return f"{kernel.name}.phase{number}"
+
+
+def shared(phase: tuple[Stmt, ...]) -> bool:
+    """Whether all threads take part: the phase is one parallel loop or one contraction. Any other runs on thread 0."""
+    if len(phase) != 1:
+        return False
+    (only,) = phase
+    return isinstance(only, Contract) or (isinstance(only, Loop) and only.mode is Mode.PARALLEL)
+
+
+def emit_phase(kernel: Kernel, number: int, target: Target) -> FunctionBuilder:
+    """One function of a kernel."""
+    phase = kernel.phases[number]
+    parameters = [("ptr", "args"), ("i64", "thread"), ("i64", "threads")]
+    builder = FunctionBuilder(phase_name(kernel, number), parameters, target.attributes)
+    if shared(phase):
+        Emitter(builder, kernel, target, emit_contract, written(phase)).run(phase)
+        return builder
+    with builder.when(builder.compare("icmp eq", builder.params[1], builder.i64(0)), "first"):
+        emitter = Emitter(builder, kernel, target, emit_contract, written(phase))
+        emitter.thread, emitter.threads = builder.i64(0), builder.i64(1)
+        emitter.run(phase)
+    return builder

@@ -1,0 +1,156 @@
+"""Copies that turn rows into columns, through registers.
+
+A parallel loop nest whose only statement stores one loaded element, where the loads lie side by side along one loop and the stores along
+another, would gather every element alone. Blocks of it are read as whole vectors, transposed by shuffles and stored as whole vectors; what
+is left at the edges goes element by element.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphflow.compiler.llvm.builder import LLVM_TYPES, FunctionBuilder, Reg, split_vector, vector
+from graphflow.kernel.expr import TYPES, Load
+from graphflow.kernel.index import Index, coefficient, product, symbols_of
+from graphflow.kernel.nodes import Loop, Mode, Store
+
+if TYPE_CHECKING:
+    from graphflow.compiler.llvm.stmt import Emitter
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The loops of a copy, outermost first, with the one along which it reads, the one along which it writes, and the two strides."""
+
+    loops: tuple[Loop, ...]
+    store: Store
+    load: Load
+    read: Loop
+    write: Loop
+    far_read: Index
+    far_write: Index
+
+
+def transpose(em: Emitter, loop: Loop) -> bool:
+    """Emit `loop` as a transposition if it is one."""
+    copy = recognise(loop)
+    if copy is None:
+        return False
+    lanes = min(16, em.target.vector_bytes // TYPES[copy.load.type].itemsize)
+    if lanes < 4 or any(isinstance(x.extent, int) and x.extent < lanes for x in (copy.read, copy.write)):
+        return False
+    _emit(em, copy, lanes)
+    return True
+
+
+def recognise(loop: Loop) -> Copy | None:
+    """The copy that a parallel loop nest makes; None where it does something else, or nothing that blocks would help."""
+    loops = [loop]
+    while len(loops[-1].body) == 1 and isinstance(loops[-1].body[0], Loop):
+        loops.append(loops[-1].body[0])
+    body = loops[-1].body
+    if loop.mode is not Mode.PARALLEL or len(body) != 1 or not isinstance(body[0], Store):
+        return None
+    store = body[0]
+    load = store.value
+    if not isinstance(load, Load) or load.guard is not None or store.guard is not None or load.type == "bool":
+        return None
+    names = {x.var for x in loops}
+    if any(symbols_of(x.extent) & names for x in loops):
+        return None
+    reads = {x.var: coefficient(load.offset, x.var) for x in loops}
+    writes = {x.var: coefficient(store.offset, x.var) for x in loops}
+    if any(c is None for c in (*reads.values(), *writes.values())):
+        return None
+    along = [x for x in loops if reads[x.var] == 1]
+    across = [x for x in loops if writes[x.var] == 1]
+    if len(along) != 1 or len(across) != 1 or along == across:
+        return None
+    read, write = along[0], across[0]
+    far_read, far_write = reads[write.var], writes[read.var]
+    if far_read in (0, 1) or far_write in (0, 1):
+        return None
+    assert far_read is not None and far_write is not None
+    return Copy(tuple(loops), store, load, read, write, far_read, far_write)
+
+
+def _emit(em: Emitter, copy: Copy, lanes: int) -> None:
+    """Threads share the blocks of the outer loops and of the loop that is read along."""
+    b = em.b
+    outer = [x for x in copy.loops if x is not copy.read and x is not copy.write]
+    blocks = (copy.read.extent + (lanes - 1)) // lanes
+    total = em.index(product(x.extent for x in outer) * blocks)
+    thread, threads = em.thread, em.threads
+    first, last = (b.binary("sdiv", b.binary("mul", total, t), threads) for t in (thread, b.binary("add", thread, b.i64(1))))
+    writes = frozenset((copy.store.buffer,))
+    with b.loop("block", first, last, b.i64(1)) as unit:
+        em.push(unit.point, writes, branch=True)
+        rest = unit.index
+        many = em.index(blocks)
+        start = b.binary("mul", b.binary("urem", rest, many), b.i64(lanes))
+        rest = b.binary("udiv", rest, many)
+        for n, loop in enumerate(reversed(outer)):
+            if n == len(outer) - 1:
+                em.set_symbol(loop.var, rest)
+            else:
+                size = em.index(loop.extent)
+                em.set_symbol(loop.var, b.binary("urem", rest, size))
+                rest = b.binary("udiv", rest, size)
+        _row_of_blocks(em, copy, lanes, start, writes)
+        em.pop()
+    em.written(copy.store.buffer)
+
+
+def _row_of_blocks(em: Emitter, copy: Copy, lanes: int, start: Reg, writes: frozenset[str]) -> None:
+    """All blocks that begin at position `start` of the loop that is read along."""
+    b = em.b
+    end = em.index(copy.write.extent)
+    wide = em.index(copy.read.extent)
+    stop = b.call("i64", "llvm.smin.i64", (b.binary("add", start, b.i64(lanes)), wide))
+    full = b.compare("icmp eq", b.binary("sub", stop, start), b.i64(lanes))
+    whole = em.index(copy.write.extent - copy.write.extent % lanes)
+    whole = b.select(full, whole, b.i64(0))
+    with b.loop("square", b.i64(0), whole, b.i64(lanes)) as square:
+        em.push(square.point, writes, branch=True)
+        em.set_symbol(copy.read.var, start)
+        em.set_symbol(copy.write.var, square.index)
+        _square(em, copy, lanes)
+        em.pop()
+    with b.loop("edge", whole, end, b.i64(1)) as down:
+        em.push(down.point, writes, branch=True)
+        em.set_symbol(copy.write.var, down.index)
+        with b.loop("element", start, stop, b.i64(1)) as across:
+            em.push(across.point, writes, branch=True)
+            em.set_symbol(copy.read.var, across.index)
+            em.run((copy.store,))
+            em.pop()
+        em.pop()
+
+
+def _square(em: Emitter, copy: Copy, lanes: int) -> None:
+    b = em.b
+    scalar = LLVM_TYPES[copy.load.type]
+    source = em.address(copy.load.buffer, em.rename(copy.load.offset))[0]
+    target = em.address(copy.store.buffer, em.rename(copy.store.offset))[0]
+    rows = [b.load(vector(scalar, lanes), b.element(source, em.index(copy.far_read * n), scalar)) for n in range(lanes)]
+    for n, column in enumerate(transposed(b, rows)):
+        b.store(column, b.element(target, em.index(copy.far_write * n), scalar))
+
+
+def transposed(b: FunctionBuilder, rows: list[Reg]) -> list[Reg]:
+    """Vectors whose elements, read one after the other, are those of `rows` column by column; the number of rows is a power of two.
+
+    One perfect shuffle of the two halves brings the highest bit of an element's row to the end of its address; log2(rows) of them bring
+    all bits there.
+    """
+    _, lanes = split_vector(rows[0].type)
+    many = len(rows)
+    assert many & (many - 1) == 0, many
+    masks = [", ".join(f"i32 {n // 2 + part * (lanes // 2) + (n % 2) * lanes}" for n in range(lanes)) for part in (0, 1)]
+    for _ in range(many.bit_length() - 1):
+        out: list[Reg] = []
+        for x, y in zip(rows[: many // 2], rows[many // 2 :], strict=True):
+            out += [b.instruction(x.type, f"shufflevector {x.type} {x.ref}, {y.type} {y.ref}, <{lanes} x i32> <{m}>", "t") for m in masks]
+        rows = out
+    return rows

@@ -1,0 +1,199 @@
+"""Column groups: reductions whose last axis is kept, such as the gradient of a bias, several of them over one index space together.
+
+The lanes run along the last axis. The reduced range is cut into a fixed number of parts, whatever the number of threads; a second phase
+combines the parts and computes what follows from the sums. Where the kept axes are too short to fill the lanes (six channels), several
+neighbouring rows are taken side by side, as columns of their own that the second phase adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from graphflow.compiler.groups import unit
+from graphflow.compiler.lower.nest import Axis, axes_of, broken, innermost, merge, offsets_of, renamed
+from graphflow.compiler.lower.pointwise import Phases, domain_nest, element
+from graphflow.compiler.lower.rows import split_shape, tree
+from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
+from graphflow.compiler.lower.split import split
+from graphflow.graph.op import Kind
+from graphflow.kernel.expr import Expr, call, const, load, local, replace
+from graphflow.kernel.index import Index, ceildiv, maximum, minimum, product, substitute, symbol
+from graphflow.kernel.nodes import Accumulate, Buffer, Let, Loop, Mode, Stmt, Store, Var
+from graphflow.ops.core import identity_of
+from graphflow.ops.families import ravel
+
+PARTS = 16
+SERIAL_BELOW = 8192  # elements that one thread reduces alone
+NEAR = 4096  # elements of one operand that a block of rows has
+NARROW = 16  # kept elements below which rows are taken side by side
+WIDE = 256  # most elements side by side
+
+
+class Term(NamedTuple):
+    """One sum: its local's name, how it combines, where it is kept between blocks of rows, and what is added at a point."""
+
+    name: str
+    combine: str
+    buffer: Buffer
+    place: Index
+    value: Expr
+
+
+def lower_columns(scope: Scope) -> Phases:
+    """The phases of a column group."""
+    nodes = scope.group.nodes
+    reduces = [n for n in nodes if n.op.kind is Kind.REDUCTION]
+    shape = reduces[0].inputs[0].shape
+    axes: Any = reduces[0].op.axes  # type: ignore[attr-defined]
+    kept = tuple(split_shape(reduces[0])[0])
+    for other in reduces[1:]:
+        if other.inputs[0].shape != shape or other.op.axes != axes:  # type: ignore[attr-defined]
+            raise CannotFuse("reductions over different axes")
+    sums = {n.outputs[0].id for n in reduces}
+    dependent = set(sums)
+    for node in nodes:
+        if any(v.id in dependent for v in node.inputs):
+            if node.outputs[0].id in sums:
+                raise CannotFuse("a reduction depends on another one")
+            dependent.update(v.id for v in node.outputs)
+    columns = [v for v in scope.group.outputs if v.size == product(kept)]
+    full = [v for v in scope.group.outputs if v.size != product(kept)]
+    if any(v.size != product(shape) or v.id in dependent for v in full):
+        raise CannotFuse("an output has another shape")
+    reader = Reader(scope, nodes)
+    loops, index = axes_of(shape, "i")
+    beside = 1 if broken([reader.at(n.inputs[0], index) for n in reduces]) else _beside(shape, axes)
+    side: Index = 0
+    if beside > 1:
+        last = max(axes)
+        row = next(k for k, a in enumerate(loops) if a.name == f"i{last}")
+        side = symbol("s", 0, beside - 1)
+        steps = int(shape[last]) // beside
+        index = (*index[:last], symbol(f"i{last}", 0, steps - 1) * beside + side, *index[last + 1 :])
+        loops = (*loops[:row], Axis(f"i{last}", steps), Axis("s", beside), *loops[row + 1 :])
+    total = product(shape)
+    leading = next(a for a in range(len(shape)) if a in axes and not unit(shape[a]))
+    outer = [a for a in loops if a.name != "s" and int(a.name[1:]) < leading]
+    parts = 1 if outer or (isinstance(total, int) and total <= SERIAL_BELOW) else PARTS
+    head = shape[leading]
+    if isinstance(head, int) and leading + 1 < len(shape) and leading + 1 not in axes:
+        parts = max(1, min(parts, head))
+    part: Index = symbol("p", 0, PARTS - 1) if parts > 1 else 0
+    at = side * product(kept) + ravel(tuple(i for a, i in enumerate(index) if a not in axes), kept)
+    size = beside * product(kept)
+    partial: list[Buffer] = []
+    terms: list[Term] = []
+    for node in reduces:
+        type_ = node.inputs[0].dtype.kernel_type
+        assert type_ is not None
+        combine: str = node.op.combine  # type: ignore[attr-defined]
+        buffer = scope.scratch(type_, (parts, beside, *kept))
+        partial.append(buffer)
+        place = part * size + at
+        terms.append(Term(scope.name("t"), combine, buffer, place, reader.at(node.inputs[0], index)))
+    lets: list[Stmt] = []
+    writes: list[Stmt] = []
+    for value in full:
+        expr = element(reader, value, shape, index)
+        name = scope.name("t")
+        lets.append(Let(name, expr))
+        writes.append(Store(scope.target(value).name, ravel(index, shape), local(name, expr.type)))
+        terms = [t._replace(value=local(name, expr.type)) if t.value is expr else t for t in terms]
+    first = split(_accumulation(loops, frozenset(f"i{a}" for a in axes), terms, lets, writes, len(outer), parts))
+
+    def combined(buffer: Buffer, combine: str, count: int) -> Any:
+        def value(offset: Index) -> Expr:
+            return tree(combine, [load(buffer.name, buffer.type, offset + k * product(kept)) for k in range(count)])
+
+        return value
+
+    between: list[Stmt] = []
+    for node, buffer in zip(reduces, partial, strict=True):
+        combine = node.op.combine  # type: ignore[attr-defined]
+        if beside > 1:
+            between += _gathered(scope, buffer, parts * beside, product(kept), combine)
+        reader.fix(node.outputs[0], combined(buffer, combine, 1 if beside > 1 else parts))
+    phases = [first, tuple(between)] if between else [first]
+    return [*phases, domain_nest(scope, reader, columns)] if columns else phases
+
+
+def _beside(shape: Sequence[Index], axes: Sequence[int]) -> int:
+    """How many neighbouring rows fill the lanes well together; 1 where one row does so or nothing can be done."""
+    kept = product(shape[len(axes) :])
+    last = shape[len(axes) - 1]
+    if tuple(axes) != tuple(range(len(axes))) or not isinstance(kept, int) or not isinstance(last, int) or not 0 < kept < NARROW:
+        return 1
+
+    def filled(rows: int) -> float:
+        return rows * kept / (-(-rows * kept // NARROW) * NARROW)
+
+    choices = [n for n in range(1, min(last, WIDE // kept) + 1) if last % n == 0]
+    return max(choices, key=lambda n: (round(filled(n), 2), n), default=1)
+
+
+def _gathered(scope: Scope, buffer: Buffer, rows: int, size: Index, combine: str) -> tuple[Stmt, ...]:
+    """Combine `rows` rows of `size` sums into the first."""
+    row, at = symbol("q", 0, rows - 2) + 1, symbol("c")
+    name = scope.name("t")
+    value = call(combine, load(buffer.name, buffer.type, at), load(buffer.name, buffer.type, row * size + at))
+    body = (Let(name, value), Store(buffer.name, at, local(name, buffer.type)))
+    return (Loop("q", rows - 1, Mode.SERIAL, (Loop("c", size, Mode.VECTOR, body),)),)
+
+
+def _accumulation(loops: tuple[Axis, ...], reduced: frozenset[str], terms: Sequence[Term], lets: Sequence[Stmt],
+                  writes: Sequence[Stmt], outer: int, parts: int) -> tuple[Stmt, ...]:  # fmt: skip
+    """Set the sums to the identity, then run through the index space. The first `outer` loops are kept axes: rows of their own."""
+    shared, rest = loops[:outer], loops[outer:]
+    kept = tuple(a for a in rest if a.name not in reduced)
+    clear = innermost(kept, [Store(t.buffer.name, t.place, const(identity_of(t.combine, t.value.type), t.value.type)) for t in terms])
+    # Everything is computed before anything is stored: an output may share memory with an input read at the same place.
+    added: list[Stmt] = [Let(t.name, call(t.combine, load(t.buffer.name, t.value.type, t.place), t.value)) for t in terms]
+    body = [*lets, *added, *(Store(t.buffer.name, t.place, local(t.name, t.value.type)) for t in terms), *writes]
+    if parts == 1:
+        stmts: tuple[Stmt, ...] = (*clear, *_in_registers(rest, reduced, terms, lets, writes, body))
+        if len(shared) == 0:
+            return stmts
+        axis = shared[0]
+        for other in reversed(shared[1:]):
+            stmts = (Loop(other.name, other.extent, Mode.SERIAL, stmts),)
+        return (Loop(axis.name, axis.extent, Mode.PARALLEL, stmts),)
+    axes, env = merge(rest, offsets_of(body))
+    head = axes[0]
+    part = symbol("p", 0, parts - 1)
+    step = ceildiv(head.extent, parts)
+    length = maximum(minimum(step, head.extent - part * step), 0)
+    env = {name: substitute(index, {head.name: part * step + symbol(head.name)}) for name, index in env.items()}
+    env.setdefault(head.name, part * step + symbol(head.name))
+    body, lets, writes = ([renamed(s, env) for s in stmts] for stmts in (body, lets, writes))
+    terms = [t._replace(place=substitute(t.place, env), value=replace(t.value, env)) for t in terms]
+    inner = _in_registers((Axis(head.name, length), *axes[1:]), reduced, terms, lets, writes, body)
+    return (Loop("p", parts, Mode.PARALLEL, (*clear, *inner)),)
+
+
+def _in_registers(axes: tuple[Axis, ...], reduced: frozenset[str], terms: Sequence[Term], lets: Sequence[Stmt],
+                  writes: Sequence[Stmt], body: Sequence[Stmt]) -> tuple[Stmt, ...]:  # fmt: skip
+    """The accumulation with the sums of one vector of columns in registers for as many rows as stay in the first cache meanwhile; by
+    `body`, with sums in memory, where the axes allow no such order."""
+    merged, env = merge(axes, offsets_of(body))
+    if len(merged) < 2 or merged[-1].name in reduced or any(a.name not in reduced for a in merged[:-1]):
+        return innermost(axes, body)
+    lets, writes = ([renamed(s, env) for s in stmts] for stmts in (lets, writes))
+    terms = [t._replace(place=substitute(t.place, env), value=replace(t.value, env)) for t in terms]
+    row, lane = merged[-2:]
+    begin = [Var(t.name, load(t.buffer.name, t.value.type, t.place)) for t in terms]
+    end = [Store(t.buffer.name, t.place, local(t.name, t.value.type)) for t in terms]
+    each = (*lets, *(Accumulate(t.name, t.combine, t.value) for t in terms), *writes)
+    width = lane.extent if isinstance(lane.extent, int) else 512
+    block = max(8, NEAR // max(width, 1))
+    outer = list(merged[:-2])
+    if not isinstance(row.extent, int) or row.extent > 2 * block:
+        first = symbol("q") * block
+        count = minimum(row.extent - first, block)
+        each = tuple(renamed(s, {row.name: first + symbol(row.name)}) for s in each)
+        outer.append(Axis("q", ceildiv(row.extent, block)))
+        row = Axis(row.name, count)
+    stmts: tuple[Stmt, ...] = (Loop(lane.name, lane.extent, Mode.VECTOR, (*begin, Loop(row.name, row.extent, Mode.SERIAL, each), *end)),)
+    for axis in reversed(outer):
+        stmts = (Loop(axis.name, axis.extent, Mode.SERIAL, stmts),)
+    return stmts

@@ -1,0 +1,336 @@
+"""Which nodes are computed together: the decisions of the pass `fuse`.
+
+Nodes that compute (elementwise, reductions, contractions) are taken in order; each joins the cluster of one of its operands where the loop
+nest of that cluster can carry it and no circle of clusters arises, and then draws further clusters of its operands in. Movements belong to
+no cluster: they are index arithmetic in whoever reads them.
+
+    contraction   + elementwise ops on its result: bias, activation, mask, the update of a variable
+    rows          reductions over the last axis with all that feeds them and follows from them: softmax, cross-entropy, its gradient
+    columns       reductions that keep the last axis, those over one index space together; what follows from the sums
+    pointwise     everything else
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from graphflow.compiler.groups import Shape, floating, inlined, reduction_form, unit
+from graphflow.compiler.program import Node, Program, Value
+from graphflow.graph.op import Kind
+from graphflow.kernel.index import Index, product
+
+NODES = 64  # most nodes of a kernel
+OPERANDS = 30  # most values that a kernel reads
+WHOLE = 8192  # elements up to which what follows from a sum of everything is done by one thread, in the same kernel
+PREFERENCE = {Shape.CONTRACTION: 0, Shape.ROWS: 1, Shape.COLUMNS: 2, Shape.POINTWISE: 3}
+
+Dims = tuple[Index, ...]
+
+
+def longer(shape: Iterable[Index]) -> Dims:
+    """The sizes that are not 1."""
+    return tuple(d for d in shape if not unit(d))
+
+
+class Cluster:
+    """Nodes by number. `dims`: the index space; `kept` and `reduced`: its parts, for rows and columns; `space`: shape and axes of columns.
+    `after`: nodes that depend on a sum of this cluster. `before`: numbers of all nodes whose results it reads. `flat`: nothing in it is
+    broadcast, so that it may run over any other index space with as many points."""
+
+    __slots__ = ("form", "nodes", "dims", "kept", "reduced", "space", "after", "before", "first", "flat")
+
+    def __init__(self, form: Shape, node: int, dims: Dims, before: Iterable[int], flat: bool = False) -> None:
+        self.form = form
+        self.nodes = [node]
+        self.dims = dims
+        self.kept: Dims = ()
+        self.reduced: Dims = ()
+        self.space: Any = None
+        self.after: set[int] = set()
+        self.before = set(before)
+        self.first = node
+        self.flat = flat
+
+
+class Clusters:
+    """The clusters of a Program; `of[k]` is the cluster of node k, None for movements and for ops that stand alone."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.nodes = program.nodes
+        self.producer: dict[int, int] = {v.id: k for k, n in enumerate(self.nodes) for v in n.outputs}
+        self.floating = floating(self.nodes)
+        self.of: list[Cluster | None] = [None] * len(self.nodes)
+        self._sources: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
+        for k, node in enumerate(self.nodes):
+            kind = node.op.kind
+            if k in self.floating:
+                continue
+            if kind is Kind.ELEMENTWISE:
+                self._elementwise(k, node)
+            elif kind is Kind.REDUCTION:
+                self._reduction(k, node)
+            elif kind is Kind.CONTRACTION:
+                self.of[k] = Cluster(Shape.CONTRACTION, k, longer(node.outputs[0].shape), self.reads(k))
+        self._siblings()
+
+    # -- what depends on what ------------------------------------------------------------------------------------------------------
+
+    def sources(self, value: Value) -> tuple[frozenset[int], frozenset[int]]:
+        """Numbers of the computing nodes whose results `value` shows: those seen element by element in place, and those seen elsewhere
+        (through a permutation, a slice, a gather)."""
+        found = self._sources.get(value.id)
+        if found is not None:
+            return found
+        number = self.producer.get(value.id)
+        if number is None or value.known is not None:
+            result: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
+        elif number not in self.floating:
+            result = (frozenset((number,)), frozenset())
+        else:
+            node = self.nodes[number]
+            here: frozenset[int] = frozenset()
+            there: frozenset[int] = frozenset()
+            for operand in node.inputs:
+                near, far = self.sources(operand)
+                here, there = here | near, there | far
+            if not aligned(node):
+                here, there = frozenset(), here | there
+            result = here, there
+        self._sources[value.id] = result
+        return result
+
+    def reads(self, number: int) -> set[int]:
+        """Numbers of the computing nodes that a node depends on directly."""
+        found: set[int] = set()
+        for value in self.nodes[number].inputs:
+            near, far = self.sources(value)
+            found |= near
+            found |= far
+        return found
+
+    def depends(self, starts: Iterable[int], on: Cluster) -> bool:
+        """Whether one of the nodes `starts`, outside the cluster, depends on it."""
+        seen: set[int] = set()
+        stack = list(starts)
+        while stack:
+            number = stack.pop()
+            cluster = self.of[number]
+            if cluster is on:
+                return True
+            key = id(cluster) if cluster is not None else -1 - number
+            if key in seen:
+                continue
+            seen.add(key)
+            if cluster is None:
+                if number > on.first:
+                    stack.extend(self.reads(number))
+            elif max(cluster.nodes[-1], number) > on.first:
+                stack.extend(n for n in cluster.before if self.of[n] is not cluster)
+        return False
+
+    # -- joining -------------------------------------------------------------------------------------------------------------------
+
+    def _elementwise(self, number: int, node: Node) -> None:
+        reads = self.reads(number)
+        dims = longer(node.outputs[0].shape)
+        flat = self._flat(node)
+        candidates: dict[int, Cluster] = {}
+        for n in reads:
+            cluster = self.of[n]
+            if cluster is not None:
+                candidates[id(cluster)] = cluster
+        ranked = sorted(candidates.values(), key=lambda c: (PREFERENCE[c.form], -c.nodes[-1]))
+        home: Cluster | None = None
+        for cluster in ranked:
+            if home is None:
+                if self._fits(cluster, number, dims, flat) and not self._circle(cluster, reads):
+                    if cluster.form is Shape.POINTWISE:
+                        cluster.dims = dims if cluster.flat else cluster.dims
+                        cluster.flat = cluster.flat and flat
+                    self._add(cluster, number, reads)
+                    home = cluster
+            elif cluster.form is Shape.POINTWISE:
+                self._absorb(home, cluster)
+        if home is None:
+            home = self.of[number] = Cluster(Shape.POINTWISE, number, dims, reads, flat)
+            for cluster in ranked:
+                if cluster.form is Shape.POINTWISE:
+                    self._absorb(home, cluster)
+
+    def _flat(self, node: Node) -> bool:
+        """Whether the node takes nothing but elements at its own row-major position, and single numbers."""
+        size = node.outputs[0].size
+        return all(inlined(v) or all(map(unit, v.shape)) or (v.size == size and self._in_order(v)) for v in node.inputs)
+
+    def _in_order(self, value: Value) -> bool:
+        """Whether element k of `value` can be had without dividing k."""
+        number = self.producer.get(value.id)
+        while number is not None and number in self.floating:
+            node = self.nodes[number]
+            if node.op.type == "Iota":
+                return len(node.outputs[0].shape) == 1
+            if node.op.type not in ("View", "Copy"):
+                return False
+            number = self.producer.get(node.inputs[0].id)
+        return True
+
+    def _reduction(self, number: int, node: Node) -> None:
+        reads = self.reads(number)
+        shape = node.inputs[0].shape
+        axes: Any = node.op.axes  # type: ignore[attr-defined]
+        form = reduction_form(node)
+        kept = longer(d for a, d in enumerate(shape) if a not in axes)
+        reduced = longer(d for a, d in enumerate(shape) if a in axes)
+        near, _ = self.sources(node.inputs[0])
+        home: Cluster | None = None
+        for n in near:
+            cluster = self.of[n]
+            if cluster is None or not self._in_place(cluster, node) or self._circle(cluster, reads):
+                continue
+            if cluster.dims != longer(shape):
+                if not cluster.flat or cluster.form is not Shape.POINTWISE or product(cluster.dims) != product(shape):
+                    continue
+                cluster.dims = longer(shape)
+            if cluster.form is form and (cluster.kept, cluster.reduced) == (kept, reduced):
+                if form is Shape.COLUMNS and (near & cluster.after or cluster.space != (shape, axes)):
+                    continue
+                if form is Shape.ROWS and not kept and near & cluster.after and not small(cluster.dims):
+                    continue
+                self._add(cluster, number, reads)
+                home = cluster
+            elif cluster.form is Shape.POINTWISE and len(cluster.nodes) < NODES:
+                self._add(cluster, number, reads)
+                cluster.form = form
+                home = cluster
+            if home is not None:
+                break
+        if home is None:
+            home = self.of[number] = Cluster(form, number, longer(shape), reads)
+        home.kept, home.reduced = kept, reduced
+        home.space = (shape, axes) if home.space is None else home.space
+        home.after.add(number)
+
+    def _fits(self, cluster: Cluster, number: int, dims: Dims, flat: bool) -> bool:
+        """Whether the loop nest of `cluster` can carry the elementwise node."""
+        if len(cluster.nodes) >= NODES or not self._in_place(cluster, self.nodes[number]):
+            return False
+        if len(self._operands(cluster) | {v.id for v in self.nodes[number].inputs if not inlined(v)}) > OPERANDS:
+            return False
+        if dims not in (cluster.dims, cluster.kept) and product(dims) == product(cluster.dims):
+            if cluster.form is Shape.POINTWISE and cluster.flat:
+                return True
+            dims = cluster.dims if flat else dims
+        if cluster.form in (Shape.POINTWISE, Shape.CONTRACTION):
+            return dims == cluster.dims
+        follows = any(near & cluster.after for near, _ in map(self.sources, self.nodes[number].inputs))
+        if cluster.form is Shape.COLUMNS:
+            return dims == cluster.kept if follows else dims in (cluster.dims, cluster.kept)
+        if dims == cluster.dims:
+            return bool(cluster.kept) or not follows or small(cluster.dims)
+        return dims == cluster.kept
+
+    def _in_place(self, cluster: Cluster, node: Node) -> bool:
+        """Whether the node sees the cluster's values only where they stand."""
+        for value in node.inputs:
+            _, far = self.sources(value)
+            if any(self.of[n] is cluster for n in far):
+                return False
+        return True
+
+    def _operands(self, cluster: Cluster) -> set[int]:
+        mine = set(cluster.nodes)
+        return {v.id for n in cluster.nodes for v in self.nodes[n].inputs if self.producer.get(v.id) not in mine and not inlined(v)}
+
+    def _circle(self, cluster: Cluster, reads: Iterable[int]) -> bool:
+        """Whether something outside the cluster lies between it and a node with these operands."""
+        return self.depends((n for n in reads if self.of[n] is not cluster), cluster)
+
+    def _add(self, cluster: Cluster, number: int, reads: set[int]) -> None:
+        cluster.nodes.append(number)
+        cluster.before |= reads
+        self.of[number] = cluster
+        if any(near & cluster.after for near, _ in map(self.sources, self.nodes[number].inputs)):
+            cluster.after.add(number)
+
+    def _absorb(self, home: Cluster, other: Cluster) -> bool:
+        """Draw a pointwise cluster into `home` if that is possible."""
+        if other is home or len(home.nodes) + len(other.nodes) > NODES:
+            return False
+        row = home.form in (Shape.ROWS, Shape.COLUMNS) and other.dims == home.kept
+        if other.dims != home.dims and not row:
+            if product(other.dims) != product(home.dims) or not (other.flat or (home.flat and home.form is Shape.POINTWISE)):
+                return False
+        for n in other.nodes:
+            if not self._in_place(home, self.nodes[n]):
+                return False
+        for n in home.nodes:
+            if not self._in_place(other, self.nodes[n]):
+                return False
+        outside_home = [n for n in home.before if self.of[n] is not home and self.of[n] is not other]
+        outside_other = [n for n in other.before if self.of[n] is not home and self.of[n] is not other]
+        if self.depends(outside_home, other) or self.depends(outside_other, home):
+            return False
+        if len(self._operands(home) | self._operands(other)) > OPERANDS:
+            return False
+        if home.form is Shape.POINTWISE:
+            home.dims = other.dims if home.flat else home.dims
+            home.flat = home.flat and other.flat
+        self._merge(home, other)
+        return True
+
+    def _follows(self, some: Cluster, others: Cluster) -> bool:
+        """Whether one of the two reads a sum of the other."""
+        for a, b in ((some, others), (others, some)):
+            if any(near & b.after for n in a.nodes for near, _ in map(self.sources, self.nodes[n].inputs)):
+                return True
+        return False
+
+    def _merge(self, home: Cluster, other: Cluster) -> None:
+        home.nodes = sorted((*home.nodes, *other.nodes))
+        home.before |= other.before
+        home.after |= other.after
+        home.first = min(home.first, other.first)
+        for n in other.nodes:
+            self.of[n] = home
+        for n in home.nodes:
+            if home.after and any(near & home.after for near, _ in map(self.sources, self.nodes[n].inputs)):
+                home.after.add(n)
+
+    def _siblings(self) -> None:
+        """Merge reductions over one index space that read the same values and do not depend on each other."""
+        by_operand: dict[Any, list[Cluster]] = {}
+        for cluster in {id(c): c for c in self.of if c is not None}.values():
+            if cluster.form in (Shape.ROWS, Shape.COLUMNS):
+                for value in sorted(self._operands(cluster)):
+                    space = cluster.space if cluster.form is Shape.COLUMNS else None
+                    by_operand.setdefault((value, cluster.form, cluster.dims, cluster.kept, space), []).append(cluster)
+        for together in by_operand.values():
+            for other in together[1:]:
+                home = self.of[together[0].nodes[0]]
+                other_now = self.of[other.nodes[0]]
+                if home is None or other_now is None or home is other_now or len(home.nodes) + len(other_now.nodes) > NODES:
+                    continue
+                if self.depends((n for n in home.before if self.of[n] not in (home, other_now)), other_now):
+                    continue
+                if self.depends((n for n in other_now.before if self.of[n] not in (home, other_now)), home):
+                    continue
+                if home.form is Shape.COLUMNS and self._follows(home, other_now):
+                    continue
+                if len(self._operands(home) | self._operands(other_now)) > OPERANDS:
+                    continue
+                self._merge(home, other_now)
+
+
+def aligned(node: Node) -> bool:
+    """Whether a movement leaves the elements in their order, or repeats them along further axes."""
+    if node.op.kind is Kind.ELEMENTWISE:
+        return True
+    return node.op.type in ("View", "Expand", "Copy", "Iota")
+
+
+def small(dims: Sequence[Index]) -> bool:
+    """Whether an index space is so small that one thread may do it."""
+    total = product(dims)
+    return isinstance(total, int) and total <= WHOLE

@@ -1,0 +1,194 @@
+"""The pass `fuse`: the nodes of a Program become Groups, each one kernel or an alias.
+
+`Clusters` decides what is computed together. Here every cluster gets the movements that it reads through, written into the group itself;
+a movement whose result must exist in memory (an operand of a contraction, an output) gets a group of its own, a View becomes an alias.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+from graphflow.compiler.groups import Group, Shape, inlined, singleton
+from graphflow.compiler.passes.clusters import Cluster, Clusters
+from graphflow.compiler.program import Node, Program, Value
+from graphflow.graph.op import Kind
+
+INLINES = (Shape.POINTWISE, Shape.ROWS, Shape.COLUMNS, Shape.CONTRACTION)  # forms whose operands may be index arithmetic
+REPEATS = frozenset(("Expand", "Take"))  # movements that read an element of their operand many times
+
+
+def fuse(program: Program) -> Program:
+    """Groups for all nodes."""
+    if any(isinstance(n, Group) for n in program.nodes) or not program.nodes:
+        return program
+    return _Grouping(program).result()
+
+
+class _Draft:
+    """A group being put together."""
+
+    __slots__ = ("form", "nodes", "inputs", "outputs", "root")
+
+    def __init__(self, form: Shape, root: Node | None) -> None:
+        self.form = form
+        self.nodes: dict[int, Node] = {}  # by node number
+        self.inputs: dict[int, Value] = {}
+        self.outputs: dict[int, Value] = {}
+        self.root = root
+
+
+class _Grouping:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.nodes = program.nodes
+        self.clusters = Clusters(program)
+        self.producer = self.clusters.producer
+        self.drafts: dict[int, _Draft] = {}  # by id of cluster, or -1 - node number
+        self._queue: list[int] = []
+
+    def result(self) -> Program:
+        for value in (*self.program.outputs, *self.program.updates.values()):
+            self._need(value)
+        for number, node in enumerate(self.nodes):
+            if node.op.kind is Kind.HOST:  # it may fail the run: called whether or not its results are used
+                self._draft(number)
+        while self._queue:
+            self._fill(self._queue.pop())
+        self._absorb()
+        groups = [self._group(d) for d in self.drafts.values()]
+        return self.program._replace(nodes=tuple(ordered(groups)))
+
+    def _need(self, value: Value) -> None:
+        """`value` must exist in memory."""
+        number = self.producer.get(value.id)
+        if number is None or value.known is not None:
+            return
+        draft = self._draft(number)
+        draft.outputs[value.id] = value
+
+    def _draft(self, number: int) -> _Draft:
+        cluster = self.clusters.of[number]
+        key = -1 - number if cluster is None else id(cluster)
+        draft = self.drafts.get(key)
+        if draft is None:
+            draft = self.drafts[key] = self._new(number, cluster)
+            self._queue.append(key)
+        return draft
+
+    def _new(self, number: int, cluster: Cluster | None) -> _Draft:
+        node = self.nodes[number]
+        if cluster is not None:
+            roots = [n for n in cluster.nodes if self.nodes[n].op.kind is Kind.CONTRACTION]
+            draft = _Draft(cluster.form, self.nodes[roots[0]] if roots else None)
+            draft.nodes = {n: self.nodes[n] for n in cluster.nodes}
+        else:
+            kind = node.op.kind
+            form = Shape.KERNEL if kind is Kind.KERNEL else Shape.HOST if kind is Kind.HOST else Shape.POINTWISE
+            if node.op.type == "View":
+                form = Shape.ALIAS
+            draft = _Draft(form, None if form is Shape.POINTWISE else node)
+            draft.nodes = {number: node}
+        return draft
+
+    def _fill(self, key: int) -> None:
+        """Find what a group reads, and write the movements it reads through into it."""
+        draft = self.drafts[key]
+        for number in list(draft.nodes):
+            node = self.nodes[number]
+            inline = draft.form in INLINES and node is not draft.root
+            for value in node.inputs:
+                self._read(draft, value, inline)
+
+    def _read(self, draft: _Draft, value: Value, inline: bool) -> None:
+        stack = [value]
+        while stack:
+            v = stack.pop()
+            if v.known is not None:
+                if not (inline and inlined(v)):
+                    draft.inputs[v.id] = v
+                continue
+            number = self.producer.get(v.id)
+            if number in draft.nodes:
+                continue
+            if number is not None and inline and number in self.clusters.floating and self.nodes[number].op.type != "Join":
+                draft.nodes[number] = self.nodes[number]
+                stack.extend(self.nodes[number].inputs)
+                continue
+            draft.inputs[v.id] = v
+            self._need(v)
+
+    def _absorb(self) -> None:
+        """A movement in memory computes its operand itself where nothing else needs that."""
+        readers: dict[int, int] = {}
+        for draft in self.drafts.values():
+            for v in draft.inputs:
+                readers[v] = readers.get(v, 0) + 1
+        kept = {v.id for v in (*self.program.outputs, *self.program.updates.values())}
+        for key, draft in list(self.drafts.items()):
+            if draft.form is not Shape.POINTWISE or key not in self.drafts or any(n.op.type in REPEATS for n in draft.nodes.values()):
+                continue
+            if not any(self.clusters.of[n] is None for n in draft.nodes) or any(self.clusters.of[n] is not None for n in draft.nodes):
+                continue
+            for value in list(draft.inputs.values()):
+                number = self.producer.get(value.id)
+                cluster = None if number is None else self.clusters.of[number]
+                if cluster is None or cluster.form is not Shape.POINTWISE or readers[value.id] != 1 or value.id in kept:
+                    continue
+                other = self.drafts[id(cluster)]
+                if set(other.outputs) != {value.id} or len(other.nodes) > 12:
+                    continue
+                draft.nodes.update(other.nodes)
+                del draft.inputs[value.id]
+                draft.inputs.update(other.inputs)
+                del self.drafts[id(cluster)]
+
+    def _group(self, draft: _Draft) -> Group:
+        nodes = [draft.nodes[n] for n in sorted(draft.nodes)]
+        if draft.form in (Shape.KERNEL, Shape.HOST, Shape.ALIAS) and draft.root is not None:
+            return singleton(draft.root)
+        return Group(draft.form, nodes, tuple(draft.inputs.values()), tuple(v for _, v in sorted(draft.outputs.items())), draft.root)
+
+
+def ordered(groups: Sequence[Group]) -> list[Group]:
+    """Groups after what they need, otherwise in the order of their first nodes."""
+    producer = {v.id: k for k, g in enumerate(groups) for v in g.outputs}
+    waits: list[int] = []
+    users: list[list[int]] = [[] for _ in groups]
+    for k, group in enumerate(groups):
+        needs = {producer[v.id] for v in group.inputs if v.id in producer}
+        waits.append(len(needs))
+        for n in needs:
+            users[n].append(k)
+    rank = [min(v.id for v in g.outputs) if g.outputs else 0 for g in groups]
+    ready = [(rank[k], k) for k, w in enumerate(waits) if w == 0]
+    heapq.heapify(ready)
+    result: list[Group] = []
+    while ready:
+        _, k = heapq.heappop(ready)
+        result.append(groups[k])
+        for n in users[k]:
+            waits[n] -= 1
+            if waits[n] == 0:
+                heapq.heappush(ready, (rank[n], n))
+    if len(result) != len(groups):
+        raise AssertionError("fusion made a circle of groups")
+    return result
+
+
+def explode(group: Group, first_id: int) -> list[Group]:
+    """The nodes of a group that has no loop nest after all, each by itself. Values inside it become new ones: a movement may have been
+    written into several groups."""
+    keep = {v.id for v in group.outputs}
+    env: dict[int, Value] = {}
+    out: list[Group] = []
+    for node in group.nodes:
+        inputs = [env.get(v.id, v) for v in node.inputs]
+        outputs = []
+        for value in node.outputs:
+            if value.id not in keep:
+                env[value.id] = Value(first_id, value.dtype, value.shape, value.known)
+                first_id += 1
+            outputs.append(env.get(value.id, value))
+        out.append(singleton(Node(node.op, inputs, outputs, node.origins)))
+    return out

@@ -1,0 +1,83 @@
+"""Layout: transposes and reshapes sink into contractions, whose index maps can express them.
+
+    contraction(Permute(x), y)        the map of x reordered
+    contraction(View(x), y)           where the View only adds or drops sizes of 1
+    Permute(contraction(x, y))        the free axes renumbered
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphflow.compiler.groups import unit
+from graphflow.compiler.passes.rewrite import Rewriter, rewrite
+from graphflow.compiler.program import Node, Program, Value
+from graphflow.ops import core
+
+
+def choose_layout(program: Program) -> Program:
+    """See the module's text."""
+    if not any(isinstance(n.op, core.SumOfProducts) for n in program.nodes):
+        return program
+    uses: dict[int, int] = {}
+    for value in (*program.outputs, *program.updates.values(), *(v for n in program.nodes for v in n.inputs)):
+        uses[value.id] = uses.get(value.id, 0) + 1
+
+    def rule(b: Rewriter, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+        if isinstance(node.op, core.SumOfProducts):
+            return _absorb(b, node.op, inputs)
+        if isinstance(node.op, core.Permute):
+            inner = b.producer(inputs[0])
+            if inner is not None and isinstance(inner.op, core.SumOfProducts) and uses.get(node.inputs[0].id) == 1:
+                return (b.apply(_reordered(inner.op, node.op.perm), *inner.inputs),)
+        return None
+
+    return rewrite(program, rule)
+
+
+def _absorb(b: Rewriter, op: core.SumOfProducts, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
+    operands: list[Value] = []
+    maps: list[Any] = []
+    changed = False
+    for value, forms in zip(inputs, (op.left, op.right), strict=True):
+        while True:
+            node = b.producer(value)
+            found = None if node is None else _through(node, forms)
+            if found is None or node is None:
+                break
+            value, forms = node.inputs[0], found
+            changed = True
+        operands.append(value)
+        maps.append(forms)
+    if not changed:
+        return None
+    return (b.apply(core.SumOfProducts(op.extents, op.free, maps[0], maps[1]), *operands),)
+
+
+def _through(node: Node, forms: Any) -> Any:
+    """The index map for the operand of a movement, given that for its result; None where it is not affine."""
+    if isinstance(node.op, core.Permute):
+        out: list[Any] = [None] * len(forms)
+        for form, axis in zip(forms, node.op.perm, strict=True):
+            out[axis] = form
+        return tuple(out)
+    if isinstance(node.op, core.View) and node.inputs[0].known is None:
+        source, shown = node.inputs[0].shape, node.op.shape
+        if [d for d in source if not unit(d)] != [d for d in shown if not unit(d)]:
+            return None
+        left = iter([f for f, d in zip(forms, shown, strict=True) if not unit(d)])
+        return tuple(((), 0) if unit(d) else next(left) for d in source)
+    return None
+
+
+def _reordered(op: core.SumOfProducts, perm: tuple[int, ...]) -> core.SumOfProducts:
+    """The contraction whose result axis i is the old axis perm[i]."""
+    number = {old: new for new, old in enumerate(perm)}
+    number.update((a, a) for a in range(op.free, len(op.extents)))
+
+    def renamed(forms: Any) -> Any:
+        return tuple((tuple(sorted((number[a], c) for a, c in terms)), constant) for terms, constant in forms)
+
+    extents = (*(op.extents[p] for p in perm), *op.extents[op.free :])
+    return core.SumOfProducts(extents, op.free, renamed(op.left), renamed(op.right))

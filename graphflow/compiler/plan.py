@@ -1,0 +1,304 @@
+"""CompiledProgram: kernels in order, with symbolic sizes. BoundPlan: the same for given sizes, every value at its place.
+
+A value lives in one of these places: the array that is fed, the storage of a variable, a literal, an array made for the caller (an output),
+or a block of the arena. A View is the memory of its operand. The new value of a variable is written into the variable's own storage
+where every reader of the old one has finished; otherwise it waits in the arena and is copied at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphflow.compiler.groups import Group, Shape
+from graphflow.compiler.llvm.kernel import shared
+from graphflow.compiler.lower import Lowered
+from graphflow.compiler.memory import Block, Placement, aligned, place
+from graphflow.compiler.program import Input, Program, Source, Value
+from graphflow.dtypes import DType
+from graphflow.graph.op import Op
+from graphflow.kernel.expr import TYPES
+from graphflow.kernel.index import Index, evaluate, product
+from graphflow.kernel.nodes import Check, Role
+
+KEPT = 64  # bound plans that are remembered
+
+
+class State(NamedTuple):
+    """A variable (or the position of a random op, "random/<op name>", uint64[2]) that the program touches. reads: its value at the start
+    is used, so it must be initialised; writes: it has a new value afterwards."""
+
+    name: str
+    dtype: DType
+    shape: tuple[Index, ...]
+    reads: bool
+    writes: bool
+
+
+class Location(NamedTuple):
+    """Where a value is: kind "feed" (number), "state" (number), "constant" (number), "output" (number), "block" (number), or "object": a
+    Python object (strings) kept under the number for one run."""
+
+    kind: str
+    number: int
+
+
+class Step(NamedTuple):
+    """One kernel call, or (without a kernel) one call of Python."""
+
+    name: str
+    group: Group
+    lowered: Lowered | None
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The run-time checks of the kernel."""
+        return () if self.lowered is None else self.lowered.kernel.checks
+
+
+class ArenaBlock(NamedTuple):
+    """A block with its symbolic size: bytes of what it holds in turn, from step `first` to step `last`."""
+
+    size: Index
+    first: int
+    last: int
+    holds: str
+
+
+class Argument(NamedTuple):
+    """One argument of a kernel call: kind "feed", "state", "constant", "output" or "arena" with a number or a byte offset, "size" with
+    the number itself, "status" with the address of the call's status block."""
+
+    kind: str
+    value: int
+
+
+class BoundCall(NamedTuple):
+    """A kernel call with its arguments; `kernel` is the number of the kernel among CompiledProgram.kernels."""
+
+    kernel: int
+    arguments: tuple[Argument, ...]
+    parallel: tuple[bool, ...]
+    barrier: bool
+
+
+class HostArgument(NamedTuple):
+    """An operand or result of a call of Python: where it is, and what it looks like."""
+
+    place: Argument
+    shape: tuple[int, ...]
+    dtype: DType
+
+
+class HostCall(NamedTuple):
+    """A call of `op.run`."""
+
+    op: Op
+    inputs: tuple[HostArgument, ...]
+    outputs: tuple[HostArgument, ...]
+
+
+class OutputPlace(NamedTuple):
+    """What a fetched tensor is: computed into a fresh array of this shape, or contents known already."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+    known: np.ndarray[Any, Any] | None
+
+
+class Parameters(NamedTuple):
+    """Everything that a CompiledProgram is made of."""
+
+    program: Program
+    steps: tuple[Step, ...]
+    places: Mapping[int, Location]
+    blocks: tuple[ArenaBlock, ...]
+    scratch: Mapping[tuple[int, int], int]  # (step, buffer) -> block
+
+
+class CompiledProgram:
+    """See the module's text. `codes` are the runtime's handles of the kernels, one per distinct kernel."""
+
+    def __init__(self, parameters: Parameters, kernel_of: Sequence[int], codes: Sequence[Any], feeds: Sequence[Input]) -> None:
+        self.program, self.steps, self.places, self.blocks, self.scratch = parameters
+        self.kernel_of = tuple(kernel_of)
+        self.codes = tuple(codes)
+        self.feeds = tuple(feeds)
+        self.constants = tuple(i for i in self.program.inputs if i.source is Source.CONSTANT)
+        updates = self.program.updates
+        read = {v.id for s in self.steps for v in s.group.inputs} | {v.id for v in self.program.outputs}
+        self.states = tuple(
+            State(i.name, i.value.dtype, i.value.shape, i.value.id in read, i.name in updates)
+            for i in self.program.inputs if i.source is Source.STATE
+        )  # fmt: skip
+        self.parallel = {k: step_parallel(s.lowered) for k, s in zip(self.kernel_of, self.steps, strict=True) if s.lowered is not None}
+        self.bound: list[BoundPlan] = []
+        self.report: Any = None  # dump.CompiledReport
+        self.on_bind: tuple[Callable[[BoundPlan], None], ...] = ()
+        self._by_shapes: dict[tuple[tuple[int, ...], ...], BoundPlan] = {}
+
+    def symbol_values(self, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
+        """The sizes that the shapes of the feeds give."""
+        by_name = {f.name: shape for f, shape in zip(self.feeds, shapes, strict=True)}
+        return {name: int(by_name[source][axis]) for name, (source, axis) in self.program.symbols.items()}
+
+    def bind(self, shapes: Sequence[Sequence[int]]) -> BoundPlan:
+        """The plan for these shapes of the feeds."""
+        key = tuple(tuple(s) for s in shapes)
+        bound = self._by_shapes.get(key)
+        if bound is None:
+            bound = self._by_shapes[key] = BoundPlan(self, self.symbol_values(key))
+            self.bound.append(bound)
+            if len(self.bound) > KEPT:
+                self.bound.pop(0)
+                self._by_shapes.pop(next(iter(self._by_shapes)))
+            for watch in self.on_bind:
+                watch(bound)
+        return bound
+
+
+class BoundPlan:
+    """A CompiledProgram for given sizes: arena offsets, arguments of every call, shapes of the outputs."""
+
+    def __init__(self, compiled: CompiledProgram, sizes: Mapping[str, int]) -> None:
+        self.compiled = compiled
+        self.sizes = dict(sizes)
+        known: dict[Any, int] = {}
+
+        def number(index: Index) -> int:
+            if isinstance(index, int):
+                return index
+            if index not in known:
+                known[index] = evaluate(index, sizes)
+            return known[index]
+
+        self.blocks = tuple(Block(aligned(number(b.size)), b.first, b.last) for b in compiled.blocks)
+        self.placement: Placement = place(self.blocks)
+        self.constants = tuple(filled(i, sizes) for i in compiled.constants)
+        self.states = tuple((s.name, tuple(number(d) for d in s.shape), s.dtype) for s in compiled.states)
+        self.calls: tuple[BoundCall | HostCall, ...] = self._with_barriers(
+            [self._call(n, step) if step.lowered is not None else self._host(step, number) for n, step in enumerate(compiled.steps)]
+        )
+        outputs = []
+        for value in compiled.program.outputs:
+            data = None if value.known is None else filled(Input(Source.CONSTANT, "", value, value.known), sizes)
+            outputs.append(OutputPlace(tuple(number(d) for d in value.shape), value.dtype, data))
+        self.outputs = tuple(outputs)
+        self.cost = sum(cost_of(step, number) for step in compiled.steps)
+
+    def _call(self, n: int, step: Step) -> BoundCall:
+        lowered = step.lowered
+        assert lowered is not None
+        arguments: list[Argument] = []
+        for b, held in enumerate(lowered.values):
+            if held is None:
+                arguments.append(Argument("arena", self.placement.offsets[self.compiled.scratch[n, b]]))
+            else:
+                arguments.append(self._place(held))
+        arguments += [Argument("size", self.sizes[s]) for s in lowered.symbols]
+        arguments.append(Argument("status", 0))
+        kernel = self.compiled.kernel_of[n]
+        return BoundCall(kernel, tuple(arguments), self.compiled.parallel[kernel], True)
+
+    def _place(self, value_id: int) -> Argument:
+        location = self.compiled.places[value_id]
+        if location.kind == "block":
+            return Argument("arena", self.placement.offsets[location.number])
+        return Argument(location.kind, location.number)
+
+    def _host(self, step: Step, number: Callable[[Index], int]) -> HostCall:
+        node = step.group.nodes[0]
+
+        def argument(value: Value) -> HostArgument:
+            return HostArgument(self._place(value.id), tuple(number(d) for d in value.shape), value.dtype)
+
+        return HostCall(node.op, tuple(map(argument, node.inputs)), tuple(map(argument, node.outputs)))
+
+    def _with_barriers(self, calls: Sequence[BoundCall | HostCall]) -> tuple[BoundCall | HostCall, ...]:
+        """Threads meet after a call only where the next one touches what calls since the last meeting wrote, or writes what they read."""
+        out = list(calls)
+        reads: list[Span] = []
+        writes: list[Span] = []
+        failing = False
+        for n, call in enumerate(out):
+            if isinstance(call, HostCall):
+                reads, writes, failing = [], [], False
+                continue
+            mine_in, mine_out = self._spans(n, call)
+            updates = any(s[0] == "state" for s in mine_out)
+            before = out[n - 1] if n else None
+            if isinstance(before, BoundCall):
+                meet = _overlap(mine_in, writes) or _overlap(mine_out, writes) or _overlap(mine_out, reads) or (failing and updates)
+                if meet:
+                    reads, writes, failing = [], [], False
+                else:
+                    out[n - 1] = before._replace(barrier=False)
+            reads += mine_in
+            writes += mine_out
+            failing = failing or bool(self.compiled.steps[n].checks)
+        return tuple(out)
+
+    def _spans(self, n: int, call: BoundCall) -> tuple[list[Span], list[Span]]:
+        """Memory that a call reads and that it writes."""
+        lowered = self.compiled.steps[n].lowered
+        assert lowered is not None
+        env = {k: self.sizes[s] for k, s in zip(lowered.kernel.symbols, lowered.symbols, strict=True)}
+        reads: list[Span] = []
+        writes: list[Span] = []
+        for buffer, argument in zip(lowered.kernel.buffers, call.arguments, strict=False):
+            if argument.kind == "constant":
+                continue
+            if argument.kind == "arena":
+                size = evaluate(product(buffer.shape), env) * TYPES[buffer.type].itemsize
+                span = ("arena", argument.value, argument.value + size)
+            else:
+                span = (argument.kind, argument.value, argument.value + 1)
+            (reads if buffer.role is Role.IN else writes).append(span)
+        return reads, writes
+
+
+Span = tuple[str, int, int]
+
+
+def _overlap(some: Sequence[Span], others: Sequence[Span]) -> bool:
+    return any(a[0] == b[0] and a[1] < b[2] and b[1] < a[2] for a in some for b in others)
+
+
+def step_parallel(lowered: Lowered) -> tuple[bool, ...]:
+    """For each phase whether all threads share it."""
+    return tuple(shared(phase) for phase in lowered.kernel.phases)
+
+
+def filled(given: Input, sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
+    """A literal's contents, sizes put in."""
+    data = given.data
+    assert data is not None
+    if data.dtype != object or given.value.dtype.kernel_type is None:
+        return np.asarray(data, order="C")  # ascontiguousarray would give a scalar an axis
+    numbers = [evaluate(e, sizes) for e in data.ravel()]
+    result: np.ndarray[Any, Any] = np.array(numbers, given.value.dtype.as_numpy_dtype).reshape(data.shape)
+    return result
+
+
+def bytes_of(value: Value) -> Index:
+    """The memory a value takes."""
+    type_ = value.dtype.kernel_type
+    return product(value.shape) * (8 if type_ is None else TYPES[type_].itemsize)
+
+
+def cost_of(step: Step, number: Any) -> float:
+    """A rough guess of one call's seconds on one thread."""
+    if step.group.form is Shape.CONTRACTION and step.group.root is not None:
+        extents: Any = step.group.root.op.extents  # type: ignore[attr-defined]
+        total = 2.0
+        for e in extents:
+            total *= number(e)
+        return total / 1.5e11 + 1e-7
+    elements = max([number(v.size) for v in (*step.group.inputs, *step.group.outputs)], default=1)
+    work = sum(2 if n.op.type not in EXPENSIVE else 12 for n in step.group.nodes)
+    return float(elements) * work / 1.6e10 + 1e-7
+
+
+EXPENSIVE = frozenset(("Exp", "Log", "Tanh", "Sigmoid", "Pow", "Erf", "Sin", "Cos", "Softplus", "Log1p", "Expm1"))

@@ -1,0 +1,141 @@
+"""The machine code of the inner loops, and the statements around a contraction."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from graphflow.compiler.llvm.target import AVX2, AVX512, target
+from graphflow.kernel.index import symbol
+from graphflow.kernel.interpret import run
+from graphflow.kernel.nodes import Loop
+from graphflow.kernel.verify import verify
+from tests.compiler.contract.cases import Case, Compiled, aligned, conv, conv_filter, conv_input, inputs, matmul, sums
+
+N = symbol("N", 0, None)
+MAIN = {
+    "NN": matmul(N, 512, 784),
+    "TN": matmul(784, 512, N, "TN"),
+    "NT": matmul(N, 784, 512, "NT"),
+    "NN copied": matmul(N, 1024, 3136),
+    "TN in groups": matmul(3136, 1024, N, "TN"),
+    "NT transposed": matmul(N, 512, 512, "NT"),
+    "few columns": matmul(N, 10, 512),
+    "conv 5x5x1x32": conv(N, 32, 32, 1, 5, 32),
+    "conv 5x5x32x64": conv(N, 18, 18, 32, 5, 64),
+    "conv 3x3x32x32": conv(N, 34, 34, 32, 3, 32),
+    "conv 5x5x6x16": conv(N, 12, 12, 6, 5, 16),
+    "conv 5x5x64x32": conv(N, 18, 18, 64, 5, 32),
+    "filter 5x5x1x32": conv_filter(N, 32, 32, 1, 5, 32),
+    "filter 5x5x32x64": conv_filter(N, 18, 18, 32, 5, 64),
+    "filter 3x3x32x32": conv_filter(N, 34, 34, 32, 3, 32),
+    "input 5x5x32x64": conv_input(N, 14, 14, 32, 5, 64),
+    "input 3x3x32x32": conv_input(N, 32, 32, 32, 3, 32),
+}
+
+
+def innermost_loops(assembly: str) -> list[list[str]]:
+    """The instructions of every loop that multiplies: from a label to the last backward jump to it before the next such label."""
+    lines = assembly.splitlines()
+    labels = {m.group(1): n for n, line in enumerate(lines) if (m := re.match(r"^(\.L\w+):", line))}
+    spans = []
+    for n, line in enumerate(lines):
+        jump = re.match(r"\s+j\w+\s+(\.L\w+)", line)
+        if jump and labels.get(jump.group(1), n) < n:
+            spans.append((labels[jump.group(1)], n))
+    inner = [s for s in spans if not any(o != s and s[0] <= o[0] and o[1] <= s[1] for o in spans)]
+    bodies = [lines[a : b + 1] for a, b in inner]
+    return [body for body in bodies if any("vfmadd" in x for x in body)]
+
+
+@pytest.mark.parametrize("machine", [AVX512, AVX2], ids=lambda m: m.name)
+@pytest.mark.parametrize("name", MAIN)
+def test_inner_loops_keep_their_sums_in_registers(name: str, machine: object) -> None:
+    host = target("native")
+    if not host.masks and machine is AVX512:
+        pytest.skip("this machine cannot run AVX-512 code")
+    loops = innermost_loops(Compiled(MAIN[name], machine).assembly())  # type: ignore[arg-type]
+    assert loops
+    for loop in loops:
+        spilled = [x for x in loop if re.search(r"[xyz]mm", x) and re.search(r"\(%r[sb]p", x) and "vfmadd" not in x]
+        stored = [x for x in spilled if re.search(r"mm\d+, -?\d*\(%r[sb]p", x)]
+        assert not stored, "\n".join(loop)
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_what_is_scheduled_is_valid_loop_ir(name: str) -> None:
+    verify(Compiled(MAIN[name]).kernel)
+
+
+SMALL: list[tuple[Case, dict[str, int]]] = [
+    (matmul(40, 33, 70, "NT"), {}),
+    (matmul(1, 1, 150_001), {}),
+    (conv_filter(N, 12, 12, 3, 3, 16), {"N": 19}),
+    (conv_input(N, 6, 6, 3, 3, 8), {"N": 2}),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SMALL)))
+def test_the_interpreter_agrees_with_the_native_code(number: int) -> None:
+    case, sizes = SMALL[number]
+    compiled = Compiled(case)
+    arrays = inputs(case, sizes)
+    native = {name: a.copy() for name, a in arrays.items()}
+    compiled.run(native, sizes, 2)
+    interpreted = run(compiled.kernel, arrays, sizes)["y"]
+    want, scale = sums(case, arrays, sizes)
+    np.testing.assert_allclose(native["y"].reshape(want.shape), want, rtol=1e-4, atol=1e-5 * scale.max())
+    np.testing.assert_allclose(interpreted.reshape(want.shape), want, rtol=1e-4, atol=1e-5 * scale.max())
+
+
+def test_an_operand_that_lies_across_the_results_is_copied_panel_by_panel() -> None:
+    compiled = Compiled(matmul(512, 512, 512, "NT"))
+    assert len(compiled.kernel.phases) == 1
+    assert compiled.plan().packed.turned
+    assert "shufflevector" in compiled.text, "the copy goes through registers"
+
+
+def test_tiles_that_read_more_than_the_caches_hold_go_by_in_groups() -> None:
+    plan = Compiled(matmul(3136, 1024, N, "TN")).plan()
+    assert plan.packed is not None
+    assert 6 <= plan.chunk < 224
+
+
+COPIED = {
+    "blocks": (matmul(N, 1024, 1100), {"N": 37}, lambda a, w: a @ w),
+    "groups": (matmul(3136, 1024, N, "TN"), {"N": 5}, lambda a, w: a.T @ w),
+    "reduction in two blocks": (matmul(300, 512, N, "TN"), {"N": 1030}, lambda a, w: a.T @ w),
+    "squares": (matmul(N, 512, 512, "NT"), {"N": 29}, lambda a, w: a @ w.T),
+    "ragged squares": (matmul(200, 523, 539, "NT"), {}, lambda a, w: a @ w.T),
+    "squares, double": (matmul(400, 512, 512, "NT", "f64"), {}, lambda a, w: a @ w.T),
+}
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_products_of_copied_panels(name: str) -> None:
+    case, sizes, product = COPIED[name]
+    compiled = Compiled(case)
+    if compiled.target.masks:
+        assert compiled.plan().packed is not None
+    arrays = inputs(case, sizes)
+    want = product(arrays["a"].astype(np.float64), arrays["w"].astype(np.float64))
+    first = None
+    for threads in (1, 2, 4):
+        got = dict(arrays, y=aligned(np.full_like(arrays["y"], 77)))
+        compiled.run(got, sizes, threads)
+        np.testing.assert_allclose(got["y"], want, rtol=1e-4, atol=1e-3)
+        assert first is None or np.array_equal(first, got["y"]), f"{threads} threads give other bits"
+        first = got["y"]
+
+
+def test_a_filter_that_lies_across_the_results_is_copied_whole() -> None:
+    compiled = Compiled(MAIN["input 5x5x32x64"])
+    assert isinstance(compiled.kernel.phases[0][0], Loop)
+
+
+def test_a_plan_reads_well() -> None:
+    assert repr(Compiled(matmul(28, 32, 64), AVX512).plan()) == "<lanes j: 1 x [16 16]; rows i: 2 x 14; inside k; threads share tiles>"
+    conv_plan = repr(Compiled(conv(N, 18, 18, 32, 5, 64), AVX512).plan())
+    assert conv_plan == "<lanes oc: 2 x [16 16]; rows ow: 1 x 14; inside kh, ic; threads share units>"

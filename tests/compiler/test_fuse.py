@@ -1,0 +1,208 @@
+"""What becomes one kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphflow.compiler.builder import ProgramBuilder
+from graphflow.compiler.groups import Shape
+from graphflow.compiler.lower import lower_group
+from graphflow.compiler.passes.fuse import fuse
+from graphflow.compiler.pipeline import compile_program, run_passes
+from graphflow.config import options
+from graphflow.kernel.nodes import Accumulate, Loop
+from graphflow.kernel.printer import body_text
+from graphflow.runtime.interpreter import interpret
+from graphflow.runtime.jit import default_jit
+from tests.compiler.support import (
+    BATCH,
+    check,
+    cross_entropy,
+    feed,
+    inputs_for,
+    matmul,
+    mlp,
+    random_program,
+    run_groups,
+    same,
+    state,
+)  # fmt: skip
+
+
+def groups(program):
+    return [g for g in run_passes(program, options()._replace(verify=2)).nodes if g.form is not Shape.ALIAS]
+
+
+def forms(program):
+    return sorted(g.form.value for g in groups(program))
+
+
+def types(group):
+    return [n.op.type for n in group.nodes]
+
+
+def test_softmax_cross_entropy_and_its_gradient_are_one_kernel():
+    b = ProgramBuilder()
+    z, y = feed(b, "z", BATCH, 10), feed(b, "y", BATCH, 10)
+    program = b.finish([*cross_entropy(b, z, y)], {"d0": ("z", 0)})
+    (group,) = groups(program)
+    assert group.form is Shape.ROWS and len(group.outputs) == 2
+    kernel = lower_group(group, None).kernel
+    (phase,) = kernel.phases
+    (rows,) = phase
+    inner = [s for s in rows.body if isinstance(s, Loop)]
+    assert len(inner) == 3, "maximum; sum of exponentials; loss and gradient"
+    assert sum(isinstance(s, Accumulate) for loop in inner for s in loop.body) == 3
+    check(program)
+
+
+def test_the_exponentials_are_computed_once_and_wait_in_the_gradient():
+    b = ProgramBuilder()
+    z, y = feed(b, "z", BATCH, 10), feed(b, "y", BATCH, 10)
+    (group,) = groups(b.finish([*cross_entropy(b, z, y)], {"d0": ("z", 0)}))
+    kernel = lower_group(group, None).kernel
+    assert body_text(kernel).count("exp(") == 1
+    assert not [x for x in kernel.buffers if x.role.value == "scratch"]
+
+
+def test_a_value_used_by_a_maximum_and_under_an_exponential_is_computed_once():
+    b = ProgramBuilder()
+    x, w = feed(b, "x", BATCH, 33), feed(b, "w", 33)
+    z = b.add(b.mul(x, w), 1.0)
+    program = b.finish([b.exp(b.sub(z, b.reduce("max", z, (1,), True)))], {"d0": ("x", 0)})
+    (group,) = groups(program)
+    text = body_text(lower_group(group, None).kernel)
+    assert text.count("* b1") == 1, text
+    check(program)
+
+
+def test_train_step_of_an_mlp():
+    program = mlp()
+    found = groups(program)
+    contractions = {g.outputs[-1].id: g for g in found if g.form is Shape.CONTRACTION}
+    assert len(contractions) == 5
+    updates = program.updates
+    for name in ("w1", "w2"):
+        assert any(updates[name].dtype and types(g)[-2:] == ["Mul", "Sub"] and len(g.outputs) == 1 for g in contractions.values()), name
+    assert not [g for g in found if g.form is Shape.POINTWISE], "no elementwise kernel stands alone"
+    assert sorted(g.form.value for g in found) == ["columns"] * 2 + ["contraction"] * 5 + ["rows"] * 2
+    check(program, tolerance=1e-4)
+    check(program, batch=33, tolerance=1e-4)
+
+
+def test_bias_and_activation_join_the_contraction():
+    b = ProgramBuilder()
+    x, w, bias = feed(b, "x", BATCH, 8), feed(b, "w", 8, 20), feed(b, "bias", 20)
+    program = b.finish([b.maximum(b.add(matmul(b, x, w), bias), 0.0)], {"d0": ("x", 0)})
+    (group,) = groups(program)
+    assert types(group) == ["SumOfProducts", "AddV2", "Maximum"]
+    check(program)
+
+
+def test_an_optimizer_with_slots_updates_them_in_the_epilogue():
+    b = ProgramBuilder()
+    x, y = feed(b, "x", BATCH, 8), feed(b, "y", BATCH, 20)
+    w, m, v = state(b, "w", 8, 20), state(b, "m", 8, 20), state(b, "v", 8, 20)
+    g = matmul(b, x, y, transpose_x=True)
+    b.updates["m"] = b.add(b.mul(m, 0.9), b.mul(g, 0.1))
+    b.updates["v"] = b.add(b.mul(b.abs(v), 0.99), b.mul(b.mul(g, g), 0.01))
+    b.updates["w"] = b.sub(w, b.div(b.updates["m"], b.add(b.sqrt(b.updates["v"]), 1e-3)))
+    program = b.finish([], {"d0": ("x", 0)})
+    (group,) = groups(program)
+    assert group.form is Shape.CONTRACTION and len(group.outputs) == 3
+    check(program, tolerance=1e-3)
+
+
+def test_sibling_column_sums_are_one_kernel():
+    b = ProgramBuilder()
+    x = feed(b, "x", BATCH, 6, 6, 16)
+    outputs = [b.reduce("add", x, (0, 1, 2)), b.reduce("add", b.square(x), (0, 1, 2))]
+    program = b.finish(outputs, {"d0": ("x", 0)})
+    assert forms(program) == ["columns"]
+    check(program, tolerance=1e-4)
+
+
+def test_no_circle_through_an_outside_reader():
+    b = ProgramBuilder()
+    x, w = feed(b, "x", 5, 8), feed(b, "w", 8, 8)
+    y = matmul(b, x, w)
+    back = b.reduce("add", b.permute(y, (1, 0)), (0,))  # needs all of y
+    program = b.finish([b.add(y, b.view(back, (5, 1)))])
+    kinds = forms(program)
+    assert "contraction" in kinds and len(kinds) >= 2
+    check(program)
+
+
+def test_a_permutation_of_a_groups_own_value_is_not_read_inside():
+    b = ProgramBuilder()
+    x = feed(b, "x", 6, 6)
+    y = b.exp(x)
+    program = b.finish([b.add(y, b.permute(y, (1, 0)))])
+    check(program)
+
+
+def test_fusing_twice_changes_nothing():
+    program = run_passes(mlp(), options()._replace(verify=2))
+    assert fuse(program) is program
+
+
+def test_groups_agree_with_the_oracle_on_random_programs():
+    for seed in range(120):
+        program = random_program(seed)
+        inputs = inputs_for(program, seed=seed)
+        grouped = run_passes(program, options()._replace(verify=2))
+        same(run_groups(grouped, inputs), interpret(program, inputs), 2e-4)
+
+
+def test_kernels_of_equal_groups_are_equal():
+    b = ProgramBuilder()
+    values = []
+    for k in range(4):
+        x, w = feed(b, f"x{k}", 5, 8), feed(b, f"w{k}", 8, 20)
+        values.append(b.tanh(matmul(b, x, w)))
+    program = b.finish(values)
+    compiled = compile_program(program, default_jit(), options(), [f"{n}{k}" for k in range(4) for n in "xw"])
+    assert len(compiled.steps) == 4 and len(compiled.codes) == 1
+    assert np.array_equal(compiled.kernel_of, [0, 0, 0, 0])
+
+
+def test_what_is_computed_flat_joins_a_reader_of_another_shape():
+    b = ProgramBuilder()
+    x, bias = feed(b, "x", BATCH, 6), feed(b, "bias", 6)
+    ramp = b.cast(b.iota((BATCH * 6,), 0, "int32"), "float32")
+    noise = b.tanh(b.mul(ramp, 0.3))
+    program = b.finish([b.mul(b.add(x, bias), b.view(noise, (BATCH, 6)))], {"d0": ("x", 0)})
+    (group,) = groups(program)
+    assert group.form is Shape.POINTWISE and types(group).count("View") == 1
+    check(program)
+
+
+def test_an_activation_behind_a_reshape_joins_the_contraction():
+    b = ProgramBuilder()
+    x, w = feed(b, "x", BATCH, 8), feed(b, "w", 8, 20)
+    y = b.view(matmul(b, x, w), (BATCH, 4, 5))
+    mask = feed(b, "mask", BATCH, 4, 5)
+    program = b.finish([b.mul(b.maximum(y, 0.0), mask)], {"d0": ("x", 0)})
+    assert forms(program) == ["contraction"]
+    check(program)
+
+
+def test_a_broadcast_behind_a_reshape_does_not():
+    b = ProgramBuilder()
+    x, w, bias = feed(b, "x", BATCH, 8), feed(b, "w", 8, 20), feed(b, "bias", 5)
+    program = b.finish([b.add(b.view(matmul(b, x, w), (BATCH, 4, 5)), bias)], {"d0": ("x", 0)})
+    assert forms(program) == ["contraction", "pointwise"]
+    check(program)
+
+
+def test_few_columns_are_summed_side_by_side():
+    b = ProgramBuilder()
+    x, bias = feed(b, "x", BATCH, 24, 24, 6), state(b, "bias", 6)
+    y = b.maximum(x, 0.0)
+    b.updates["bias"] = b.sub(bias, b.mul(b.reduce("add", y, (0, 1, 2)), 0.01))
+    program = b.finish([y, b.reduce("max", y, (0, 1, 2))], {"d0": ("x", 0)})
+    (group,) = groups(program)
+    scratch = [x.shape for x in lower_group(group, None).kernel.buffers if x.role.value == "scratch"]
+    assert scratch == [(16, 24, 6)] * 2
+    check(program, tolerance=1e-3)
+    check(program, batch=40, tolerance=1e-3)

@@ -1,0 +1,134 @@
+"""Loops cut into ranges, periods taken together, and sums of columns in registers: the same values, and the form that makes them fast."""
+
+import numpy as np
+import pytest
+
+from graphflow.compiler.builder import ProgramBuilder
+from graphflow.compiler.llvm.target import AVX512
+from graphflow.compiler.lower import lower_group
+from graphflow.compiler.pipeline import run_passes
+from graphflow.compiler.program import Source
+from graphflow.config import options
+from graphflow.dtypes import float32, int64, uint32, uint64
+from graphflow.kernel.expr import Call, walk
+from graphflow.kernel.index import symbol
+from graphflow.kernel.nodes import Loop, Mode, Store
+from graphflow.ops.random import PhiloxNumbers
+from graphflow.ops.windowed import WindowRoute
+from tests.compiler.support import BATCH, check, feed, run_groups, run_native, same
+
+
+def kernels(program):
+    """The kernels of a Program, by the form of their groups."""
+    done = run_passes(program, options())
+    return {n.form.value: lower_group(n, AVX512) for n in done.nodes}
+
+
+def everything(stmts):
+    for s in stmts:
+        yield s
+        yield from everything(getattr(s, "body", ()))
+
+
+def halo(channels=16, low=(0, 2, 1, 0), high=(0, 1, 2, 0)):
+    b = ProgramBuilder()
+    return b.finish([b.halo(feed(b, "x", BATCH, 9, 11, channels), low, high, 0.5)], {"d0": ("x", 0)})
+
+
+def pooled(channels=16, height=8, width=12, size=2):
+    """The gradients of a pooled activation and of the bias before it."""
+    b = ProgramBuilder()
+    x = feed(b, "x", BATCH, height, width, channels)
+    dy = feed(b, "dy", BATCH, -(-height // size), -(-width // size), channels)
+    h = b.maximum(x, 0.0)
+    dx = b.apply(WindowRoute(axes=(1, 2), size=(size, size), stride=(size, size), low=(0, 0)), h, dy)
+    dz = b.select(b.greater(h, 0.0), dx, 0.0)
+    return b.finish([dz, b.reduce("add", dz, (0, 1, 2))], {"d0": ("x", 0)})
+
+
+def test_the_middle_of_a_halo_tests_nothing():
+    text = kernels(halo())["pointwise"].text
+    assert "select" not in text and "if" not in text.split("phase 0")[1]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 33])
+def test_halo(channels):
+    check(halo(channels), batch=3)
+    check(halo(channels, (1, 0, 3, 0), (0, 2, 0, 1)), batch=2)
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(8, 12, 2), (7, 9, 2), (9, 12, 3), (10, 8, 4), (12, 11, 5)])
+@pytest.mark.parametrize("channels", [6, 16, 40])
+def test_gradient_of_a_pooled_activation(channels, height, width, size):
+    program = pooled(channels, height, width, size)
+    check(program, batch=17, tolerance=2e-4)
+    rng = np.random.default_rng(1)
+    shapes = {i.name: [d if isinstance(d, int) else 5 for d in i.value.shape] for i in program.inputs}
+    inputs = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    same(run_groups(run_passes(program, options()), inputs), run_native(program, inputs), 2e-4)
+
+
+def test_a_pooled_gradient_is_one_kernel_without_divisions():
+    low = kernels(pooled())["columns"]
+    first = low.kernel.phases[0]
+    batch = low.kernel.buffers[0].shape[0]
+    stores = [s for s in everything(first) if isinstance(s, Store) and low.kernel.buffer(s.buffer).shape[0] == batch]
+    assert len(stores) == 4  # a window at a time
+    vector = [s for s in everything(first) if isinstance(s, Loop) and s.mode is Mode.VECTOR]
+    assert any(type(s).__name__ == "Var" for loop in vector for s in loop.body)  # sums in registers
+    assert all("mod(" not in str(s.offset) for s in stores)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "normal", "bits"])
+@pytest.mark.parametrize("columns", [64, 100, 102, 7])
+def test_random_numbers_by_blocks(kind, columns):
+    """However elements are taken together, an element has the number of its position."""
+    b = ProgramBuilder()
+    x = feed(b, "x", BATCH, columns)
+    key, taken = (b.constant(np.array(v, np.uint64), uint64) for v in (5, 2**32 - 3))
+    op = PhiloxNumbers(kind, uint32 if kind == "bits" else float32, 3, 4)
+    numbers = b.view(b.apply(op, b.iota((BATCH * columns,), 0, int64), key, taken), (BATCH, columns))
+    program = b.finish([numbers, b.add(b.cast(numbers, float32), x)], {"d0": ("x", 0)})
+    rng = np.random.default_rng(0)
+    for rows in (1, 9, 64):
+        inputs = {"x": rng.uniform(-1, 1, (rows, columns)).astype(np.float32)}
+        (found, shifted), _ = run_native(program, inputs)
+        wanted = op.reference(np.arange(rows * columns), 5, 2**32 - 3).reshape(rows, columns)
+        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6)
+        np.testing.assert_allclose(shifted, found.astype(np.float32) + inputs["x"], rtol=2e-5, atol=2e-6)
+
+
+def test_a_block_of_random_numbers_is_computed_once():
+    b = ProgramBuilder()
+    key, taken = (b.constant(np.array(v, np.uint64), uint64) for v in (5, 6))
+    state = b.input(Source.FEED, "x", float32, (64, 64))
+    numbers = b.apply(PhiloxNumbers("uniform", float32, 3, 4), b.iota((4096,), 0, int64), key, taken)
+    low = kernels(b.finish([b.add(b.view(numbers, (64, 64)), state)]))["pointwise"]
+    stores = [s for s in everything(low.kernel.phases[0]) if isinstance(s, Store)]
+    products = {e for s in stores for e in walk(s.value) if isinstance(e, Call) and e.function == "mulhi"}
+    assert len(stores) == 4 and len(products) <= 20  # two for each of ten rounds
+
+
+@pytest.mark.parametrize("columns", [16, 32, 200, 1024])
+@pytest.mark.parametrize("rows", [1, 5, 130, 700])
+def test_sums_of_columns(rows, columns):
+    b = ProgramBuilder()
+    x = feed(b, "x", BATCH, columns)
+    y = b.mul(x, 2.0)
+    program = b.finish([b.reduce("add", y, (0,)), b.reduce("max", x, (0,)), y], {"d0": ("x", 0)})
+    check(program, batch=rows, tolerance=2e-4)
+
+
+def test_kernels_are_remembered_with_their_own_sizes():
+    """Two programs that differ in the name of a size inside a literal alone."""
+    for name in ("d0", "s0"):
+        n = symbol(name, 1)
+        b = ProgramBuilder()
+        x = feed(b, "x", n, 2)
+        known = np.empty(2, object)
+        known[:] = [0, n * 256]
+        y = feed(b, "y", 2, dtype="int64")
+        program = b.finish([b.add(y, b.constant(known, int64)), b.add(x, 1.0)], {name: ("x", 0)})
+        inputs = {"x": np.zeros((3, 2), np.float32), "y": np.array([1, 2], np.int64)}
+        (found, _), _ = run_native(program, inputs)
+        assert found.tolist() == [1, 770]
