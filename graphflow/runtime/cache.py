@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
-import threading
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ MAGIC = b"graphflow object 1\n"
 DIGEST = 32
 LIMIT = 512 << 20  # bytes
 SUFFIX = ".gfo"
-WRITES_PER_SWEEP = 256
+WRITES_PER_SWEEP = 256  # on the average: a sweep looks at every file
 TOUCH_AFTER = 3600.0  # seconds: a file that is used is marked at most this often
 
 
@@ -56,9 +55,7 @@ class DiskCache:
     def __init__(self, folder: str, limit: int = LIMIT) -> None:
         self.folder = os.path.join(folder, "objects") if folder else ""
         self.limit = limit
-        self._lock = threading.Lock()
         self._usable: bool | None = None if folder else False
-        self._writes = 0
 
     def load(self, digest: str) -> StoredObject | None:
         """The object stored under `digest`, None where there is none that can be trusted."""
@@ -85,20 +82,17 @@ class DiskCache:
         path = self._path(digest)
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
         except OSError:
             return False
+        temporary = os.path.join(os.path.dirname(path), f".new-{os.urandom(8).hex()}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:
                 file.write(pack(stored))
             os.replace(temporary, path)
         except OSError:
             self._remove(temporary)
             return False
-        with self._lock:
-            self._writes += 1
-            due = self._writes % WRITES_PER_SWEEP == 1
-        if due:
+        if int.from_bytes(os.urandom(2), "little") % WRITES_PER_SWEEP == 0:
             self.sweep()
         return True
 
@@ -156,9 +150,7 @@ class DiskCache:
     @staticmethod
     def _mark_used(path: str, status: os.stat_result) -> None:
         """Note the use for `sweep`; access times are switched off on many systems."""
-        from time import time
-
-        if time() - status.st_mtime > TOUCH_AFTER:
+        if time.time() - status.st_mtime > TOUCH_AFTER:
             try:
                 os.utime(path)
             except OSError:

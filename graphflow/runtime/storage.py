@@ -1,0 +1,69 @@
+"""A session's variables: the arrays that hold them, and which of them have a value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphflow.dtypes import DType
+from graphflow.runtime.buffers import aligned
+
+Array = np.ndarray[Any, Any]
+
+
+class Storage(dict[str, Array]):
+    """name -> array. Native code writes into the arrays, so one is replaced only when its shape changes; `moves` counts that.
+
+    Names that begin with "random/" hold the position of a random op: [a number drawn at first use, Philox blocks used so far].
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.initialized_names: set[str] = set()
+        self.moves = 0
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a variable that the graph leaves open."""
+        if name not in self.initialized_names:
+            raise KeyError(name)
+        return self[name].shape
+
+    def initialized(self, name: str) -> bool:
+        """Whether a variable has a value."""
+        return name in self.initialized_names
+
+    def prepare(self, name: str, shape: Sequence[int], dtype: DType) -> None:
+        """Makes room for a variable of that shape and type."""
+        array = self.get(name)
+        numpy_type = np.dtype(dtype.as_numpy_dtype)
+        if array is not None and array.shape == tuple(shape) and array.dtype == numpy_type:
+            return
+        if name.startswith("random/"):
+            first = int.from_bytes(os.urandom(8), "little")
+            self[name] = aligned((2,), np.uint64)
+            self[name][:] = (first, 0)
+            self.initialized_names.add(name)
+        else:
+            self[name] = aligned(shape, numpy_type)
+            self.initialized_names.discard(name)
+        self.moves += 1
+
+    def assign(self, name: str, value: Any) -> None:
+        """Gives a variable a value from outside of a run."""
+        array = np.asarray(value)
+        held = self.get(name)
+        if held is None or held.shape != array.shape or held.dtype != array.dtype:
+            objects = array.dtype.hasobject  # strings: raw memory holds no references
+            held = self[name] = np.empty(array.shape, object) if objects else aligned(array.shape, array.dtype)
+            self.moves += 1
+        held[...] = array
+        self.initialized_names.add(name)
+
+    def release(self) -> None:
+        """Gives the memory back."""
+        self.clear()
+        self.initialized_names.clear()
+        self.moves += 1
