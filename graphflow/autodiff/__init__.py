@@ -1,0 +1,1 @@
+"""Differentiation: `tf.gradients` on graphs, and finite differences to check it against."""

@@ -1,0 +1,5 @@
+"""tf.contrib.util: tensors as messages and back."""
+
+from graphflow.compat.tensor_util import constant_value, make_ndarray, make_tensor_proto
+
+__all__ = ["constant_value", "make_ndarray", "make_tensor_proto"]

@@ -1,0 +1,37 @@
+"""tf.metrics: measures over many batches. Each gives (value, update_op); the counts live in local variables."""
+
+from graphflow.metrics.counts import (
+    auc,
+    false_negatives,
+    false_negatives_at_thresholds,
+    false_positives,
+    false_positives_at_thresholds,
+    precision,
+    precision_at_thresholds,
+    recall,
+    recall_at_thresholds,
+    true_negatives,
+    true_negatives_at_thresholds,
+    true_positives,
+    true_positives_at_thresholds,
+)
+from graphflow.metrics.means import (
+    accuracy,
+    mean,
+    mean_absolute_error,
+    mean_cosine_distance,
+    mean_iou,
+    mean_per_class_accuracy,
+    mean_relative_error,
+    mean_squared_error,
+    mean_tensor,
+    percentage_below,
+    root_mean_squared_error,
+)
+
+__all__ = [
+    "accuracy", "auc", "false_negatives", "false_negatives_at_thresholds", "false_positives", "false_positives_at_thresholds", "mean",
+    "mean_absolute_error", "mean_cosine_distance", "mean_iou", "mean_per_class_accuracy", "mean_relative_error", "mean_squared_error",
+    "mean_tensor", "percentage_below", "precision", "precision_at_thresholds", "recall", "recall_at_thresholds", "root_mean_squared_error",
+    "true_negatives", "true_negatives_at_thresholds", "true_positives", "true_positives_at_thresholds",
+]  # fmt: skip

@@ -1,0 +1,53 @@
+"""`tf.train`: optimizers, learning rates, the global step, moving averages."""
+
+from graphflow.graph.importer import write_graph
+from graphflow.io.events import summary_iterator
+from graphflow.io.schema import SaverDef
+from graphflow.summary.writer import FileWriter as SummaryWriter
+from graphflow.train.checkpoints import (
+    NewCheckpointReader,
+    checkpoint_exists,
+    checkpoints_iterator,
+    generate_checkpoint_state_proto,
+    get_checkpoint_mtimes,
+    get_checkpoint_state,
+    latest_checkpoint,
+    list_variables,
+    load_checkpoint,
+    load_variable,
+    remove_checkpoint,
+    update_checkpoint_state,
+)
+from graphflow.train.decay import (
+    cosine_decay,
+    exponential_decay,
+    inverse_time_decay,
+    linear_cosine_decay,
+    natural_exp_decay,
+    piecewise_constant,
+    piecewise_constant_decay,
+    polynomial_decay,
+)
+from graphflow.train.meta_graph import export_meta_graph
+from graphflow.train.moving_averages import ExponentialMovingAverage
+from graphflow.train.optimizer import Optimizer
+from graphflow.train.optimizers import (
+    AdadeltaOptimizer,
+    AdagradOptimizer,
+    AdamOptimizer,
+    FtrlOptimizer,
+    GradientDescentOptimizer,
+    MomentumOptimizer,
+    ProximalAdagradOptimizer,
+    ProximalGradientDescentOptimizer,
+    RMSPropOptimizer,
+)
+from graphflow.train.saver import Saver, import_meta_graph
+from graphflow.train.training_util import (
+    assert_global_step,
+    create_global_step,
+    get_global_step,
+    get_or_create_global_step,
+    global_step,
+)
+from graphflow.train.warm_start import init_from_checkpoint

@@ -1,0 +1,109 @@
+"""tf.contrib: layers with TensorFlow's nodes and variables, arg_scope, HParams, and what is not there."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import graphflow as tf
+from graphflow.contrib import layers
+from graphflow.contrib.framework import arg_scope
+from graphflow.contrib.training import HParams
+
+NODES = gzip.decompress((Path(__file__).parent.parent / "golden" / "contrib_nodes.txt.gz").read_bytes()).decode().split("## ")[1:]
+RECORDED = {part.split("\n", 1)[0]: part.split("\n", 1)[1].strip().splitlines() for part in NODES}
+
+
+def _input(*dims):
+    return tf.placeholder(tf.float32, dims, name="x")
+
+
+def _conv():
+    settings = {"activation_fn": None, "normalizer_fn": layers.batch_norm, "normalizer_params": {"is_training": True}}
+    with arg_scope([layers.conv2d], **settings):
+        layers.flatten(layers.max_pool2d(layers.conv2d(_input(None, 8, 8, 3), 4, 3), 2))
+
+
+BUILD = {
+    "fc": lambda: layers.fully_connected(_input(None, 8), 4, weights_regularizer=layers.l2_regularizer(0.1)),
+    "conv": _conv,
+    "bn2": lambda: layers.batch_norm(_input(None, 8), is_training=True),
+    "bn4": lambda: layers.batch_norm(_input(None, 8, 8, 3), is_training=True, updates_collections=None, scale=True),
+    "bnf": lambda: layers.batch_norm(_input(None, 8), is_training=False),
+    "ln": lambda: layers.layer_norm(_input(None, 8)),
+    "dropout": lambda: layers.dropout(_input(None, 8), 0.5),
+    "embed": lambda: layers.embed_sequence(tf.placeholder(tf.int32, [None, 5], name="ids"), 20, 4),
+    "stack": lambda: layers.stack(_input(None, 8), layers.fully_connected, [3, 4]),
+}
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_nodes_are_tensorflows(name: str) -> None:
+    tf.reset_default_graph()
+    BUILD[name]()
+    graph = tf.get_default_graph()
+    found = [f"{op.type} {op.name}" for op in graph.get_operations()]
+    found += [f"{key} {[v.name for v in tf.get_collection(key)]}" for key in sorted(graph.get_all_collection_keys())]
+    assert found == RECORDED[name]
+
+
+def test_optimize_loss_takes_a_step() -> None:
+    tf.reset_default_graph()
+    weight = tf.Variable(1.0)
+    step = tf.train.get_or_create_global_step()
+    train = layers.optimize_loss(tf.square(weight), step, 0.25, "SGD")
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(train) == 1.0
+        assert session.run([weight, step]) == [0.5, 1]
+    with pytest.raises(ValueError, match="Optimizer name should be one of"):
+        layers.optimize_loss(tf.square(weight), step, 0.25, "Newton")
+
+
+def test_batch_norm_by_hand_updates_at_once() -> None:
+    tf.reset_default_graph()
+    x = _input(None, 2)
+    y = layers.batch_norm(x, decay=0.5, updates_collections=None)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        found = session.run(y, {x: [[0.0, 4.0], [2.0, 8.0]]})
+        mean = session.run(tf.global_variables("BatchNorm/moving_mean")[0])
+    np.testing.assert_allclose(found, [[-1, -1], [1, 1]], atol=1e-3)
+    np.testing.assert_allclose(mean, [0.5, 3.0])
+
+
+def test_arguments_given_by_position_win_over_the_scope() -> None:
+    tf.reset_default_graph()
+    with arg_scope([layers.fully_connected], num_outputs=3, activation_fn=None) as kept:
+        assert layers.fully_connected(_input(None, 8), 5).shape.as_list() == [None, 5]
+        assert layers.fully_connected(_input(None, 8)).shape.as_list() == [None, 3]
+    with arg_scope(kept):
+        assert layers.fully_connected(_input(None, 8)).op.type == "BiasAdd"
+    with pytest.raises(ValueError, match="not decorated"), arg_scope([len], x=1):
+        pass
+
+
+def test_hyperparameters() -> None:
+    h = HParams(rate=0.1, sizes=[1, 2], name="a", on=False)
+    assert h.parse("rate=0.5,sizes=[3,4],on=true,sizes[1]=9").values() == {"rate": 0.5, "sizes": [3, 9], "name": "a", "on": True}
+    with pytest.raises(ValueError, match="Unknown hyperparameter"):
+        h.parse("speed=1")
+    with pytest.raises(ValueError, match="Could not parse"):
+        h.parse("rate=fast")
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda: tf.contrib.rnn.GRUBlockCellV2, "TensorFlow 1.15 has tf.contrib.rnn.GRUBlockCellV2, but graphflow does not have it yet"),
+        (lambda: tf.LMDBReader, "TensorFlow 1.15 has tf.LMDBReader, but"),
+        (lambda: tf.reduce_men, "has no attribute 'reduce_men'; the nearest name that is here: tf.reduce_mean"),
+    ],
+)
+def test_what_is_missing_is_told_in_one_line(ask, told: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        ask()
+    assert told in str(caught.value) and "\n" not in str(caught.value)
