@@ -1,0 +1,149 @@
+"""Writes docs/coverage.md: which names of TensorFlow 1.15 are here, by namespace, and how many published programs each missing one blocks.
+
+    python tools/coverage.py            writes docs/coverage.md
+    python tools/coverage.py --record   first rebuilds tests/golden/api.json.gz from the reference folder (../shared/reference)
+
+What is compared lies in tests/golden/api.json.gz: the public names of TensorFlow 1.15 with their parameters, and the names that published
+programs use with the number of programs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import gzip
+import importlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "api.json.gz"
+NAMES = ROOT / "graphflow" / "compat" / "tensorflow_names.txt.gz"
+PRIVATE = ("python", "core", "contrib")
+OUTPUT = ROOT / "docs" / "coverage.md"
+REFERENCE = ROOT.parent / "shared" / "reference"
+
+sys.path.insert(0, str(ROOT))
+
+
+def record() -> None:
+    """Rebuilds the golden file from the reference folder."""
+    full = json.loads((REFERENCE / "tf115_api.json").read_text())
+    api = {name.removeprefix("tf."): entry.get("def", entry.get("class")) for name, entry in full.items()}
+    members = {
+        name.removeprefix("tf."): {m: v for m, v in entry["members"].items() if isinstance(v, list)}
+        for name, entry in full.items()
+        if "members" in entry and not name.startswith(("tf.keras.", "tf.compat."))
+    }
+    text = (REFERENCE / "published_programs.md").read_text()
+    programs = {}
+    for name, count, group in re.findall(r"^\| \d+ \| `([\w.]+)` \| (\d+) \| \d+ \| ([^|]+) \|", text, re.M):
+        programs[name] = (int(count), group.strip())
+    rare = text[text.index("Used by one or two 1.x programs, by group") :].split("\n## ")[0]
+    for group, names in re.findall(r"^- \*\*(.+?)\*\*: (.*)", rare, re.M):
+        for name in re.findall(r"`([\w.]+)`", names):
+            programs.setdefault(name, (2 if name.count(".") == 0 else 1, group))
+    modules = _modules()
+    known = {n for n in (*api, *programs) if n.replace(".", "/") not in modules}
+    known |= {".".join(n.split(".")[:k]) for n in known for k in range(1, n.count(".") + 1) if n.split(".")[0] not in PRIVATE}
+    with gzip.GzipFile(NAMES, "wb", mtime=0) as file:
+        file.write("\n".join(sorted({*modules, *(n for n in known if not n.startswith("keras.") or n.count(".") < 2)})).encode())
+    data = json.dumps({"api": api, "members": members, "programs": programs}, separators=(",", ":"), sort_keys=True)
+    with gzip.GzipFile(GOLDEN, "wb", mtime=0) as file:
+        file.write(data.encode())
+
+
+def _modules() -> set[str]:
+    """The private and contributed modules of the TensorFlow 1.15 in the folder TENSORFLOW_CORE; those recorded before if it is not set."""
+    if "TENSORFLOW_CORE" not in os.environ:
+        return {n for n in gzip.decompress(NAMES.read_bytes()).decode().split() if "/" in n}
+    root = Path(os.environ["TENSORFLOW_CORE"])
+    found = set()
+    for path in root.rglob("*.py"):
+        parts = path.relative_to(root).with_suffix("").parts
+        if parts[0] in PRIVATE and "_test" not in parts[-1]:
+            parts = parts[:-1] if parts[-1] == "__init__" else parts
+            found.add("/".join(parts) if len(parts) > 1 else f"{parts[0]}/")
+    return found
+
+
+def golden() -> dict[str, Any]:
+    """The recorded names: `api` and `members` by name, `programs` by name as (number of programs, group)."""
+    return json.loads(gzip.decompress(GOLDEN.read_bytes()))  # type: ignore[no-any-return]
+
+
+def find(name: str) -> Any:
+    """The object with a dotted name below `tensorflow`; LookupError where there is none."""
+    found: Any = importlib.import_module("tensorflow")
+    path = "tensorflow"
+    for part in name.split("."):
+        path = f"{path}.{part}"
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            try:
+                found = importlib.import_module(path)
+            except ImportError:
+                raise LookupError(name) from None
+    return found
+
+
+def has(name: str) -> bool:
+    """Whether the name is here."""
+    try:
+        return bool(getattr(find(name), "ported", True))  # a module that can only be imported is not here
+    except LookupError:
+        return False
+
+
+def report() -> str:
+    """The page's text."""
+    data = golden()
+    spaces: dict[str, list[str]] = collections.defaultdict(list)
+    for name in data["api"]:
+        spaces[name.rpartition(".")[0] or "(root)"].append(name)
+    here = {name: has(name) for name in data["api"]}
+    programs = data["programs"]
+    missing = {name: entry for name, entry in programs.items() if not has(name)}
+    uses = sum(count for count, _ in programs.values())
+    lost = sum(count for count, _ in missing.values())
+    lines = [
+        "# Coverage of TensorFlow 1.15's API", "", "Generated by `python tools/coverage.py`; do not edit.", "",
+        f"Of {len(here)} public names {sum(here.values())} are here. Of the {len(programs)} names that published programs use,",
+        f"{len(programs) - len(missing)} are here; weighted by programs {100 * (uses - lost) / uses:.1f} %.", "",
+        "## Names that programs use and that are missing", "",
+        "| group | here | of | missing (programs that use it; names of one or two programs count as one) |", "|---|--:|--:|---|",
+    ]  # fmt: skip
+    groups: dict[str, list[str]] = collections.defaultdict(list)
+    for name, (_, group) in programs.items():
+        groups[group].append(name)
+    for group, names in sorted(groups.items()):
+        gone = sorted((n for n in names if n in missing), key=lambda n: (-programs[n][0], n))
+        shown = ", ".join(f"`{n}` ({programs[n][0]})" for n in gone)
+        lines.append(f"| {group} | {len(names) - len(gone)} | {len(names)} | {shown} |")
+    lines += ["", "## Public names by namespace", "", "| namespace | here | of | missing |", "|---|--:|--:|---|"]
+    for space, names in sorted(spaces.items()):
+        gone = sorted(n.rpartition(".")[2] for n in names if not here[n])
+        shown = ", ".join(f"`{n}`" for n in gone) if len(gone) < len(names) else "all"
+        lines.append(f"| {space} | {len(names) - len(gone)} | {len(names)} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--record", action="store_true", help="rebuild the golden file from the reference folder first")
+    if parser.parse_args().record:
+        record()
+    from graphflow.compat import install
+
+    install()
+    OUTPUT.write_text(report())
+
+
+if __name__ == "__main__":
+    main()
