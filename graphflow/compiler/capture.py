@@ -437,8 +437,3 @@ def _type_name(tensor: Tensor) -> str:
     """The dtype as TensorFlow's C++ code prints it."""
     name = tensor.dtype.base_dtype.name
     return {"float32": "float", "float64": "double", "float16": "half"}.get(name, name)
-
-
-def variable_inputs(program: Program) -> Mapping[str, Value]:
-    """The variables that a Program reads or writes, by name."""
-    return {i.name: i.value for i in program.inputs if i.source is Source.STATE}

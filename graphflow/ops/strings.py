@@ -120,10 +120,6 @@ class StringToNumber(Op):
         return out
 
 
-def _bytes(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value)
-
-
 def as_string(
     input: Any,
     precision: int = -1,
