@@ -11,14 +11,16 @@ import time
 import numpy as np
 
 
-def arguments(description, data, steps, batch, seed=1):
-    """The command line of an example; data, steps, batch and seed are its defaults."""
+def arguments(description, data, steps, batch, seed=1, more=None):
+    """The command line of an example; data, steps, batch and seed are its defaults, `more` its own options with their settings."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", default=data, help="folder of the data set")
     parser.add_argument("--steps", type=int, default=steps, help="training steps")
-    parser.add_argument("--batch", type=int, default=batch, help="images a step")
+    parser.add_argument("--batch", type=int, default=batch, help="examples a step")
     parser.add_argument("--seed", type=int, default=seed, help="of initial values, dropout and shuffling")
     parser.add_argument("--log", type=int, default=100, help="print the loss every so many steps")
+    for name, settings in sorted((more or {}).items()):
+        parser.add_argument(name, **settings)
     return parser.parse_args()
 
 

@@ -6,6 +6,8 @@ How the public namespace comes about:
   those modules load together when `tf.<name>` is first asked for, or an op type is asked for that is not yet registered.
 - A namespace such as `tf.nn`, `tf.math` or `tf.losses` is a package or module of that name (`graphflow/nn/__init__.py`,
   `graphflow/losses.py`) that imports its functions by name; it stands in `_NAMESPACES` and loads when it is first used.
+- A namespace without a module of its own (`tf.debugging`, `tf.keras`) gives the names of `tf` if TensorFlow has them there too; what it
+  lacks is said where it is used.
 - A name of `tf` that lives in such a namespace stands in `_ALIASES` ("gradients": "autodiff:gradients").
 """
 
@@ -26,15 +28,19 @@ GRAPH_DEF_VERSION_MIN_CONSUMER = GRAPH_DEF_VERSION_MIN_PRODUCER = 0
 _TOP_LEVEL = (
     "dtypes", "shapes",
     "graph.graph", "graph.tensor", "graph.operation", "graph.scopes", "graph.collections", "graph.convert", "graph.nodedef",
-    "graph.importer", "graph.seeds", "graph.sessions", "graph.composite", "graph.modes",
-    "ops.source", "ops.state", "ops.variables", "ops.variable_checks", "ops.apply", "ops.scatter", "ops.variable_scope", "ops.template",
+    "graph.importer", "graph.seeds", "graph.sessions", "graph.composite", "graph.type_specs", "graph.modes",
+    "ops.source", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter", "ops.resource_ops", "ops.resources", "ops.session_handles", "ops.samplers",
+    "ops.tensor_scatter", "ops.sparse", "ops.sparse_index", "ops.sparse_functions", "ops.ctc", "ops.ctc_decoders",
+    "ops.variable_scope", "ops.template",
     "ops.partitioners", "ops.initializers",
-    "ops.arithmetic", "ops.logic", "ops.unary", "ops.division", "ops.trigonometry", "ops.rounding", "ops.activation", "ops.reduce",
+    "ops.arithmetic", "ops.logic", "ops.unary", "ops.complex_numbers", "ops.division", "ops.trigonometry", "ops.rounding", "ops.activation", "ops.reduce",
     "ops.broadcast", "ops.overloads", "ops.reductions", "ops.clip", "ops.softmax", "ops.random", "ops.random_choice",
     "ops.joining", "ops.shape", "ops.reshape", "ops.padding", "ops.slicing",
-    "ops.matmul", "ops.conv", "ops.pool", "ops.normalize", "ops.ranges", "ops.segments",
-    "ops.confusion", "ops.resize", "ops.gather", "ops.choose", "ops.diagonal", "ops.blocks", "ops.tensordot", "ops.saving",
-    "ops.summaries", "ops.watching", "ops.assertions", "ops.python_calls", "ops.strings",
+    "ops.matmul", "ops.conv", "ops.pool", "ops.normalize", "ops.ranges", "ops.segments", "ops.sparse_segments",
+    "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.sorting", "ops.beams", "ops.diagonal", "ops.linalg.systems", "ops.linalg.decompositions", "ops.linalg.functions", "ops.linalg.exponential",
+    "ops.special", "ops.fourier", "ops.bits", "ops.ordering", "ops.random_rates", "ops.blocks", "ops.tensordot", "ops.saving",
+    "ops.summaries", "ops.watching", "ops.assertions", "ops.python_calls", "ops.strings", "ops.files", "ops.text", "ops.parsing",
+    "ops.control_flow.cond", "ops.control_flow.while_loop", "ops.control_flow.case", "ops.tensor_array_ops", "ops.tensor_array", "ops.functional",
     "runtime.messages", "runtime.session",
 )  # fmt: skip
 
@@ -42,13 +48,14 @@ _NAMESPACES: dict[str, str] = {
     **{
         name: name
         for name in (
-            "autodiff", "compat", "contrib", "data", "dtypes", "errors", "estimator", "image", "initializers", "keras", "layers",
-            "linalg", "losses", "math", "metrics", "nest", "nn", "random", "raw_ops", "shapes", "strings", "summary", "sysconfig", "test",
+            "autodiff", "bitwise", "compat", "contrib", "data", "dtypes", "errors", "estimator", "graph_util", "image", "initializers", "keras", "layers",
+            "linalg", "losses", "math", "metrics", "nest", "nn", "random", "raw_ops", "shapes", "signal", "sparse", "strings", "summary", "sysconfig", "test",
             "train", "version",
         )
     },
     **{name: f"compat.{name}" for name in ("app", "flags", "gfile", "logging")},
     "python_io": "io.records",
+    "spectral": "signal",
 }  # fmt: skip
 
 _ALIASES: dict[str, str] = {
@@ -68,10 +75,12 @@ _ALIASES: dict[str, str] = {
     "get_logger": "compat.logging:get_logger",
     "no_gradient": "autodiff.registry:NotDifferentiable",
     "convert_to_tensor_or_indexed_slices": "graph.indexed_slices:convert_to_tensor_or_indexed_slices",
+    **{name: f"autodiff.custom_gradient:{name}" for name in ("custom_gradient", "grad_pass_through", "recompute_grad")},
     "gradients": "autodiff.gradients:gradients",
     "hessians": "autodiff.gradients:hessians",
 }
 
+_SAME_NAMES = frozenset({"debugging", "manip", "quantization"})  # namespaces whose names TensorFlow has in `tf` too
 
 _loaded = False
 
@@ -98,21 +107,32 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             if error.name != f"{__name__}.{_NAMESPACES[name]}":
                 raise
-            raise _missing(name) from None
+            value = _alias_namespace(name)
     elif name in _ALIASES:
         module, _, attribute = _ALIASES[name].partition(":")
         value = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
     else:
         _load_top_level()
-        if name not in globals():
-            raise _missing(name)
-        value = globals()[name]
+        value = globals()[name] if name in globals() else _alias_namespace(name)
     globals()[name] = value
     return value
 
 
+def _alias_namespace(name: str) -> Any:
+    """A namespace of TensorFlow without a module here: its names are those of `tf`, or missing."""
+    from types import ModuleType
+
+    from graphflow.missing import names_of, namespaces
+
+    if name not in namespaces():
+        raise _missing(name)
+    module = ModuleType(f"{__name__}.{name}", f"tf.{name}")
+    module.__dict__["__getattr__"] = names_of(name, aliases=name in _SAME_NAMES)
+    return module
+
+
 def _missing(name: str) -> AttributeError:
-    from graphflow.compat.missing import missing
+    from graphflow.missing import missing
 
     return missing("", name, __dir__())
 

@@ -8,6 +8,8 @@
     GRAPHFLOW_PASSES_OFF   comma-separated names of passes to leave out
     GRAPHFLOW_PASS_LIMIT   run only the first N passes, to find the one that breaks something
     GRAPHFLOW_DEBUG        1: verify everything, keep full tracebacks of operations
+                           nan: stop at the first kernel whose result has a NaN or an infinity, and say where that comes from
+                           (1,nan: both)
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from graphflow.missing import names_of
 
 
 class Options(NamedTuple):
@@ -30,6 +34,7 @@ class Options(NamedTuple):
     passes_off: frozenset[str] = frozenset()
     pass_limit: int | None = None
     debug: bool = False
+    watch_nan: bool = False
 
 
 def _available_cpus() -> int:
@@ -70,7 +75,8 @@ def _integer(env: Mapping[str, str], name: str, least: int) -> int | None:
 
 def read_environment(env: Mapping[str, str] = os.environ) -> Options:
     """The options that `env` asks for. A value that cannot be understood is refused by name."""
-    debug = env.get("GRAPHFLOW_DEBUG", "0").strip().lower() not in ("", "0", "false", "no")
+    wanted = {word.strip().lower() for word in env.get("GRAPHFLOW_DEBUG", "").split(",")}
+    debug = bool(wanted - {"", "0", "false", "no", "nan"})
     cache_home = env.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     verify = _integer(env, "GRAPHFLOW_VERIFY", 0)
     return Options(
@@ -82,6 +88,7 @@ def read_environment(env: Mapping[str, str] = os.environ) -> Options:
         passes_off=frozenset(filter(None, (n.strip() for n in env.get("GRAPHFLOW_PASSES_OFF", "").split(",")))),
         pass_limit=_integer(env, "GRAPHFLOW_PASS_LIMIT", 0),
         debug=debug,
+        watch_nan="nan" in wanted,
     )
 
 
@@ -106,3 +113,5 @@ def override(**changes: Any) -> Iterator[Options]:
         yield _current
     finally:
         _current = before
+
+globals()["__getattr__"] = names_of("config")

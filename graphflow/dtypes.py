@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from graphflow.missing import names_of
+
 __all__ = [
     "QUANTIZED_DTYPES",
     "DType",
@@ -220,7 +222,7 @@ bool = _define(10, "bool", np.bool_, "bool", "b")
 qint8 = _define(11, "qint8", _record("qint8", np.int8), None, "q")
 quint8 = _define(12, "quint8", _record("quint8", np.uint8), None, "q")
 qint32 = _define(13, "qint32", _record("qint32", np.int32), None, "q")
-bfloat16 = _define(14, "bfloat16", _record("bfloat16", np.uint16), None, "f")
+bfloat16 = _define(14, "bfloat16", type("bfloat16", (), {"dtype": _record("bfloat16", np.uint16)}), None, "f")
 qint16 = _define(15, "qint16", _record("qint16", np.int16), None, "q")
 quint16 = _define(16, "quint16", _record("quint16", np.uint16), None, "q")
 uint16 = _define(17, "uint16", np.uint16, "u16", "u")
@@ -235,7 +237,7 @@ double = float64
 
 _BY_KEY.update({"half": float16, "half_ref": float16._as_ref, "float": float32, "float_ref": float32._as_ref,
                 "double": float64, "double_ref": float64._as_ref})  # fmt: skip
-_BY_KEY.update({float: float32, builtins.bool: bool, object: string})
+_BY_KEY.update({bfloat16.as_numpy_dtype: bfloat16, float: float32, builtins.bool: bool, object: string})
 
 BASE = tuple(_BY_KEY[n] for n in range(1, 24))
 FLOATING = (float16, float32, float64)
@@ -273,3 +275,5 @@ def as_dtype(type_value: Any) -> DType:
     if found is None:
         raise TypeError(f"Cannot convert value {type_value!r} to a TensorFlow DType.")
     return found
+
+globals()["__getattr__"] = names_of("dtypes", aliases=True)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphflow.missing import names_of
+
 OK = 0
 CANCELLED = 1
 UNKNOWN = 2
@@ -137,3 +139,5 @@ def op_error(kind: type[OpError] | str, op: Any, wrong: str, hint: str = "") -> 
     if op is None:
         return cls(None, None, wrong if not hint else f"{wrong}\n{hint}")
     return cls(getattr(op, "node_def", None), op, describe(op, wrong, hint))
+
+globals()["__getattr__"] = names_of("errors")

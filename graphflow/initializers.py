@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphflow.missing import names_of
 from graphflow.ops.initializers import (
     Constant,
     GlorotNormal,
@@ -61,3 +62,5 @@ __all__ = [
     "variance_scaling",
     "zeros",
 ]
+
+globals()["__getattr__"] = names_of("initializers")

@@ -9,6 +9,7 @@ from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.collections import GraphKeys
 from graphflow.graph.graph import get_default_graph
 from graphflow.graph.scopes import add_to_collection, control_dependencies, get_collection
+from graphflow.missing import names_of
 from graphflow.nn.cross_entropy import (
     sigmoid_cross_entropy_with_logits,
     softmax_cross_entropy_with_logits_v2,
@@ -20,10 +21,9 @@ from graphflow.ops.division import div_no_nan
 from graphflow.ops.logic import cast, where
 from graphflow.ops.ranges import range
 from graphflow.ops.reductions import reduce, reduce_sum
-from graphflow.ops.reshape import squeeze
 from graphflow.ops.shape import rank, shape, size
 from graphflow.ops.source import constant, ones_like, stop_gradient, zeros_like
-from graphflow.ops.weights import assert_broadcastable, broadcast_weights, remove_squeezable_dimensions
+from graphflow.ops.weights import assert_broadcastable, broadcast_weights, remove_squeezable_dimensions, squeezed_weights
 
 __all__ = [
     "Reduction", "absolute_difference", "add_loss", "compute_weighted_loss", "cosine_distance", "get_losses",
@@ -304,9 +304,8 @@ def sparse_softmax_cross_entropy(
     _given(labels=labels, logits=logits)
     with name_scope(scope, "sparse_softmax_cross_entropy_loss", (logits, labels, weights)) as scope:
         labels, logits = remove_squeezable_dimensions(labels, logits, expected_rank_diff=1)
-        weights = convert(weights)
-        ranks = weights.shape.ndims, labels.shape.ndims
-        if None not in ranks and ranks[0] - ranks[1] == 1:
-            weights = squeeze(weights, [-1])
+        weights = squeezed_weights(weights, labels)
         losses = sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits, name="xentropy")
         return compute_weighted_loss(losses, weights, scope, loss_collection, reduction=reduction)
+
+globals()["__getattr__"] = names_of("losses")

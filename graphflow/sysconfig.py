@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graphflow import CXX11_ABI_FLAG, MONOLITHIC_BUILD
+from graphflow.missing import names_of
 
 __all__ = ["CXX11_ABI_FLAG", "MONOLITHIC_BUILD", "get_compile_flags", "get_include", "get_lib", "get_link_flags"]
 
@@ -27,3 +28,5 @@ def get_compile_flags():
 def get_link_flags():
     """Linker flags: none."""
     return []
+
+globals()["__getattr__"] = names_of("sysconfig")

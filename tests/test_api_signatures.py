@@ -42,6 +42,11 @@ ALLOWED: dict[str, str] = {
     "layers.Conv2DTranspose": "dilation_rate may be given by keyword",
     "layers.Conv3DTranspose": "dilation_rate may be given by keyword",
     "nn.convolution": "filter may be left out where its alias filters is given",
+    "nn.rnn_cell.LSTMStateTuple.index": "Python's own tuple.index, of another version of Python",
+    **{
+        f"nn.rnn_cell.{cell}.build": "TensorFlow's is seen through a decorator whose own parameters they are"
+        for cell in ("BasicLSTMCell", "BasicRNNCell", "GRUCell", "LSTMCell")
+    },
     "string_to_number": "input is the alias of another version",
     "strings.to_number": "input is the alias of another version",
     "variable_op_scope": "the settings are those of variable_scope, passed on",

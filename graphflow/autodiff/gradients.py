@@ -11,15 +11,17 @@ shares of its inputs, under the name scope `gradients/NAME_grad`.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from graphflow import dtypes
+from graphflow.autodiff.loop_states import LoopStates
 from graphflow.autodiff.registry import gradient_function
 from graphflow.graph.build import convert_to_tensor, make, name_scope
+from graphflow.graph.context import EXITS
 from graphflow.graph.convert import constant_in
 from graphflow.graph.graph import Graph, get_default_graph
 from graphflow.graph.indexed_slices import IndexedSlices, convert_n_to_tensor_or_indexed_slices
@@ -27,6 +29,7 @@ from graphflow.graph.operation import Operation
 from graphflow.graph.scopes import colocate_with
 from graphflow.graph.tensor import Tensor
 from graphflow.ops import source
+from graphflow.ops.control_flow.gradients import is_loop_switch
 
 TRAINABLE = frozenset(
     (dtypes.float16, dtypes.float32, dtypes.float64, dtypes.complex64, dtypes.complex128, dtypes.resource, dtypes.variant)
@@ -71,8 +74,7 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, name: str | None = "gradien
     ys, xs = _listed(ys), _listed(xs)
     stops = [] if stop_gradients is None else _listed(stop_gradients)
     grad_ys = [None] * len(ys) if grad_ys is None else _listed(grad_ys)
-    with name_scope(name, "gradients", [*ys, *xs, *stops, *(g for g in grad_ys if g is not None)]):
-        graph = get_default_graph()
+    with name_scope(name, "gradients", [*ys, *xs, *stops, *(g for g in grad_ys if g is not None)]) as scope, _under_way(scope) as graph:
         graph.unique_name("uid")  # TensorFlow takes this name too, and later names are numbered after it
         ys = convert_n_to_tensor_or_indexed_slices(ys, name="y")
         xs = convert_n_to_tensor_or_indexed_slices(xs, name="x", as_ref=True)
@@ -85,6 +87,17 @@ def gradients(ys: Any, xs: Any, grad_ys: Any = None, name: str | None = "gradien
             walk.give(y, grad_y)
         walk.run()
         return [walk.result(x, unconnected_gradients) for x in xs]
+
+
+@contextmanager
+def _under_way(scope: str) -> Iterator[Graph]:
+    """Says in the default graph which call of `gradients` new operations belong to."""
+    graph = get_default_graph()
+    before, graph._gradient_call = graph._gradient_call, scope.rstrip("/")
+    try:
+        yield graph
+    finally:
+        graph._gradient_call = before
 
 
 def _listed(x: Any) -> list[Any]:
@@ -144,8 +157,11 @@ class _Walk:
         self._shares: dict[Operation, Shares] = {}
         targets = [y.op for y in ys]
         sources = [x.op for x in xs]
-        between, self._pending = _pending(targets, sources)
-        self._queue = deque(dict.fromkeys(op for op in targets if op in between and not self._pending[op]))
+        self._xs = xs
+        between, self._pending, self._loops = _pending(targets, sources, placed)
+        ready = dict.fromkeys(op for op in targets if op in between and not self._pending[op])
+        self._queue = deque(ready)
+        self._unused_exits = self._loops.begin(self._pending, list(ready))
         # A source without another source before it ends the walk; so does every operation to stop at.
         self._ends = {op for op in sources if not any(self._pending[t.op] > 0 for t in op.inputs)} | set(stops)
 
@@ -159,36 +175,87 @@ class _Walk:
 
     def run(self) -> None:
         """Differentiate operation after operation until none is left."""
+        self._give_zeros(self._unused_exits)
         while self._queue:
             op = self._queue.popleft()
             with self._placed(op):
-                for tensor, share in zip(op.inputs, self._input_gradients(op), strict=True):
-                    if share is not None:
-                        if isinstance(share, Tensor):
-                            _agree(op, tensor, share)
-                        self.give(tensor, share)
+                with self._loops.backwards(op, after=True):
+                    given = self._given(op)
+                with self._loops.backwards(op):
+                    self._check_initial_value(op)
+                    for tensor, share in zip(op.inputs, self._input_gradients(op, given), strict=True):
+                        if share is not None:
+                            if isinstance(share, Tensor) and tensor.dtype is not dtypes.resource:
+                                _agree(op, tensor, share)
+                            self.give(tensor, share)
             for tensor in op.inputs:
-                self._pending[tensor.op] -= 1
-                if self._pending[tensor.op] == 0:
-                    self._queue.append(tensor.op)
+                self._done(op, tensor.op)
+        self._loops.finish()
 
-    def _input_gradients(self, op: Operation) -> Sequence[Any]:
-        """The gradients of an operation's inputs, None for those without."""
+    def _done(self, user: Operation, op: Operation) -> None:
+        """`user` of an operation is differentiated; after the last one it is the operation's turn. All Exits of a loop go together. The
+        Switch of a loop variable has two turns: the loop backwards must begin before it can come round."""
+        self._pending[op] -= 1
+        if self._pending[op] and not (user.type in EXITS and is_loop_switch(op)):
+            return
+        loop = self._loops.of(op) if op.type in EXITS else None
+        if loop is None:
+            self._queue.append(op)
+            return
+        loop.deferred_exits += op.outputs
+        loop.pending_exits -= 1
+        if loop.pending_exits:
+            return
+        alive = [t for t in loop.deferred_exits if any(self._shares.get(t.op, ()))]
+        unused = loop.unused_exits + [t for t in loop.deferred_exits if t not in alive]
+        self._queue.extend(t.op for t in alive)
+        if alive:
+            self._give_zeros(unused)
+        else:
+            self._queue.extend(t.op for t in unused)
+
+    def _give_zeros(self, exits: Sequence[Tensor]) -> None:
+        """Results of loops that nothing uses; other results may come from what they were in the loop."""
+        for tensor in exits:
+            if is_trainable(tensor):
+                self.give(tensor, self._loops.zeros_for_exit(tensor))
+            self._queue.append(tensor.op)
+
+    def _given(self, op: Operation) -> Shares | None:
+        """The gradients of an operation's outputs, added up."""
         shares = self._shares.get(op)
+        if shares is not None:
+            for number, parts in enumerate(shares):
+                if isinstance(parts, list) and (parts or not is_loop_switch(op)):  # what comes round to a Switch is still to come
+                    shares[number] = _sum(parts)
+            return [None if isinstance(share, list) else share for share in shares]
+        return None
+
+    def _check_initial_value(self, op: Operation) -> None:
+        """A gradient within a loop's body cannot go on to the values that the loop begins with."""
+        context = op._control_flow_context
+        if is_loop_switch(op) and context is get_default_graph()._control_flow_context and self._loops.of(op) is None:
+            entered = op.inputs[0].op.inputs[0]
+            names = [x.name for x in self._xs]
+            raise ValueError(
+                f"Cannot compute gradient inside while loop with respect to op '{entered.op.inputs[0].op.name}'. We do not support taking "
+                "the gradient wrt or through the initial value of a loop variable. Gradients can be computed through loop invariants or "
+                f"wrt the input parameters to the loop body. The xs are {names}."
+            )
+
+    def _input_gradients(self, op: Operation, shares: Shares | None) -> Sequence[Any]:
+        """The gradients of an operation's inputs, None for those without."""
         nothing = [None] * len(op.inputs)
-        if shares is None:
-            return nothing
-        for number, parts in enumerate(shares):
-            shares[number] = _sum(parts)
-        if op in self._ends or all(share is None for share in shares):
+        if shares is None or op in self._ends or all(share is None for share in shares):
             return nothing
         function = gradient_function(op)
         if function is None:
             return nothing
         given = list(shares)
+        own = op.definition.partial_gradient and getattr(function, "__self__", None) is op.definition
         for number, output in enumerate(op.outputs):
-            if given[number] is None and is_trainable(output):
-                given[number] = make("ZerosLike", output, name="zeros_like")
+            if given[number] is None and is_trainable(output) and not own:
+                given[number] = self._loops.zeros_like(op, number)
         with name_scope(op.name + "_grad"):
             found = function(op, *given)
             found = list(found) if isinstance(found, (list, tuple)) else [found]
@@ -204,13 +271,19 @@ class _Walk:
         """The gradient of `x`, once the walk is over."""
         shares = self._shares.get(x.op)
         if shares is None:
-            return make("ZerosLike", x, name="zeros_like") if unconnected == UnconnectedGradients.ZERO else None
+            if unconnected == UnconnectedGradients.NONE:
+                return None
+            if x.dtype is dtypes.resource:
+                return source.zeros(make("VariableShape", x), x.spec.contents.dtype)
+            return make("ZerosLike", x, name="zeros_like")
         share = shares[x.value_index if isinstance(x, Tensor) else x.values.value_index]
         return _sum(share) if isinstance(share, list) else share
 
 
-def _pending(targets: Iterable[Operation], sources: Iterable[Operation]) -> tuple[set[Operation], dict[Operation, int]]:
-    """The operations between sources and targets, and for each how many uses of its outputs are between too."""
+def _pending(
+    targets: Iterable[Operation], sources: Iterable[Operation], placed: Callable[[Operation], AbstractContextManager[Any]]
+) -> tuple[dict[Operation, None], dict[Operation, int], LoopStates]:
+    """The operations between sources and targets, for each how many uses of its outputs are between too, and the loops among them."""
     reached: set[Operation] = set()
     queue = deque(sources)
     while queue:
@@ -220,19 +293,24 @@ def _pending(targets: Iterable[Operation], sources: Iterable[Operation]) -> tupl
             for output in op.outputs:
                 if is_trainable(output):
                     queue.extend(output._consumers)
-    between: set[Operation] = set()
+    between: dict[Operation, None] = {}
     queue = deque(targets)
     while queue:
         op = queue.popleft()
         if op in reached and op not in between:
-            between.add(op)
+            between[op] = None
             queue.extend(t.op for t in op.inputs)
+    loops = LoopStates()
+    for op in list(between):
+        if op.type in EXITS:
+            with placed(op):
+                loops.add(op, between)
     pending: dict[Operation, int] = defaultdict(int)
     for op in between:
         for tensor in op.inputs:
             if tensor.op in between:
                 pending[tensor.op] += 1
-    return between, pending
+    return between, pending, loops
 
 
 def _sum(parts: list[Any]) -> Any:
@@ -274,7 +352,9 @@ def hessians(ys: Any, xs: Any, name: str = "hessians", colocate_gradients_with_o
             if first is None:
                 raise ValueError(f"No gradient: the ys do not depend on {x}")
             flat = make("Reshape", first, [-1])
-            rows = [gradients(flat[k], x, None, "gradients", *settings, unconnected_gradients="zero")[0] for k in range(count)]
+            rows = [gradients(flat[k], x, None, "gradients", *settings)[0] for k in range(count)]
+            if any(row is None for row in rows):  # TensorFlow's class and words for a linear function
+                raise ValueError(f"None values not supported: the gradient by {x} does not depend on it, so that there is no Hessian.")
             sizes = x.get_shape().as_list()
             found.append(make("Reshape", make("Pack", rows, axis=0), sizes + sizes))
     return found

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from graphflow.missing import names_of
+
 
 class Error(Exception):
     """Base of what goes wrong with flags."""
@@ -271,3 +273,6 @@ def mark_flags_as_required(flag_names: Sequence[str], flag_values: FlagValues = 
     """The same for several flags."""
     for name in flag_names:
         mark_flag_as_required(name, flag_values)
+
+
+globals()["__getattr__"] = names_of("flags")

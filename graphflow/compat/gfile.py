@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from graphflow import errors
+from graphflow.missing import names_of
 
 _ERRORS = (
     (FileNotFoundError, errors.NotFoundError),
@@ -195,3 +196,5 @@ def Rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
 def Walk(top: Any, in_order: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
     """(directory, its directories, its files) for `top` and all below, parents first where `in_order`."""
     return os.walk(top, topdown=in_order)
+
+globals()["__getattr__"] = names_of("gfile")

@@ -20,7 +20,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from graphflow.compat.missing import is_module, missing
+from graphflow.missing import is_module, missing
 
 ROOT = "tensorflow"
 TARGET = "graphflow"
@@ -46,6 +46,15 @@ ALIASES = {
     "contrib.layers.python.layers.regularizers": "contrib.layers",
     "contrib.layers.python.layers.utils": "contrib.slim.utils",
     "contrib.training.python.training.hparam": "contrib.training",
+    "contrib.legacy_seq2seq.python.ops.seq2seq": "contrib.legacy_seq2seq",
+    "contrib.rnn.python.ops.core_rnn_cell": "contrib.rnn.core_rnn_cell",
+    **{f"contrib.rnn.python.ops.{m}": "contrib.rnn" for m in ("fused_rnn_cell", "gru_ops", "lstm_ops", "rnn", "rnn_cell")},
+    **{
+        f"contrib.seq2seq.python.ops.{m}": "contrib.seq2seq"
+        for m in ("attention_wrapper", "basic_decoder", "beam_search_decoder", "beam_search_ops", "decoder", "helper", "loss")
+    },
+    "python.ops.rnn_cell": "rnn.rnn_cell",
+    "python.ops.rnn_cell_impl": "rnn.rnn_cell",
     **{f"core.framework.{m}_pb2": "io.schema" for m in ("attr_value", "graph", "node_def", "tensor", "tensor_shape", "versions")},
     **{f"core.protobuf.{m}_pb2": "io.schema" for m in ("meta_graph", "saved_model", "saver", "tensor_bundle")},
     "core.framework.summary_pb2": "io.event_schema",
@@ -55,6 +64,8 @@ ALIASES = {
     "python.lib.io.file_io": "compat.file_io",
     "python.platform.googletest": "test",
     "python.platform.test": "test",
+    "python.framework.graph_util": "graph_util",
+    "python.framework.graph_util_impl": "graph_util",
     "python.framework.tensor_util": "compat.tensor_util",
     "python.layers.utils": "layers.conditional",
     "python.client.timeline": "runtime.timeline",
@@ -82,10 +93,9 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "python.ops.losses": ("losses",),
     "python.training": ("train",),
     **{f"python.client.{m}": () for m in ("session",)},
-    **{f"python.framework.{m}": () for m in ("constant_op", "graph_util", "ops", "random_seed", "test_util")},
+    **{f"python.framework.{m}": () for m in ("constant_op", "ops", "random_seed", "test_util")},
     **{f"python.layers.{m}": ("layers",) for m in ("base", "convolutional", "core", "layers", "normalization", "pooling")},
     **{f"python.ops.{m}": ("nn",) for m in ("candidate_sampling_ops", "embedding_ops", "nn", "nn_impl", "nn_ops", "rnn")},
-    **{f"python.ops.{m}": ("nn.rnn_cell", "nn") for m in ("rnn_cell", "rnn_cell_impl")},
     **{
         f"python.ops.{m}": ("math", "random", "initializers", "image", "summary")
         for m in (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from graphflow.missing import names_of
+
 if TYPE_CHECKING:
     from logging import Logger
 
@@ -106,3 +108,5 @@ def get_verbosity() -> int:
 def set_verbosity(v: int | str) -> None:
     """Choose the lowest level that is written."""
     get_logger().setLevel(v)
+
+globals()["__getattr__"] = names_of("logging")

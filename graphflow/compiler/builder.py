@@ -18,9 +18,11 @@ import numpy as np
 
 from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value
 from graphflow.dtypes import DType, as_dtype
+from graphflow.graph.dims import broadcast_dims
 from graphflow.graph.op import REGISTRY, Effect, Kind, Op, TensorSpec
 from graphflow.kernel.index import Index, IndexExpr, product
 from graphflow.ops import core
+from graphflow.ops.parts import Interleaved, Paired, complex_of
 
 FOLD_LIMIT = 256  # elements: a larger result is left to the pass fold_constants, which weighs it against its operands
 
@@ -60,9 +62,13 @@ class ProgramBuilder:
         self.nodes: list[Node] = []
         self.updates: dict[str, Value] = {}
         self.origins: tuple[Origin, ...] = ()  # given to every node that is made; set by capture for each graph op
+        self.expected: Sequence[int | None] | None = None  # the sizes that the graph has for the first result of that op
         self._next = 0
         self._scalars: dict[Any, Value] = {}
         self._random: dict[str, Value] = {}
+        self._makers: dict[int, Node] = {}
+        self._looked = 0  # nodes that _makers knows
+        self._parts: dict[int, tuple[Value, Value]] = {}  # real and imaginary part of complex values, by id
 
     # -- values ----------------------------------------------------------------------------------------------------------------
 
@@ -70,6 +76,14 @@ class ProgramBuilder:
         """A new value that nothing defines yet."""
         self._next += 1
         return Value(self._next - 1, dtype.base_dtype, shape, known)
+
+    def maker(self, value: Value) -> Node | None:
+        """The node that gives a value, None for an input or a literal."""
+        while self._looked < len(self.nodes):
+            node = self.nodes[self._looked]
+            self._makers.update((v.id, node) for v in node.outputs)
+            self._looked += 1
+        return self._makers.get(value.id)
 
     def input(self, source: Source, name: str, dtype: DType, shape: Sequence[Index]) -> Value:
         """A FEED or STATE input of the Program."""
@@ -111,14 +125,25 @@ class ProgramBuilder:
         """uint64[2] kept per op and session for an op with effect RANDOM: element 0 is a number drawn once when the session first meets
         the op (the key of an op without seeds; ignore it otherwise), element 1 is how many Philox blocks (of four u32) earlier runs of
         this op consumed, 0 at first. This run is charged with `blocks`."""
-        name = "random/" + (self.origins[-1].name if self.origins else str(len(self._random)))
-        state = self._random.get(name)
-        if state is None:
-            state = self._random[name] = self.input(Source.STATE, name, as_dtype("uint64"), (2,))
-            self.updates[name] = state
-        current = self.updates[name]
+        name, current = self.kept_state("", "uint64", (2,))
         self.updates[name] = self.make("AddV2", current, self.constant([0, blocks], "uint64"))
         return current
+
+    def kept_state(self, what: str, dtype: str, shape: Sequence[Index]) -> tuple[str, Value]:
+        """The name and present value of an array kept per op and session, zeros at first; `updates[name]` takes the new value. `what`
+        tells several of an op apart."""
+        name = "random/" + (self.origins[-1].name if self.origins else str(len(self._random))) + (f"/{what}" if what else "")
+        return name, self.state(name, as_dtype(dtype), shape)
+
+    def state(self, name: str, dtype: DType, shape: Sequence[Index]) -> Value:
+        """The present value of the kept array `name`."""
+        if name not in self._random:
+            self.updates[name] = self._random[name] = self.input(Source.STATE, name, dtype, shape)
+        return self.updates[name]
+
+    def state_input(self, name: str) -> Value | None:
+        """What the kept array `name` was to begin with; None where nothing asked for it."""
+        return self._random.get(name)
 
     # -- nodes -----------------------------------------------------------------------------------------------------------------
 
@@ -131,6 +156,8 @@ class ProgramBuilder:
         folded = self._fold(op, values, specs)
         if folded is not None:
             return folded[0] if len(folded) == 1 and not isinstance(inferred, tuple) else folded
+        if op.kind not in (Kind.HOST, Kind.ALIAS) and any(x.dtype.is_complex for x in (*values, *specs)):
+            return op.on_parts(self, *values)
         outputs = []
         for spec in specs:
             assert spec.dims is not None and None not in spec.dims, f"{op!r} leaves a size unsaid: {spec!r}"
@@ -149,7 +176,7 @@ class ProgramBuilder:
         sizes = [product(s.dims) for s in specs]  # type: ignore[arg-type]
         if not all(isinstance(n, int) and n <= FOLD_LIMIT for n in sizes):
             return None
-        if any(v.dtype.kernel_type is None for v in values) or any(s.dtype.kernel_type is None for s in specs):
+        if not all(x.dtype.kernel_type is not None or x.dtype.is_complex for x in (*values, *specs)):
             return None
         contents = [v.known for v in values]
         if any(is_symbolic(c) for c in contents):  # type: ignore[arg-type]
@@ -192,6 +219,39 @@ class ProgramBuilder:
         if like is None:
             like = next((o for o in operands if isinstance(o, Value)), None)
         return [o if isinstance(o, Value) else self.constant(o, None if like is None else like.dtype) for o in operands]
+
+    # -- complex numbers -------------------------------------------------------------------------------------------------------
+
+    def parts(self, x: Value) -> tuple[Value, Value]:
+        """The real and the imaginary part of x; of a real x itself and 0."""
+        if not x.dtype.is_complex:
+            return x, self.constant(0, x.dtype)
+        found = self._parts.get(x.id)
+        if found is None:
+            real = x.dtype.real_dtype
+            if x.known is not None:
+                found = self.constant(x.known.real, real), self.constant(x.known.imag, real)
+            else:
+                pairs = self._only(Interleaved(), x)
+                zeros = (0,) * len(x.shape)
+                re, im = (self.view(self.section(pairs, (*zeros, k), (*x.shape, 1)), x.shape) for k in (0, 1))
+                found = re, im
+            self._parts[x.id] = found
+        return found
+
+    def pair(self, re: Operand, im: Operand) -> Value:
+        """The complex numbers of these parts, which are broadcast to one shape."""
+        re, im = self._values((re, im))
+        shape = re.shape if re.shape == im.shape else broadcast_dims(re.shape, im.shape)
+        assert shape is not None
+        re, im = self.broadcast(re, shape), self.broadcast(im, shape)  # type: ignore[arg-type]
+        if re.known is not None and im.known is not None:
+            whole = np.empty(re.known.shape, complex_of(re.dtype).as_numpy_dtype)
+            whole.real, whole.imag = re.known, im.known  # a sum would lose the sign of a zero
+            return self.constant(whole, complex_of(re.dtype))
+        out = self._only(Paired(), self.join([self.view(p, (*re.shape, 1)) for p in (re, im)], -1))
+        self._parts[out.id] = re, im
+        return out
 
     # -- structure -------------------------------------------------------------------------------------------------------------
 
@@ -374,7 +434,7 @@ def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[V
         need(value)
     kept = []
     for node in reversed(nodes):
-        if node.op.kind is Kind.HOST or any(v.id in needed for v in node.outputs):
+        if node.op.kind is Kind.HOST or node.op.effect is Effect.HOST or any(v.id in needed for v in node.outputs):
             kept.append(node)
             for value in node.inputs:
                 need(value)

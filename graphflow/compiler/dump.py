@@ -16,11 +16,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.compiler.groups import Group
+from graphflow.compiler.passes.rewrite import Change
 from graphflow.compiler.program import Node, Program, Source, Value
 from graphflow.compiler.views import program_dot
+from graphflow.graph.operation import Operation
+from graphflow.graph.printer import graph_text
 from graphflow.kernel.printer import body_text
 
 if TYPE_CHECKING:
+    from graphflow.compiler.llvm.target import Target
     from graphflow.compiler.plan import BoundPlan, CompiledProgram, Step
 
 
@@ -31,6 +35,7 @@ class Stage(NamedTuple):
     seconds: float
     before: Program
     after: Program
+    changes: tuple[Change, ...] = ()
 
 
 def value_text(value: Value) -> str:
@@ -135,15 +140,25 @@ def _argument(argument: Any) -> str:
 
 
 class CompiledReport:
-    """Everything about one compiled signature, to look at. `print(report)` shows the kernels and the memory; `report.stages`,
+    """Everything about one compiled signature, to look at; `operations` are those that it was captured from. `print(report)` shows the kernels and the memory; `report.stages`,
     `report.program`, `report.dot`, `report.kernel(name)`, `report.llvm(name)`, `report.assembly(name)` and `report.plan()` show
     the rest."""
 
-    def __init__(self, compiled: CompiledProgram, stages: Sequence[Stage], jit: Any, graph: str = "") -> None:
+    def __init__(self, compiled: CompiledProgram, stages: Sequence[Stage], jit: Any, operations: Sequence[Operation] = ()) -> None:
         self.compiled = compiled
         self.stages = tuple(stages)
-        self.graph = graph
+        self.operations = tuple(operations)
         self._jit = jit
+
+    @property
+    def target(self) -> Target:
+        """What the code is for."""
+        return self._jit.target  # type: ignore[no-any-return]
+
+    @property
+    def graph(self) -> str:
+        """The graph's operations that it was captured from."""
+        return graph_text(self.operations) if self.operations else ""
 
     @property
     def program(self) -> str:
@@ -189,7 +204,11 @@ class CompiledReport:
     def assembly(self, name: str) -> str:
         """Machine code of a kernel as text."""
         text = self.llvm(name)
-        return str(self._jit.assembly(text)) if text else ""
+        return self.assembly_of(text) if text else ""
+
+    def assembly_of(self, llvm: str) -> str:
+        """What the code generator makes of a module's text."""
+        return str(self._jit.assembly(llvm))
 
     def plan(self, *shapes: Sequence[int]) -> str:
         """The plan for feeds of these shapes; without shapes that of the last bind."""

@@ -25,8 +25,9 @@ class Shape(Enum):
     COLUMNS = "columns"  # reductions whose last axis is kept
     CONTRACTION = "contraction"  # one sum of products and its epilogue
     KERNEL = "kernel"  # an op that writes its own kernel
-    ALIAS = "alias"  # a View: the same memory under another shape, no code
+    ALIAS = "alias"  # a View: the same memory under another shape or type, no code
     HOST = "host"  # a call of Python
+    REGION = "region"  # a loop or a branch: calls between jumps
 
 
 class Fused(Op, abstract=True):
@@ -74,11 +75,13 @@ def singleton(node: Node) -> Group:
         return Group(Shape.HOST, (node,), node.inputs, node.outputs, node)
     if kind is Kind.CONTRACTION:
         return Group(Shape.CONTRACTION, (node,), inputs, node.outputs, node)
+    if kind is Kind.REGION:
+        return Group(Shape.REGION, (node,), node.inputs, node.outputs, node)
     if kind is Kind.KERNEL:
         return Group(Shape.KERNEL, (node,), node.inputs, node.outputs, node)
     if kind is Kind.REDUCTION:
         return Group(reduction_form(node), (node,), inputs, node.outputs)
-    if node.op.type == "View" and node.inputs[0].known is None:
+    if kind is Kind.ALIAS or (node.op.type == "View" and node.inputs[0].known is None):
         return Group(Shape.ALIAS, (node,), inputs, node.outputs, node)
     return Group(Shape.POINTWISE, (node,), inputs, node.outputs)
 

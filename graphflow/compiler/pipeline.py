@@ -22,24 +22,27 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from graphflow.compiler.dump import CompiledReport, Stage, write
-from graphflow.compiler.groups import Group, Shape, singleton
-from graphflow.compiler.lower import KERNEL_NAME, CannotFuse, Lowered, lower_group
+from graphflow.compiler.groups import singleton
+from graphflow.compiler.linear import linearise
+from graphflow.compiler.lower import KERNEL_NAME, Lowered
 from graphflow.compiler.passes.canonicalise import canonicalise
 from graphflow.compiler.passes.cleanup import cse, dce, fold_constants
-from graphflow.compiler.passes.fuse import explode, fuse
+from graphflow.compiler.passes.fuse import fuse
 from graphflow.compiler.passes.layout import choose_layout
-from graphflow.compiler.passes.rewrite import highest_id
-from graphflow.compiler.passes.settle import settle
+from graphflow.compiler.passes.overwrite import overwrite
+from graphflow.compiler.passes.rewrite import recorded
+from graphflow.compiler.passes.settle import settle, settle_body
 from graphflow.compiler.passes.simplify import simplify
-from graphflow.compiler.plan import BoundPlan, CompiledProgram, Location, Parameters, Step
-from graphflow.compiler.program import Node, Program, Source, Value
-from graphflow.compiler.schedule import Memory, schedule
+from graphflow.compiler.plan import BoundPlan, CompiledProgram, Parameters
+from graphflow.compiler.program import Program, Source
+from graphflow.compiler.regions import in_bodies
+from graphflow.compiler.schedule import schedule
 from graphflow.compiler.verify import verify, verify_plan
 from graphflow.config import Options
+from graphflow.graph.operation import Operation
 from graphflow.kernel.nodes import Kernel
-from graphflow.ops.core import Copy
 
-CANONICAL, LAYOUT, OWNED, GROUPS, ORDER = "canonical spelling", "layout", "owned outputs", "groups", "order"
+CANONICAL, LAYOUT, OWNED, GROUPS, PLACES, ORDER = "canonical spelling", "layout", "owned outputs", "groups", "places", "order"
 
 
 class Pass(NamedTuple):
@@ -51,6 +54,15 @@ class Pass(NamedTuple):
     requires: tuple[str, ...] = ()
     establishes: tuple[str, ...] = ()
     required: bool = False
+    inner: Callable[[Program], Program] | None = None  # for the bodies of loops and branches; None: `function` as well
+
+    def everywhere(self, program: Program) -> Program:
+        """The pass on a Program, and on the bodies inside it."""
+        return self._bodies(self.function(program))
+
+    def _bodies(self, program: Program) -> Program:
+        inner = self.inner or self.function
+        return in_bodies(program, lambda body: self._bodies(inner(body)))
 
 
 PASSES: tuple[Pass, ...] = (
@@ -60,9 +72,12 @@ PASSES: tuple[Pass, ...] = (
     Pass("cse", cse, "equal values become one before fusion decides what to share"),
     Pass("dce", dce, "what simplification left unused must not be fused"),
     Pass("layout", choose_layout, "before fusion: what feeds a contraction is then read in place", establishes=(LAYOUT,)),
-    Pass("settle", settle, "fusion must see the copies that outputs and variables need", establishes=(OWNED,), required=True),
+    Pass("settle", settle, "fusion must see the copies that outputs and variables need", establishes=(OWNED,), required=True,
+         inner=settle_body),
     Pass("fuse", fuse, "one kernel for what belongs together", requires=(OWNED,), establishes=(GROUPS,), required=True),
-    Pass("schedule", schedule, "an order that keeps little memory alive", requires=(GROUPS,), establishes=(ORDER,)),
+    Pass("overwrite", overwrite, "what is changed in place has no later reader", requires=(GROUPS,), establishes=(PLACES,), required=True),
+    Pass("schedule", schedule, "readers before what changes their operands, little memory alive", requires=(PLACES,), establishes=(ORDER,),
+         required=True),
 )
 
 
@@ -87,12 +102,12 @@ def run_passes(program: Program, options: Options, watch: Callable[[Stage], None
         if off and not p.required:
             continue
         if off and p.name == "fuse":
-            before, program = program, program._replace(nodes=tuple(singleton(n) for n in program.nodes))
-            continue
+            p = p._replace(function=unfused)
         start = time.perf_counter()
-        before, program = program, p.function(program)
+        before = program
+        program, changes = recorded(p.everywhere, program)
         if watch is not None:
-            watch(Stage(p.name, time.perf_counter() - start, before, program))
+            watch(Stage(p.name, time.perf_counter() - start, before, program, changes))
         if options.verify > 1 and program is not before:
             verify(program, p.name)
     if options.verify == 1:
@@ -100,81 +115,40 @@ def run_passes(program: Program, options: Options, watch: Callable[[Stage], None
     return program
 
 
-def compile_program(program: Program, jit: Any, options: Options, feeds: Sequence[str], graph: str = "") -> CompiledProgram:
-    """Passes, lowering, native code. `graph`: text of the graph it was captured from, for the report and the dump."""
+def unfused(program: Program) -> Program:
+    """A group for each node: what there is instead of fusion."""
+    return program._replace(nodes=tuple(singleton(n) for n in program.nodes))
+
+
+def compile_program(
+    program: Program, jit: Any, options: Options, feeds: Sequence[str], operations: Sequence[Operation] = ()
+) -> CompiledProgram:
+    """Passes, lowering, native code. `operations`: those that it was captured from, for the report and the dump."""
     collecting = gc.isenabled()
     gc.disable()  # nothing here makes garbage in cycles, and going through a whole process' objects takes as long as compiling
     try:
-        return _compile(program, jit, options, feeds, graph)
+        return _compile(program, jit, options, feeds, operations)
     finally:
         if collecting:
             gc.enable()
 
 
-def _compile(program: Program, jit: Any, options: Options, feeds: Sequence[str], graph: str) -> CompiledProgram:
+def _compile(program: Program, jit: Any, options: Options, feeds: Sequence[str], operations: Sequence[Operation]) -> CompiledProgram:
     stages: list[Stage] = []
     program = run_passes(program, options, stages.append)
-    program, lowered = lower_all(program, jit.target)
-    groups = [n for n in program.nodes if isinstance(n, Group)]
-    order = [g for g in groups if g.form is not Shape.ALIAS]
-    memory = Memory(program, groups, order, lowered)
-    steps = [Step(step_name(k, g), g, low) for k, (g, low) in enumerate(zip(order, lowered, strict=True))]
-    numbers = {i.name: n for n, i in enumerate(i for i in program.inputs if i.source is Source.STATE)}
-    places = dict(memory.places)
-    for name, value in memory.copies:
-        group, low = _copy_group(value, program)
-        places[group.outputs[0].id] = Location("state", numbers[name])
-        steps.append(Step(f"k{len(steps)}_write_{name.replace('/', '_')}", group, low))
+    linear = linearise(program, jit.target)
+    steps = linear.steps
     kernel_of, kernels = distinct([s.lowered for s in steps])
     codes = jit.compile_many([_request(text, k, jit.target) for text, k in kernels.items()]) if kernels else []
     given = {i.name: i for i in program.inputs if i.source is Source.FEED}
-    parameters = Parameters(program, tuple(steps), places, memory.blocks, memory.scratch)
+    parameters = Parameters(program, *linear)
     compiled = CompiledProgram(parameters, kernel_of, codes, [given[name] for name in feeds])
-    compiled.report = CompiledReport(compiled, stages, jit, graph)
+    compiled.report = CompiledReport(compiled, stages, jit, operations)
     watchers: list[Callable[[BoundPlan], None]] = [verify_plan] if options.verify > 1 else []
     if options.dump_to:
         watchers.append(write(compiled.report, options.dump_to))
     compiled.on_bind = tuple(watchers)
     return compiled
-
-
-def lower_all(program: Program, target: Any) -> tuple[Program, list[Lowered | None]]:
-    """A kernel for every group that is one. A group that turns out to have no loop nest is taken apart."""
-    nodes: list[Node] = []
-    lowered: list[Lowered | None] = []
-    waiting: list[Node] = list(reversed(program.nodes))
-    fresh = 1 + highest_id(program)
-    while waiting:
-        group = waiting.pop()
-        assert isinstance(group, Group)
-        if group.form is not Shape.ALIAS:
-            try:
-                low = None if group.form is Shape.HOST else lower_group(group, target)
-            except CannotFuse:
-                if len(group.nodes) == 1:
-                    raise
-                parts = explode(group, fresh)
-                fresh += sum(len(n.outputs) for n in group.nodes)
-                waiting.extend(reversed(parts))
-                continue
-            lowered.append(low)
-        nodes.append(group)
-    return (program if len(nodes) == len(program.nodes) else program._replace(nodes=tuple(nodes))), lowered
-
-
-def _copy_group(value: Value, program: Program) -> tuple[Group, Lowered]:
-    """The kernel that puts a new value into its variable after everything else."""
-    target = Value(-1 - value.id, value.dtype, value.shape)
-    node = Node(Copy(), (value,), (target,))
-    group = Group(Shape.POINTWISE, (node,), (value,), (target,))
-    return group, lower_group(group, None)
-
-
-def step_name(number: int, group: Group) -> str:
-    """A kernel's name for people: its number and the scope of what it computes."""
-    for origin in reversed(group.origins):
-        return f"k{number}_" + "".join(c if c.isalnum() else "_" for c in origin.name)[:60]
-    return f"k{number}_{group.form.value}"
 
 
 def distinct(lowered: Sequence[Lowered | None]) -> tuple[list[int], dict[str, Kernel]]:

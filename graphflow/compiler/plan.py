@@ -45,12 +45,22 @@ class Location(NamedTuple):
     number: int
 
 
+class JumpTo(NamedTuple):
+    """Go on at step `target` where the bool scalar `value` is `on`."""
+
+    value: Value
+    on: bool
+    target: int
+
+
 class Step(NamedTuple):
-    """One kernel call, or (without a kernel) one call of Python."""
+    """One kernel call; without a kernel a jump, or one call of Python. `weight`: how often it is expected to run."""
 
     name: str
     group: Group
     lowered: Lowered | None
+    jump: JumpTo | None = None
+    weight: float = 1.0
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -100,6 +110,18 @@ class HostCall(NamedTuple):
     outputs: tuple[HostArgument, ...]
 
 
+class BoundJump(NamedTuple):
+    """Go on at call `target` where the byte at `place` is `on`, at the next call otherwise. `target` is a number among BoundPlan.calls, or
+    their count: the end; it may lie ahead (a branch) or behind (a loop)."""
+
+    place: Argument
+    on: bool
+    target: int
+
+
+PlanCall = BoundCall | HostCall | BoundJump
+
+
 class OutputPlace(NamedTuple):
     """What a fetched tensor is: computed into a fresh array of this shape, or contents known already."""
 
@@ -116,17 +138,17 @@ class Parameters(NamedTuple):
     places: Mapping[int, Location]
     blocks: tuple[ArenaBlock, ...]
     scratch: Mapping[tuple[int, int], int]  # (step, buffer) -> block
+    constants: tuple[Input, ...]
 
 
 class CompiledProgram:
     """See the module's text. `codes` are the runtime's handles of the kernels, one per distinct kernel."""
 
     def __init__(self, parameters: Parameters, kernel_of: Sequence[int], codes: Sequence[Any], feeds: Sequence[Input]) -> None:
-        self.program, self.steps, self.places, self.blocks, self.scratch = parameters
+        self.program, self.steps, self.places, self.blocks, self.scratch, self.constants = parameters
         self.kernel_of = tuple(kernel_of)
         self.codes = tuple(codes)
         self.feeds = tuple(feeds)
-        self.constants = tuple(i for i in self.program.inputs if i.source is Source.CONSTANT)
         updates = self.program.updates
         read = {v.id for s in self.steps for v in s.group.inputs} | {v.id for v in self.program.outputs}
         self.states = tuple(
@@ -178,19 +200,20 @@ class BoundPlan:
         self.placement: Placement = place(self.blocks)
         self.constants = tuple(filled(i, sizes) for i in compiled.constants)
         self.states = tuple((s.name, tuple(number(d) for d in s.shape), s.dtype) for s in compiled.states)
-        self.calls: tuple[BoundCall | HostCall, ...] = self._with_barriers(
-            [self._call(n, step) if step.lowered is not None else self._host(step, number) for n, step in enumerate(compiled.steps)]
-        )
+        self.calls = self._with_barriers([self._bound(n, step, number) for n, step in enumerate(compiled.steps)])
         outputs = []
         for value in compiled.program.outputs:
             data = None if value.known is None else filled(Input(Source.CONSTANT, "", value, value.known), sizes)
             outputs.append(OutputPlace(tuple(number(d) for d in value.shape), value.dtype, data))
         self.outputs = tuple(outputs)
-        self.cost = sum(cost_of(step, number) for step in compiled.steps)
+        self.cost = sum(step.weight * cost_of(step, number) for step in compiled.steps if step.jump is None)
 
-    def _call(self, n: int, step: Step) -> BoundCall:
-        lowered = step.lowered
-        assert lowered is not None
+    def _bound(self, n: int, step: Step, number: Callable[[Index], int]) -> PlanCall:
+        if step.jump is not None:
+            return BoundJump(self._place(step.jump.value.id), step.jump.on, step.jump.target)
+        return self._host(step, number) if step.lowered is None else self._call(n, step, step.lowered)
+
+    def _call(self, n: int, step: Step, lowered: Lowered) -> BoundCall:
         arguments: list[Argument] = []
         for b, held in enumerate(lowered.values):
             if held is None:
@@ -216,14 +239,15 @@ class BoundPlan:
 
         return HostCall(node.op, tuple(map(argument, node.inputs)), tuple(map(argument, node.outputs)))
 
-    def _with_barriers(self, calls: Sequence[BoundCall | HostCall]) -> tuple[BoundCall | HostCall, ...]:
-        """Threads meet after a call only where the next one touches what calls since the last meeting wrote, or writes what they read."""
+    def _with_barriers(self, calls: Sequence[PlanCall]) -> tuple[PlanCall, ...]:
+        """Threads meet after a call only where the next one touches what calls since the last meeting wrote, or writes what they read, and
+        before jumps and calls of Python."""
         out = list(calls)
         reads: list[Span] = []
         writes: list[Span] = []
         failing = False
         for n, call in enumerate(out):
-            if isinstance(call, HostCall):
+            if not isinstance(call, BoundCall):
                 reads, writes, failing = [], [], False
                 continue
             mine_in, mine_out = self._spans(n, call)
@@ -284,8 +308,7 @@ def filled(given: Input, sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
 
 def bytes_of(value: Value) -> Index:
     """The memory a value takes."""
-    type_ = value.dtype.kernel_type
-    return product(value.shape) * (8 if type_ is None else TYPES[type_].itemsize)
+    return product(value.shape) * value.dtype.size
 
 
 def cost_of(step: Step, number: Any) -> float:
@@ -296,7 +319,11 @@ def cost_of(step: Step, number: Any) -> float:
         for e in extents:
             total *= number(e)
         return total / 1.5e11 + 1e-7
-    elements = max([number(v.size) for v in (*step.group.inputs, *step.group.outputs)], default=1)
+    touched = [*step.group.inputs, *step.group.outputs]
+    root = step.group.root
+    if root is not None and root.op.inplace:  # of what is changed in place only some rows
+        touched = [v for k, v in enumerate(root.inputs) if k not in root.op.inplace]
+    elements = max([number(v.size) for v in touched], default=1)
     work = sum(2 if n.op.type not in EXPENSIVE else 12 for n in step.group.nodes)
     return float(elements) * work / 1.6e10 + 1e-7
 

@@ -1,4 +1,4 @@
-"""The order of the groups, and what memory each value gets: the symbolic half of memory planning.
+"""The order of the groups.
 
 `order` is a list scheduler: of the groups that are ready it takes the one that leaves least memory alive, updates of variables as early as
 they may. Constraints besides data: what overwrites a variable comes after every reader of the old value, and after every kernel whose
@@ -11,11 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from graphflow.compiler.groups import Group, Shape
-from graphflow.compiler.lower import Lowered
-from graphflow.compiler.plan import ArenaBlock, Location, bytes_of
+from graphflow.compiler.plan import bytes_of
 from graphflow.compiler.program import Program, Source, Value
-from graphflow.kernel.expr import TYPES
-from graphflow.kernel.index import Index, IndexExpr, evaluate, maximum, product, substitute, symbol, symbols_of
+from graphflow.kernel.index import Index, IndexExpr, evaluate, symbols_of
 
 WINDOW = 64  # candidates that are weighed at a time
 TYPICAL = 128  # a run-time size, where an order must be chosen before it is known
@@ -29,16 +27,26 @@ def typical(index: Index) -> int:
 
 
 class Roots:
-    """Which memory each value is: a View shares its operand's."""
+    """Which memory each value is: a View shares its operand's, and with `inplace` so does what a kernel makes by changing an operand."""
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    def __init__(self, groups: Sequence[Group], inplace: bool = False) -> None:
         self._of: dict[int, Value] = {}
         for group in groups:
             if group.form is Shape.ALIAS:
                 self._of[group.outputs[0].id] = self.root(group.inputs[0])
+            elif inplace:
+                self._of.update((new.id, self.root(old)) for old, new in changed_in_place(group))
 
     def root(self, value: Value) -> Value:
         return self._of.get(value.id, value)
+
+
+def changed_in_place(group: Group) -> list[tuple[Value, Value]]:
+    """Pairs (operand, result) of a kernel that are one memory: the kernel changes the operand where it lies."""
+    root = group.root
+    if group.form not in (Shape.KERNEL, Shape.REGION) or root is None:
+        return []
+    return [(root.inputs[number], new) for number, new in zip(root.op.inplace, root.outputs, strict=False)]
 
 
 def schedule(program: Program) -> Program:
@@ -69,7 +77,9 @@ def schedule(program: Program) -> Program:
 
 
 def can_fail(group: Group) -> bool:
-    """Whether a kernel holds a run-time check."""
+    """Whether a kernel, or one of those in a loop or branch, holds a run-time check."""
+    if group.form is Shape.REGION:
+        return any(can_fail(g) for body in group.nodes[0].op.bodies for g in body.program.nodes if isinstance(g, Group))  # type: ignore[attr-defined]
     return any(getattr(n.op, "checks", ()) or n.op.type == "Take" for n in group.nodes)
 
 
@@ -88,6 +98,12 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
         for n in {producer[root] for root in needed if root in producer}:
             users[n].append(k)
             waits[k] += 1
+    for k, group in enumerate(kernels):
+        for old, _ in changed_in_place(group):
+            before = {r for r in readers[roots.root(old).id] if r != k and k not in users[r]}
+            for r in before:
+                users[r].append(k)
+            waits[k] += len(before)
     held, releases, failing = _held(program, roots, kernels, producer, readers)
     kept = {roots.root(v).id for v in (*program.outputs, *program.updates.values())}
     left = {root: len(users_) for root, users_ in readers.items()}
@@ -145,120 +161,12 @@ def _held(program: Program, roots: Roots, kernels: Sequence[Group], producer: Ma
         if writer is None or name not in states:
             continue
         writers.add(writer)
+        if changed_in_place(kernels[writer]):
+            continue  # it waits for the readers in any case
         for k in readers.get(states[name].id, ()):
             if k != writer:
                 by_reader.setdefault(k, []).append(writer)
                 held[writer] += 1
+    writers.update(k for k, g in enumerate(kernels) if changed_in_place(g))
     failing = frozenset(k for k, g in enumerate(kernels) if can_fail(g)) - writers
     return held, Releases(frozenset(writers), by_reader), failing
-
-
-class Memory:
-    """Places of all values for a schedule: `places` by value id, `blocks` of the arena, `scratch` blocks by (step, buffer), and the updates
-    that need a copy at the end (variable name, value)."""
-
-    def __init__(self, program: Program, groups: Sequence[Group], steps: Sequence[Group], lowered: Sequence[Lowered | None]) -> None:
-        self.roots = Roots(groups)
-        self.places: dict[int, Location] = {}
-        self.scratch: dict[tuple[int, int], int] = {}
-        self.copies: list[tuple[str, Value]] = []
-        self._blocks: list[list[object]] = []
-        self._last: dict[int, int] = {}
-        counts: dict[Source, int] = {}
-        state_number: dict[str, int] = {}
-        for given in program.inputs:
-            n = counts[given.source] = counts.get(given.source, -1) + 1
-            self.places[given.value.id] = Location(given.source.value, n)
-            if given.source is Source.STATE:
-                state_number[given.name] = n
-        for number, value in enumerate(program.outputs):
-            if value.known is None:
-                self.places[self.roots.root(value).id] = Location("output", number)
-        for step, group in enumerate(steps):
-            for value in group.inputs:
-                self._last[self.roots.root(value).id] = step
-        self._updates(program, steps, lowered, state_number)
-        self._arena(steps, lowered)
-        for group in groups:
-            if group.form is Shape.ALIAS:
-                root = self.roots.root(group.outputs[0])
-                self.places[group.outputs[0].id] = self.places[root.id]
-        self.blocks = tuple(ArenaBlock(*b) for b in self._blocks)  # type: ignore[arg-type]
-
-    def _updates(self, program: Program, steps: Sequence[Group], lowered: Sequence[Lowered | None], number: Mapping[str, int]) -> None:
-        """Give new values the storage of their variables where that is safe."""
-        made = {v.id: (step, k) for step, g in enumerate(steps) for k, v in enumerate(g.outputs)}
-        old = {i.name: i.value for i in program.inputs if i.source is Source.STATE}
-        for name, value in program.updates.items():
-            root = self.roots.root(value)
-            if root.id not in made or root.id in self.places:
-                if not (name in old and root.id == old[name].id):
-                    self.copies.append((name, value))
-                continue
-            step, _ = made[root.id]
-            last = self._last.get(old[name].id, -1)
-            shared = _shared(lowered[step])
-            reads = [v for v in steps[step].inputs if self.roots.root(v).id == old[name].id]
-            if last < step or (last == step and all((v.id, root.id) in shared for v in reads)):
-                self.places[root.id] = Location("state", number[name])
-            else:
-                self.copies.append((name, value))
-
-    def _arena(self, steps: Sequence[Group], lowered: Sequence[Lowered | None]) -> None:
-        """Blocks for everything else: a new one, or the one of an input that dies here and may be overwritten."""
-        for _, value in self.copies:
-            self._last[self.roots.root(value).id] = len(steps) + len(self.copies) - 1
-        for step, (group, low) in enumerate(zip(steps, lowered, strict=True)):
-            shared = _shared(low)
-            taken: set[int] = set()
-            for value in group.outputs:
-                if value.id in self.places:
-                    continue
-                if value.dtype.kernel_type is None:
-                    self.places[value.id] = Location("object", value.id)
-                    continue
-                last = self._last.get(value.id, step)
-                block = self._dying(group, value, step, shared, taken)
-                if block is None:
-                    block = len(self._blocks)
-                    self._blocks.append([bytes_of(value), step, last, f"%{value.id}"])
-                else:
-                    taken.add(block)
-                    entry = self._blocks[block]
-                    entry[0] = maximum(entry[0], bytes_of(value))  # type: ignore[arg-type]
-                    entry[2] = max(entry[2], last)  # type: ignore[call-overload]
-                    entry[3] = f"{entry[3]} %{value.id}"
-                self.places[value.id] = Location("block", block)
-            for b, held in enumerate(() if low is None else low.values):
-                if held is None and low is not None:
-                    buffer = low.kernel.buffers[b]
-                    env = dict(zip(low.kernel.symbols, low.symbols, strict=True))
-                    size = _renamed(product(buffer.shape), env) * TYPES[buffer.type].itemsize
-                    self.scratch[step, b] = len(self._blocks)
-                    self._blocks.append([size, step, step, f"scratch {buffer.name} of step {step}"])
-
-    def _dying(self, group: Group, value: Value, step: int, shared: Sequence[tuple[int | None, int | None]], taken: set[int]) -> int | None:
-        for candidate in group.inputs:
-            root = self.roots.root(candidate)
-            place = self.places.get(root.id)
-            if place is None or place.kind != "block" or place.number in taken or self._last.get(root.id) != step:
-                continue
-            if self._blocks[place.number][2] != step or (candidate.id, value.id) not in shared:
-                continue
-            if any(self.roots.root(o).id == root.id and o.id != candidate.id for o in group.inputs):
-                continue  # read under another shape as well
-            return place.number
-        return None
-
-
-def _shared(lowered: Lowered | None) -> list[tuple[int | None, int | None]]:
-    """Pairs of values (input, output) that may be one memory."""
-    if lowered is None:
-        return []
-    return [(lowered.values[i], lowered.values[o]) for i, o in lowered.inplace]
-
-
-def _renamed(index: Index, env: Mapping[str, str]) -> Index:
-    return substitute(index, {k: symbol(v) for k, v in env.items()})
-
-

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.compiler.groups import Group, floating
 from graphflow.compiler.program import Node, Program, Source, Value
+from graphflow.compiler.regions import Loop, Region, body_operands
 from graphflow.compiler.views import plan_problems
 from graphflow.graph.op import Kind
 from graphflow.kernel.index import Index, IndexExpr, symbols_of
@@ -35,8 +36,8 @@ def verify_plan(bound: BoundPlan) -> None:
         raise VerificationError(problem)
 
 
-def problems(program: Program) -> Iterator[str]:
-    """Every rule that is broken."""
+def problems(program: Program, inside: bool = False) -> Iterator[str]:
+    """Every rule that is broken. `inside`: it is the body of a loop or branch, whose sizes are read outside."""
     defined: dict[int, Value] = {}
     names: set[tuple[Source, str]] = set()
     for given in program.inputs:
@@ -51,7 +52,7 @@ def problems(program: Program) -> Iterator[str]:
         else:
             names.add((given.source, given.name))
         yield from _sizes(program, given.value.shape, f"input %{given.value.id}")
-    for name, (source, axis) in program.symbols.items():
+    for name, (source, axis) in () if inside else program.symbols.items():
         feed = next((i for i in program.inputs if i.name == source and i.source is not Source.CONSTANT), None)
         if feed is None or not 0 <= axis < len(feed.value.shape):
             yield f"the size {name} is read from axis {axis} of {source!r}, which is not there"
@@ -111,6 +112,8 @@ def _node(program: Program, node: Node, defined: dict[int, Value]) -> Iterator[s
         yield f"{node!r}: {error}"
         return
     specs = inferred if isinstance(inferred, tuple) else (inferred,)
+    if isinstance(node.op, Region):
+        yield from _bodies(node, node.op)
     if len(specs) != len(node.outputs):
         yield f"{node!r}: {len(specs)} results by its shape rule"
         return
@@ -119,6 +122,24 @@ def _node(program: Program, node: Node, defined: dict[int, Value]) -> Iterator[s
             yield f"{node!r}: the result is of type {spec.dtype.name} by its shape rule"
         if not _agrees(spec.dims, value.shape):
             yield f"{node!r}: the result is {spec!r} by its shape rule"
+
+
+def _bodies(node: Node, op: Region) -> Iterator[str]:
+    """What is wrong inside a loop or branch, and between its bodies and the operands."""
+    operands = body_operands(node)
+    for number, body in enumerate(op.bodies):
+        yield from problems(body.program, inside=True)
+        for given in body.program.inputs:
+            if given.source is Source.CONSTANT:
+                continue
+            position = operands.get((number, given.name))
+            if position is None:
+                yield f"{node!r}: a body reads {given.name!r}, which is no operand"
+            elif (given.value.dtype, given.value.shape) != (node.inputs[position].dtype, node.inputs[position].shape):
+                yield f"{node!r}: a body takes {given.name!r} for {given.value!r}, it is {node.inputs[position]!r}"
+        wanted = 1 if isinstance(op, Loop) else len(node.outputs) - op.carried
+        if len(body.program.outputs) != wanted:
+            yield f"{node!r}: a body gives {len(body.program.outputs)} results, {wanted} are wanted"
 
 
 def _agrees(dims: tuple[Index | None, ...] | None, shape: tuple[Index, ...]) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from graphflow.compat.missing import is_module, missing
+from graphflow.missing import is_module, missing
 
-_PACKAGES = ("framework", "layers", "learn", "losses", "metrics", "slim", "training", "util")
+_PACKAGES = ("cudnn_rnn", "framework", "layers", "learn", "legacy_seq2seq", "losses", "metrics", "rnn", "seq2seq", "slim", "training", "util")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphflow import losses
 from graphflow.losses import add_loss, compute_weighted_loss, get_losses, get_regularization_losses, get_total_loss
+from graphflow.missing import names_of
 
 __all__ = [
     "absolute_difference", "add_loss", "compute_weighted_loss", "cosine_distance", "get_losses", "get_regularization_losses",
@@ -57,3 +58,5 @@ def softmax_cross_entropy(logits, onehot_labels, weights=1.0, label_smoothing=0,
 def sparse_softmax_cross_entropy(logits, labels, weights=1.0, scope=None):
     """The cross-entropy of exclusive classes, labels given as class numbers."""
     return losses.sparse_softmax_cross_entropy(labels, logits, weights, scope)
+
+globals()["__getattr__"] = names_of("contrib.losses")

@@ -10,6 +10,7 @@ from graphflow.graph.build import convert, make, name_scope
 from graphflow.metrics import percentage_below as streaming_percentage_less
 from graphflow.metrics.means import mean as streaming_mean
 from graphflow.metrics.means import mean_tensor as streaming_mean_tensor
+from graphflow.missing import names_of
 from graphflow.ops.confusion import confusion_matrix
 from graphflow.ops.logic import cast, equal
 from graphflow.ops.reductions import reduce_mean, reduce_sum
@@ -76,3 +77,5 @@ def aggregate_metrics(*value_update_tuples):
 def aggregate_metric_map(names_to_tuples):
     """Values and updates of several metrics as two dicts by name."""
     return {n: v for n, (v, _) in names_to_tuples.items()}, {n: u for n, (_, u) in names_to_tuples.items()}
+
+globals()["__getattr__"] = names_of("contrib.metrics")

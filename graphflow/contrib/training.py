@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from graphflow.missing import names_of
+
 __all__ = ["HParams"]
 
 _SETTING = re.compile(r"(?P<name>[A-Za-z][\w.]*)(\[(?P<index>\d+)\])?\s*=\s*(\[(?P<list>[^\]]*)\]|(?P<value>[^,\[]*))(,|$)")
@@ -129,3 +131,5 @@ def _cast(name: str, kind: type, value: Any) -> Any:
     if issubclass(kind, int) and not isinstance(value, int):
         raise ValueError(message)
     return kind(value)
+
+globals()["__getattr__"] = names_of("contrib.training")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from graphflow.dtypes import INDEX, DType, as_dtype
+from graphflow.dtypes import INDEX, DType, as_dtype, resource
 from graphflow.errors import NotFoundError, describe
 from graphflow.graph import convert as conversion
 from graphflow.graph.convert import convert, convert_n, convert_to_tensor, register_tensor_conversion_function
@@ -112,6 +112,15 @@ def apply(definition: Op, *inputs: Any, name: str | None = None) -> Any:
     cls = type(definition)
     sign = signature(cls)
     groups = _grouped(sign, cls, inputs)
+    if sign.takes_refs and any(slot.is_ref and _is_handle(value) for slot, value in zip(sign.arguments, groups, strict=True)):
+        definition = resource_form(definition)
+        cls = type(definition)
+        sign = signature(cls)
+        handle: Any = next(value for slot, value in zip(sign.arguments, groups, strict=True) if slot.fixed is resource)
+        contents = (handle if isinstance(handle, Tensor) else handle._ref()).spec.contents.dtype
+        bound: dict[str, Any] = {} if contents is resource else {name: contents for name in ("T", "dtype") if name in _typed_by(sign)}
+    else:
+        bound = {}
     flat: list[Any] = []
     for slot, value in zip(sign.arguments, groups, strict=True):
         if slot.is_list:
@@ -125,15 +134,40 @@ def apply(definition: Op, *inputs: Any, name: str | None = None) -> Any:
     elif not graph._is_scope_name(name):
         raise ValueError(f"'{name}' is not a valid scope name")
     name = name[:-1] if name.endswith("/") else graph.unique_name(name)
-    bound: dict[str, Any] = {}
     tensors = _typed(definition, sign, groups, bound, graph, name)
-    operation = graph._create(definition, tensors, name, bound, sign.refs)
+    outer, graph._name_stack = graph._name_stack, name  # what a control flow context puts before it is called name/x
+    try:
+        operation = graph._create(definition, tensors, name, bound, sign.refs)
+    finally:
+        graph._name_stack = outer
     if sign.takes_refs:  # what changes a variable is placed with it
         _colocate(operation, [t.op for t, slot in zip(tensors, sign.arguments, strict=False) if slot.is_ref])
     results = sign.results
     if len(results) == 1:
         return operation.outputs if results[0].is_list else operation.outputs[0]
     return tuple(operation.outputs) if results else operation
+
+
+RESOURCE_FORMS: dict[type[Op], type[Op]] = {}  # what changes a reference variable -> the same for a resource variable
+
+
+def _is_handle(value: Any) -> bool:
+    """Whether it is a resource variable or its handle."""
+    return (value.dtype if isinstance(value, Tensor) else getattr(value, "_handle_dtype", None)) is resource
+
+
+def resource_form(definition: Op) -> Op:
+    """The op that does to a resource variable what `definition` does to a reference variable."""
+    if not RESOURCE_FORMS:
+        conversion.load_ops()
+    cls = RESOURCE_FORMS.get(type(definition))
+    if cls is None:
+        raise TypeError(f"'{definition.type}' Op has no form for resource variables")
+    return cls(**{name: getattr(definition, name) for name in cls._fields})
+
+
+def _typed_by(sign: Signature) -> set[str]:
+    return {slot.attribute for slot in sign.arguments}
 
 
 def _colocate(operation: Operation, others: Sequence[Operation]) -> None:
@@ -144,6 +178,15 @@ def _colocate(operation: Operation, others: Sequence[Operation]) -> None:
 
 def _grouped(sign: Signature, cls: type[Op], inputs: tuple[Any, ...]) -> Sequence[Any]:
     """The inputs one for each argument, with a spread-out list gathered."""
+    groups = _gathered(sign, cls, inputs)
+    for slot, value in zip(sign.arguments, groups, strict=True):
+        if slot.length and len(value) < cls.least:
+            few = f"with length {len(value)} shorter than minimum length {cls.least}."
+            raise ValueError(f"List argument '{slot.name}' to '{cls.type}' Op {few}")
+    return groups
+
+
+def _gathered(sign: Signature, cls: type[Op], inputs: tuple[Any, ...]) -> Sequence[Any]:
     arguments = sign.arguments
     if len(inputs) == len(arguments) and all(isinstance(v, (list, tuple)) for s, v in zip(arguments, inputs) if s.is_list):
         return inputs
@@ -304,23 +347,29 @@ def _first_dtype(values: Any) -> DType | None:
     return None
 
 
-def _pack(values: Any, dtype: DType, scope: str) -> Tensor:
-    parts = []
-    for number, value in enumerate(values):
-        if isinstance(value, Tensor):
-            if value.dtype.base_dtype != dtype:
-                raise TypeError(
-                    f"Cannot convert a list containing a tensor of dtype {value.dtype.base_dtype} to {dtype} "
-                    f"(Tensor is: {value!r})"
-                )
-            parts.append(value)
-        elif isinstance(value, (list, tuple)):
-            parts.append(_pack(value, dtype, f"{scope}{number}"))
-        elif hasattr(value, "_as_graph_element"):
-            parts.append(convert(value, dtype))
-        else:
-            parts.append(conversion.constant_in(get_default_graph(), value, dtype, name=str(number)))
-    return make("Pack", parts, axis=0, name=scope)  # type: ignore[no-any-return]
+def _pack(values: Any, dtype: DType, name: str) -> Any:
+    """The list as a stack of tensors, or as it is where no tensor is in it."""
+    with name_scope(name) as scope:
+        parts: list[Any] = []
+        for number, value in enumerate(values):
+            if isinstance(value, Tensor):
+                if value.dtype.base_dtype != dtype:
+                    raise TypeError(
+                        f"Cannot convert a list containing a tensor of dtype {value.dtype.base_dtype} to {dtype} "
+                        f"(Tensor is: {value!r})"
+                    )
+                parts.append(value)
+            elif isinstance(value, (list, tuple)):
+                parts.append(_pack(value, dtype, str(number)))
+            else:
+                parts.append(convert(value, dtype) if hasattr(value, "_as_graph_element") else value)
+        if not any(isinstance(part, Tensor) for part in parts):
+            return parts
+        graph = get_default_graph()
+        for number, part in enumerate(parts):
+            if not isinstance(part, Tensor):
+                parts[number] = conversion.constant_in(graph, part, dtype, name=str(number))
+        return make("Pack", parts, axis=0, name=scope)
 
 
 def _autopack(value: Any, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Any:
@@ -331,8 +380,7 @@ def _autopack(value: Any, dtype: Any = None, name: str | None = None, as_ref: bo
     wanted = None if dtype is None else as_dtype(dtype)
     if wanted is not None and wanted != found:
         value = _cast(value, wanted)
-    with name_scope(name or "packed") as scope:
-        return _pack(value, wanted or found, scope)
+    return _pack(value, wanted or found, name or "packed")
 
 
 def _cast(value: Any, dtype: DType) -> Any:

@@ -69,6 +69,19 @@ class IndexedSlices:
         """The shape of the dense tensor, as far as it is known."""
         return TensorShape(None) if self.dense_shape is None else constant_value_as_shape(self.dense_shape)
 
+    @property
+    def _components(self) -> list[Any]:
+        return [t for t in (self.values, self.indices, self.dense_shape) if t is not None]
+
+    @classmethod
+    def _from_components(cls, components: Any) -> IndexedSlices:
+        return cls(*components)
+
+    def _shape_invariants(self, shape: TensorShape) -> list[TensorShape]:
+        """The shapes of the parts, in loops that keep values of `shape`."""
+        parts = [shape, TensorShape([shape.dims[0].value if shape.dims else None])]
+        return parts if self.dense_shape is None else [*parts, TensorShape([shape.ndims])]
+
     def __neg__(self) -> IndexedSlices:
         return IndexedSlices(make("Neg", self.values), self.indices, self.dense_shape)
 
@@ -100,6 +113,21 @@ class SparseTensor:
         if not isinstance(value, SparseTensorValue):
             raise TypeError(f"Neither a SparseTensor nor SparseTensorValue: {value}.")
         return cls(value.indices, value.values, value.dense_shape)
+
+    @property
+    def _components(self) -> list[Any]:
+        return [self.indices, self.values, self.dense_shape]
+
+    @classmethod
+    def _from_components(cls, components: Any) -> SparseTensor:
+        made = object.__new__(cls)  # around tensors that have the right types and shapes
+        made.indices, made.values, made.dense_shape = components
+        return made
+
+    def _shape_invariants(self, shape: TensorShape) -> list[TensorShape]:
+        """The shapes of the parts, in loops that keep a dense shape of shape `shape`."""
+        rank = shape.with_rank(1).dims[0].value  # type: ignore[index]
+        return [TensorShape([None, rank]), TensorShape([None]), TensorShape([rank])]
 
     @property
     def op(self) -> Any:

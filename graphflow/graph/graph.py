@@ -10,14 +10,22 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from graphflow.config import options
+from graphflow.dtypes import as_dtype
+from graphflow.errors import NotFoundError
 from graphflow.graph import devices
+from graphflow.graph.context import ControlFlowContext, check_inputs
 from graphflow.graph.control import ControlDependencies
+from graphflow.graph.foreign import foreign_op
+from graphflow.graph.lookup import by_text
 from graphflow.graph.nodedef import GraphDef, VersionDef
 from graphflow.graph.op import REGISTRY, Op
 from graphflow.graph.operation import Operation
 from graphflow.graph.places import infer, user_frames
+from graphflow.graph.protobuf import attr_from_proto
 from graphflow.graph.sessions import DefaultStack
+from graphflow.graph.shown import Shown
 from graphflow.graph.tensor import Tensor
+from graphflow.io.schema import AttrValue
 
 __all__ = [
     "Graph",
@@ -30,7 +38,7 @@ _VALID_SCOPE = re.compile(r"[A-Za-z0-9_.\\/-]*\Z").match
 _UNIQUE = itertools.count(1)
 
 
-class Graph:
+class Graph(Shown):
     """Operations and tensors under unique names, with collections and the scopes that new operations fall under."""
 
     def __init__(self) -> None:
@@ -42,7 +50,8 @@ class Graph:
         self._names_in_use: dict[str, int] = {}
         self._name_stack: str | None = ""
         self._control_stack: list[ControlDependencies] = []
-        self._control_flow_context: Any = None
+        self._control_flow_context: ControlFlowContext | None = None
+        self._gradient_call = ""  # the scope of the call of tf.gradients under way
         self._device_stack: list[Any] = []
         self._colocation_stack: list[Operation] = []
         self._collections: dict[Any, list[Any]] = {}
@@ -53,6 +62,7 @@ class Graph:
         self._unfeedable: set[Tensor] = set()
         self._unfetchable: set[Operation] = set()
         self._container = ""
+        self._variable_creators: tuple[Any, ...] = ()
         self._graph_key = f"grap-key-{next(_UNIQUE)}/"
         self._keep_tracebacks = options().debug
 
@@ -79,6 +89,7 @@ class Graph:
             raise ValueError(f"'{name}' is not a valid node name")
         if name in self._by_name:
             raise ValueError(f"Duplicate node name in graph: '{name}'")
+        check_inputs(definition.type, name, self._control_flow_context, inputs)
         frames = user_frames(None if self._keep_tracebacks else 1)
         specs = infer(definition, inputs, name, frames)
         control = self._control_inputs_for(inputs) if self._control_stack else ()
@@ -92,10 +103,14 @@ class Graph:
         self._operations.append(operation)
         self._by_name[name] = operation
         self._version = operation._id
-        for controller in self._control_stack:
-            controller._seen.add(operation)
+        self._note_as_seen(operation)
         self._mark(operation)
         return operation
+
+    def _note_as_seen(self, operation: Operation) -> None:
+        """What is made in a `control_dependencies` block waits for them, and so does all that takes it as an input."""
+        for controller in self._control_stack:
+            controller._seen.add(operation)
 
     def _mark(self, operation: Operation) -> None:
         """Puts the scopes' marks on a new operation: device, colocation, attributes."""
@@ -140,18 +155,26 @@ class Graph:
         compute_shapes: bool = True,
         compute_device: bool = True,
     ) -> Operation:
-        """A new operation of a registered type from tensors and attributes, as TensorFlow's low-level call makes it."""
+        """A new operation from tensors and attributes, as TensorFlow's low-level call makes it. `dtypes`, the types of its results, are
+        needed only for a type that graphflow does not know; such an operation cannot be run."""
         self._check_not_finalized()
         for number, tensor in enumerate(inputs):
             if not isinstance(tensor, Tensor):
                 raise TypeError(f"Input #{number} is not a tensor: {tensor}")
-        cls = REGISTRY[op_type]
         attrs = dict(attrs or {})
-        definition = cls(**{k: v for k, v in attrs.items() if k in cls._fields})
-        bound = {k: v for k, v in attrs.items() if k not in cls._fields}
+        refs: tuple[bool, ...] = ()
+        if op_type in REGISTRY:
+            cls = REGISTRY[op_type]
+            definition: Op = cls(**{k: v for k, v in attrs.items() if k in cls._fields})
+            attrs = {k: v for k, v in attrs.items() if k not in cls._fields}
+        elif dtypes is None:
+            raise NotFoundError(None, None, f"Op type not registered '{op_type}' in graphflow.")
+        else:
+            kinds = tuple(map(as_dtype, dtypes))
+            definition, refs = foreign_op(op_type, kinds), tuple(d._is_ref_dtype for d in kinds)
         name = name or op_type
         name = name[:-1] if name.endswith("/") else self.unique_name(name)
-        return self._create(definition, list(inputs), name, bound)
+        return self._create(definition, list(inputs), name, attrs, refs)
 
     # -- names -------------------------------------------------------------------------------------------------------------
 
@@ -218,7 +241,7 @@ class Graph:
         if callable(convert):
             obj = convert()
         if isinstance(obj, (str, bytes)):
-            return self._by_text(obj if isinstance(obj, str) else obj.decode(), allow_tensor, allow_operation, wanted)
+            return by_text(self._by_name, obj if isinstance(obj, str) else obj.decode(), allow_tensor, allow_operation, wanted)
         if isinstance(obj, Tensor) and allow_tensor:
             if obj.graph is not self:
                 raise ValueError(f"Tensor {obj} is not an element of this graph.")
@@ -228,33 +251,6 @@ class Graph:
                 raise ValueError(f"Operation {obj} is not an element of this graph.")
             return obj
         raise TypeError(f"Can not convert a {type(obj).__name__} into a {wanted}.")
-
-    def _by_text(self, name: str, allow_tensor: bool, allow_operation: bool, wanted: str) -> Any:
-        form = 'Tensor names must be of the form "<op_name>:<output_index>".'
-        if ":" in name:
-            if not allow_tensor:
-                raise ValueError(f"Name {name!r} appears to refer to a Tensor, not a {wanted}.")
-            op_name, _, number = name.partition(":")
-            if not number.lstrip("-").isdigit():
-                raise ValueError(f"The name {name!r} looks a like a Tensor name, but is not a valid one. {form}")
-            if op_name not in self._by_name:
-                raise KeyError(
-                    f"The name {name!r} refers to a Tensor which does not exist. The operation, {op_name!r}, does not exist "
-                    "in the graph."
-                )
-            outputs = self._by_name[op_name].outputs
-            if not -len(outputs) <= int(number) < len(outputs):
-                raise KeyError(
-                    f"The name {name!r} refers to a Tensor which does not exist. The operation, {op_name!r}, exists but only "
-                    f"has {len(outputs)} outputs."
-                )
-            return outputs[int(number)]
-        if allow_operation:
-            if name not in self._by_name:
-                raise KeyError(f"The name {name!r} refers to an Operation not in the graph.")
-            return self._by_name[name]
-        looks = "refers to an Operation" if name in self._by_name else "looks like an (invalid) Operation name"
-        raise ValueError(f"The name {name!r} {looks}, not a {wanted}. {form}")
 
     def get_operations(self) -> list[Operation]:
         """All operations in the order of their making."""
@@ -373,8 +369,9 @@ class Graph:
         current = {op for controller in self._control_stack for op in controller.control_inputs}
         found = []
         for item in control_inputs:
-            if not isinstance(item, (Tensor, Operation, str, bytes)) and not hasattr(item, "_as_graph_element"):
-                item = getattr(item, "op", item)  # IndexedSlices and the like
+            named = isinstance(item, (Tensor, Operation, str, bytes))
+            if not named and (not hasattr(item, "_as_graph_element") or hasattr(item, "_handle_dtype")):
+                item = getattr(item, "op", item)  # IndexedSlices and the like; a resource variable is not read for that
             element = self.as_graph_element(item)
             op = element.op if isinstance(element, Tensor) else element
             if op not in current:
@@ -435,16 +432,17 @@ class Graph:
     @contextmanager
     def _attr_scope(self, attr_map: Mapping[str, Any]) -> Iterator[None]:
         before = self._attr_scopes
+        attr_map = {k: attr_from_proto(v) if isinstance(v, AttrValue) else v for k, v in attr_map.items()}
         self._attr_scopes = {k: v for k, v in {**before, **attr_map}.items() if v is not None}
         try:
             yield
         finally:
             self._attr_scopes = before
 
-    def _get_control_flow_context(self) -> Any:
+    def _get_control_flow_context(self) -> ControlFlowContext | None:
         return self._control_flow_context
 
-    def _set_control_flow_context(self, context: Any) -> None:
+    def _set_control_flow_context(self, context: ControlFlowContext | None) -> None:
         self._control_flow_context = context
 
     # -- feeding and fetching ----------------------------------------------------------------------------------------------

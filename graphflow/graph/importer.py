@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from graphflow.errors import NotFoundError
 from graphflow.graph import build, protobuf
 from graphflow.graph import convert as conversion
+from graphflow.graph.context import MERGES
 from graphflow.graph.graph import Graph, get_default_graph
 from graphflow.graph.nodedef import GraphDef, NodeDef
 from graphflow.graph.op import REGISTRY, Op
@@ -73,6 +75,7 @@ class _Import:
         self.mapped = mapped
         self.used = used
         self.made: dict[str, Operation] = {}
+        self.back_edges: list[tuple[Operation, int, NodeDef]] = []  # inputs of a loop's Merge that are made after it
 
     def run(self, nodes: Sequence[NodeDef]) -> dict[str, Operation]:
         """Makes all nodes, each after its inputs."""
@@ -81,6 +84,8 @@ class _Import:
         try:
             for node in _ordered(nodes, self.mapped):
                 self.made[node.name] = self._make(node)
+            for merged, slot, node in self.back_edges:
+                merged._update_input(slot, self._input(node, node.input[slot]))
         finally:
             self.graph._control_stack, self.graph._name_stack = before
         return self.made
@@ -92,17 +97,23 @@ class _Import:
                 raise NotFoundError(None, None, f"Op type not registered '{node.op}' in graphflow (node '{node.name}').")
         cls = REGISTRY[node.op]
         definition, bound, extra = _split(cls, node)
-        inputs, control = [], []
+        inputs: list[Tensor] = []
+        control: list[Operation] = []
+        late: list[int] = []
         for text in node.input:
             if text.startswith("^"):
                 self._use(text)
                 control.append(self.mapped[text].op if text in self.mapped else self._operation(node, text[1:]))
+            elif node.op in MERGES and inputs and _normal(text) not in self.mapped and text.partition(":")[0] not in self.made:
+                late.append(len(inputs))
+                inputs.append(inputs[0])  # the Enter, until the value that comes round is there
             else:
                 inputs.append(self._input(node, text))
         signature = build.signature(cls)
         self._check(node, signature, inputs)
         operation = self.graph._create(definition, inputs, self.scope + node.name, bound, signature.refs)
         operation._add_control_inputs(control)
+        self.back_edges += [(operation, slot, node) for slot in late]
         if "_class" in extra:
             prefix = b"loc:@" + self.scope.encode()
             extra["_class"] = tuple(s.replace(b"loc:@", prefix, 1) for s in extra["_class"])
@@ -182,31 +193,36 @@ def _texts(value: Any) -> Any:
     return tuple(map(_texts, value)) if isinstance(value, tuple) else value
 
 
+_COMES_ROUND = frozenset(("NextIteration", "RefNextIteration"))
+
+
 def _ordered(nodes: Sequence[NodeDef], mapped: Mapping[str, Any]) -> Iterator[NodeDef]:
-    """The nodes, each after its inputs. ValueError for a cycle."""
-    names = {node.name for node in nodes}
+    """The nodes, each after its inputs, except for what comes round to the Merge of a loop. ValueError for any other cycle."""
+    names = {node.name: node.op for node in nodes}
     if len(names) != len(nodes):
         raise ValueError("graph_def has two nodes of one name")
-    waiting: dict[str, set[str]] = {}
-    users: dict[str, list[NodeDef]] = {}
-    ready = []
-    for node in nodes:
-        before = {t.lstrip("^").partition(":")[0] for t in node.input if (t if t[:1] == "^" else _normal(t)) not in mapped} & names
-        waiting[node.name] = before
+    waiting: list[set[str]] = []
+    users: dict[str, list[int]] = {}
+    ready: list[int] = []  # a heap: of the nodes that can be made, the first in the file goes first
+    for number, node in enumerate(nodes):
+        inputs = {t.lstrip("^").partition(":")[0] for t in node.input if (t if t[:1] == "^" else _normal(t)) not in mapped}
+        before = inputs & names.keys()
+        if node.op in MERGES:
+            before = {name for name in before if names[name] not in _COMES_ROUND}
+        waiting.append(before)
         for name in before:
-            users.setdefault(name, []).append(node)
+            users.setdefault(name, []).append(number)
         if not before:
-            ready.append(node)
-    ready.reverse()
+            ready.append(number)
     done = 0
     while ready:
-        node = ready.pop()
+        node = nodes[heappop(ready)]
         done += 1
         yield node
-        for user in reversed(users.get(node.name, ())):
-            waiting[user.name].discard(node.name)
-            if not waiting[user.name]:
-                ready.append(user)
+        for number in users.get(node.name, ()):
+            waiting[number].discard(node.name)
+            if not waiting[number]:
+                heappush(ready, number)
     if done < len(nodes):
         raise ValueError(f"{len(nodes) - done} nodes in a cycle")
 

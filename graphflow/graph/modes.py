@@ -8,18 +8,15 @@ __all__ = [
     "control_flow_v2_enabled",
     "disable_control_flow_v2",
     "disable_eager_execution",
-    "disable_resource_variables",
     "disable_tensor_equality",
     "disable_v2_behavior",
     "disable_v2_tensorshape",
     "enable_control_flow_v2",
     "enable_eager_execution",
-    "enable_resource_variables",
     "enable_tensor_equality",
     "enable_v2_behavior",
     "enable_v2_tensorshape",
     "executing_eagerly",
-    "resource_variables_enabled",
 ]
 
 
@@ -30,11 +27,6 @@ def executing_eagerly() -> bool:
 
 def control_flow_v2_enabled() -> bool:
     """Whether control flow is made of functions."""
-    return False
-
-
-def resource_variables_enabled() -> bool:
-    """Whether variables are resources by default."""
     return False
 
 
@@ -59,10 +51,8 @@ def _refuse(name: str) -> Any:
 disable_eager_execution = _keep("Nothing to do: there are only graphs.")
 disable_v2_behavior = _keep("Nothing to do: there is only TensorFlow 1's behaviour.")
 disable_control_flow_v2 = _keep("Nothing to do: it is off.")
-disable_resource_variables = _keep("Nothing to do: it is off.")
 disable_tensor_equality = _keep("Nothing to do: tensors compare by identity.")
 disable_v2_tensorshape = _keep("Nothing to do: shapes hold Dimensions.")
-enable_resource_variables = _keep("Accepted: all variables are of one kind.")
 enable_control_flow_v2 = _keep("Accepted without effect.")
 enable_eager_execution = _refuse("enable_eager_execution")
 enable_v2_behavior = _refuse("enable_v2_behavior")

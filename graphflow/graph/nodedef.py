@@ -51,6 +51,10 @@ class NodeDef:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def CopyFrom(self, other: NodeDef) -> None:
+        """Becomes a copy of `other`."""
+        self.__init__(other.name, other.op, other.input, other.device, other.attr)  # type: ignore[misc]
+
     def __str__(self) -> str:
         lines = [f"name: {quote(self.name)}", f"op: {quote(self.op)}", *(f"input: {quote(i)}" for i in self.input)]
         if self.device:
@@ -65,6 +69,15 @@ class NodeDef:
         return "\n".join(lines) + "\n"
 
     __repr__ = __str__
+
+
+class NodeList(list[NodeDef]):
+    """The nodes of a GraphDef, with protobuf's way to append one."""
+
+    def add(self, **fields: Any) -> NodeDef:
+        """A new node at the end."""
+        self.append(NodeDef(**fields))
+        return self[-1]
 
 
 class VersionDef:
@@ -84,7 +97,7 @@ class GraphDef:
     __slots__ = ("node", "versions")
 
     def __init__(self, node: Sequence[NodeDef] = (), versions: VersionDef | None = None) -> None:
-        self.node = list(node)
+        self.node = NodeList(node)
         self.versions = versions or VersionDef()
 
     def SerializeToString(self) -> bytes:

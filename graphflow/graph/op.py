@@ -49,10 +49,13 @@ class Kind(Enum):
     REDUCTION = "reduction"  # core.Reduce
     CONTRACTION = "contraction"  # core.SumOfProducts
     KERNEL = "kernel"  # lower(): a kernel of its own
+    ALIAS = "alias"  # the operand's memory taken for another type: no code
+    REGION = "region"  # loops and branches of a Program, whose bodies are Programs
     COMPOSITE = "composite"  # decompose(): other ops
     SOURCE = "source"  # constants, placeholders, variables: no code
     STATE = "state"  # decompose() gives the variable's new value
     HOST = "host"  # run(): Python between native segments; never numeric work on dense tensors
+    CONTROL = "control"  # branches, loops and TensorArrays: capture turns whole groups of them into regions of the Program
 
 
 class Effect(Enum):
@@ -83,6 +86,11 @@ class TensorSpec:
     @property
     def rank(self) -> int | None:
         return None if self.dims is None else len(self.dims)
+
+    @property
+    def contents(self) -> TensorSpec:
+        """Of a resource handle what is known of its variable, else the spec itself. In a Program a handle is its variable's value."""
+        return self
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TensorSpec) and self.dtype == other.dtype and self.dims == other.dims
@@ -156,11 +164,18 @@ class Op:
     effect: ClassVar[Effect] = Effect.PURE
     core: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
+    partial_gradient: ClassVar[bool] = False  # gradient() is given None, not zeros, for an output that no gradient comes to
     symbolic: ClassVar[bool] = False  # reference() also works on object arrays of sizes, so shape arithmetic stays symbolic
     updates: ClassVar[tuple[int, ...]] = ()  # STATE: the ref inputs that get a new value, in the order decompose() gives them
+    inplace: ClassVar[tuple[int, ...]] = ()  # KERNEL: output k is input inplace[k], changed where it lies (the pass `overwrite`)
+    overwrites: ClassVar[bool] = False  # STATE: the second input is the new value of the first, whatever the old one was
     forwards: ClassVar[bool] = False  # the result is the input's own memory: a variable passes through as a variable
+    variable: ClassVar[bool] = False  # SOURCE: the result is the memory, or the handle, of a variable of the fields `shape` and `dtype`
     asks: ClassVar[bool] = False  # SOURCE: answered at capture: is the variable (first input) initialised? A second input stands in if not
     concurrent: ClassVar[bool] = False  # HOST: calls that do not wait for each other run in threads of their own
+    linear: ClassVar[bool] = False  # on complex numbers: the op itself on the real parts and on the imaginary parts
+    uses_kept: ClassVar[bool] = False  # HOST: run() is given, before its inputs, the dict of what the session keeps between runs
+    least: ClassVar[int] = 1  # how many tensors an argument "N*T" has at least
     sized: ClassVar[bool] = False  # HOST: the results' sizes follow from those of the inputs, so that the call can be part of a plan
     cases: ClassVar[tuple[Case, ...]] = ()
     _fields: ClassVar[tuple[str, ...]] = ()
@@ -221,7 +236,8 @@ class Op:
         raise NotImplementedError
 
     def gradient(self, node: Any, *dy: Any) -> Sequence[Any]:
-        """d loss / d inputs as graph tensors (None where there is none), from d loss / d outputs (`dy`, None where unconnected)."""
+        """d loss / d inputs as graph tensors (None where there is none), from d loss / d outputs: `dy`, zeros where no gradient comes to an
+        output (None if `partial_gradient`, or if no gradient can)."""
         raise NotImplementedError
 
     # -- compilation: one of these, by kind --------------------------------------------------------------------------------------
@@ -230,6 +246,17 @@ class Op:
         """COMPOSITE and STATE: the same results from other ops, built with a compiler.program.ProgramBuilder. A size operand is read with
         `b.known(value)`, which cuts the Program there if its contents depend on data."""
         raise NotImplementedError
+
+    def on_parts(self, b: Any, *inputs: Any) -> Any:
+        """The same on complex numbers, which a Program computes as pairs of real values: built with `b.parts(x)`, `b.pair(re, im)` and
+        real ops. A `linear` op does to both parts what it does to a real value, its real operands (a condition, indices) unchanged."""
+        if not self.linear:
+            raise TypeError(f"{self.type} is not available for complex numbers")
+        parts = [b.parts(x) if x.dtype.is_complex else (x, x) for x in inputs]
+        results = [b.apply(self, *operands) for operands in zip(*parts, strict=True)]
+        if isinstance(results[0], tuple):
+            return tuple(b.pair(re, im) if re is not im else re for re, im in zip(*results, strict=True))
+        return b.pair(*results)
 
     def scalar(self, *inputs: Expr) -> Expr | tuple[Expr, ...]:
         """ELEMENTWISE: one element of the result (a tuple for several results)."""
@@ -272,11 +299,12 @@ class Registry:
             unsaid.append("kind")
         if cls.infer is Op.infer:
             unsaid.append("infer (the shape rule)")
-        if cls.reference is Op.reference and cls.kind not in (Kind.SOURCE, Kind.HOST, Kind.STATE):
+        without = (Kind.SOURCE, Kind.HOST, Kind.STATE, Kind.CONTROL)
+        if cls.reference is Op.reference and cls.kind not in without:
             unsaid.append("reference (the numpy meaning)")
         if cls.differentiable and cls.gradient is Op.gradient and not cls.core:
             unsaid.append("gradient, or differentiable = False")
-        if not cls.cases and cls.kind not in (Kind.SOURCE, Kind.HOST, Kind.STATE):
+        if not cls.cases and cls.kind not in without:
             unsaid.append("cases (test inputs)")
         compiled = {
             Kind.ELEMENTWISE: "scalar", Kind.MOVEMENT: "element", Kind.KERNEL: "lower",

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from graphflow.errors import InvalidArgumentError, OutOfRangeError
 from graphflow.graph import sessions
+from graphflow.graph.dims import shown
 from graphflow.graph.nodedef import NodeDef
 from graphflow.graph.op import Effect, Kind, Op
 from graphflow.graph.tensor import Tensor
@@ -110,8 +112,10 @@ class Operation:
 
     @property
     def op_def(self) -> Any:
-        """The class that defines the op."""
-        return type(self.definition)
+        """What is declared of its type: name, arguments, results, attributes."""
+        from graphflow.graph.op_def import op_def  # it reads signatures, whose module makes operations
+
+        return op_def(type(self.definition))
 
     def colocation_groups(self) -> list[bytes]:
         """The operations that this one shall be placed with."""
@@ -157,6 +161,20 @@ class Operation:
     def _update_input(self, index: int, tensor: Tensor) -> None:
         if tensor.graph is not self.graph:
             raise ValueError(f"{tensor} must be from the same graph as {self}.")
+        if index >= len(self.inputs):
+            raise OutOfRangeError(
+                None, self, f"Cannot update edge. Input index [{index}] is greater than the number of total inputs [{len(self.inputs)}]."
+            )
+        old = self.inputs[index]
+        if not old.dtype.is_compatible_with(tensor.dtype):
+            raise InvalidArgumentError(
+                None, self, f"Input {index} of node {self.name} was passed {tensor.dtype.name} from {tensor.name} incompatible with "
+                f"expected {old.dtype.name}."
+            )  # fmt: skip
+        if not old.shape.is_compatible_with(tensor.shape):
+            raise InvalidArgumentError(
+                None, self, f"Cannot update edge, incompatible shapes: {shown(tensor._dims)} and {shown(old._dims)}."
+            )
         self.inputs[index]._consumers.remove(self)
         self.inputs = (*self.inputs[:index], tensor, *self.inputs[index + 1 :])
         tensor._consumers.append(self)

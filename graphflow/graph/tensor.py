@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphflow.dtypes import DType
+from graphflow.dtypes import DType, resource
 from graphflow.errors import OperatorNotAllowedInGraphError
 from graphflow.graph import sessions
 from graphflow.graph.op import Effect, Kind, TensorSpec
+from graphflow.graph.shown import Shown
 from graphflow.shapes import TensorShape, as_shape
 
 __all__ = [
@@ -32,7 +33,7 @@ _OPERATORS = """
 """
 
 
-class Tensor:
+class Tensor(Shown):
     """A value that a run computes: output number `value_index` of the operation `op`."""
 
     OVERLOADABLE_OPERATORS = frozenset(f"__{name}__" for name in _OPERATORS.split())
@@ -203,6 +204,17 @@ class GraphSpec(TensorSpec):
         """The contents where they are known: see TensorSpec."""
         return known_contents(self._tensor)
 
+    @property
+    def contents(self) -> TensorSpec:
+        """See TensorSpec; what is not known of the variable behind a handle is unknown."""
+        if self.dtype is not resource:
+            return self
+        op = self._tensor.op
+        while op.inputs:
+            op = op.inputs[0].op
+        definition: Any = op.definition
+        return TensorSpec(definition.dtype, as_shape(definition.shape).sizes) if definition.variable else TensorSpec(self.dtype, None)
+
 
 _SMALL = 1 << 16  # elements; larger contents are not worked out while building
 
@@ -222,7 +234,7 @@ def _work_out(tensor: Tensor) -> Any:
         return definition.value.array  # type: ignore[attr-defined]
     if tensor._dims is None or not tensor.op.inputs or definition.effect is not Effect.PURE:
         return None
-    if definition.kind in (Kind.SOURCE, Kind.STATE, Kind.HOST) or definition.type == "PlaceholderWithDefault":  # it may be fed
+    if definition.kind in _NOT_EVALUATED or definition.type == "PlaceholderWithDefault":  # it may be fed
         return None
     size = 1
     for d in tensor._dims:
@@ -248,6 +260,7 @@ def _work_out(tensor: Tensor) -> Any:
     return result if result.shape == tensor._dims else None
 
 
+_NOT_EVALUATED = frozenset((Kind.SOURCE, Kind.STATE, Kind.HOST, Kind.CONTROL))
 _PARTLY = frozenset(("Pack", "Concat", "ConcatV2", "ExpandDims"))  # ops that keep what is known beside unknown elements
 
 

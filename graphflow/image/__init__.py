@@ -35,6 +35,7 @@ from graphflow.image.geometry import (
     transpose,
     transpose_image,
 )
+from graphflow.missing import names_of
 
 __all__ = [
     "ResizeMethod", "adjust_brightness", "adjust_contrast", "adjust_gamma", "central_crop", "convert_image_dtype",
@@ -43,3 +44,5 @@ __all__ = [
     "resize_image_with_crop_or_pad", "resize_images", "resize_nearest_neighbor", "resize_with_crop_or_pad", "rgb_to_grayscale",
     "rgb_to_yiq", "rgb_to_yuv", "rot90", "total_variation", "transpose", "transpose_image", "yiq_to_rgb", "yuv_to_rgb",
 ]  # fmt: skip
+
+globals()["__getattr__"] = names_of("image")

@@ -8,7 +8,7 @@ from graphflow.dtypes import float32, int32
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.convert import constant_value
 from graphflow.graph.tensor import Tensor
-from graphflow.layers.conditional import smart_cond
+from graphflow.ops.control_flow.cond import cond
 from graphflow.ops.joining import stack
 from graphflow.ops.logic import cast
 from graphflow.ops.padding import pad
@@ -72,14 +72,14 @@ def flip_up_down(image):
 
 
 def _random_flip(image: Any, axis: int, seed: Any, name: str) -> Any:
-    with name_scope(None, name, [image]):
+    with name_scope(None, name, [image]) as scope:
         image = _image(image)
         if image.shape.ndims == 4:
             count = shape(image)[0]
             flips = cast(round(reshape(random_uniform([count], 0, 1.0, seed=seed), [count, 1, 1, 1])), image.dtype.base_dtype)
             return flips * reverse(image, [axis + 1]) + (1 - flips) * image
         mirrored = make("Less", random_uniform([], 0, 1.0, seed=seed), 0.5)
-        result = smart_cond(mirrored, lambda: reverse(image, [axis]), lambda: image)
+        result = cond(mirrored, lambda: reverse(image, [axis]), lambda: image, name=scope)
         result.set_shape(image.shape)
         return result
 

@@ -58,7 +58,7 @@ class OldCheckpoint:
     def describe(self, key: bytes) -> tuple[DType, tuple[int, ...]]:
         """Type and shape of a tensor."""
         if key not in self._tensors:
-            raise NotFoundError(None, None, f'Tensor name "{key.decode(errors="replace")}" not found in checkpoint files {self._path}')
+            raise NotFoundError(None, None, f"{key.decode(errors='replace')} not found in checkpoint file {self._path}")
         tensor = self._tensors[key]
         try:
             return as_dtype(tensor.type), tuple(d.size for d in tensor.shape.dim)

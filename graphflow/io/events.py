@@ -76,7 +76,7 @@ class EventFileWriter:
     def __init__(self, logdir: Any, max_queue: int = 10, flush_secs: float = 120, filename_suffix: str | None = None) -> None:
         self._logdir = os.fsdecode(logdir)
         with named_errors(self._logdir):
-            os.makedirs(self._logdir, exist_ok=True)
+            os.makedirs(self._logdir or ".", exist_ok=True)
         self._writer = EventsWriter(os.path.join(self._logdir, "events"), filename_suffix or "")
         self._flush_secs = flush_secs
         self._next_flush = 0.0

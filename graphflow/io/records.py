@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from graphflow.errors import DataLossError
 from graphflow.io.crc32c import masked_crc32c
 from graphflow.io.files import named_errors
+from graphflow.missing import names_of
 
 __all__ = ["TFRecordCompressionType", "TFRecordOptions", "TFRecordWriter", "tf_record_iterator"]
 
@@ -195,3 +196,5 @@ def tf_record_iterator(path: Any, options: Any = None) -> Iterator[bytes]:
 
 def _text(path: Any) -> str:
     return path.decode() if isinstance(path, bytes) else str(path)
+
+globals()["__getattr__"] = names_of("python_io")

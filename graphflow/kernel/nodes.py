@@ -134,7 +134,9 @@ Stmt = Loop | Let | Var | Set | Accumulate | Store | If | Contract
 
 @dataclass(frozen=True)
 class Check:
-    """A run-time condition. `error` is the tf.errors class name; `message` may hold {value} (the shown value) and {name} (the op)."""
+    """A run-time condition. `error` is the tf.errors class name; `message` may hold {value} (the shown value) and {name} (the op). Where it
+    holds {position} too, the shown value is two: position * 2**32 + value modulo 2**32. {position in 3,d0} is shown as the index that
+    has that row-major position in those sizes."""
 
     error: str
     message: str

@@ -39,17 +39,23 @@ def text(kernel: Kernel) -> str:
 
 def body_text(kernel: Kernel) -> str:
     """The text without the name: equal for kernels that do the same."""
+    return "\n".join(line for line, _ in owned_lines(kernel)) + "\n"
+
+
+def owned_lines(kernel: Kernel) -> list[tuple[str, Stmt | None]]:
+    """The lines of `body_text`, each with the statement that it shows (None in the head)."""
     lines = [f"  {b.role.value} {b.name}: {b.type}[{', '.join(map(index_text, b.shape))}]" for b in kernel.buffers]
     if kernel.symbols:
         lines.append("  sizes " + ", ".join(kernel.symbols))
     for n, check in enumerate(kernel.checks):
         lines.append(f"  check {n} {check.error} {json.dumps(check.message)}")
+    owned: list[tuple[str, Stmt | None]] = [(line, None) for line in lines]
     for n, phase in enumerate(kernel.phases):
-        lines.append(f"phase {n}")
+        owned.append((f"phase {n}", None))
         writer = _Writer()
         writer.block(phase, "  ")
-        lines += writer.lines
-    return "\n".join(lines) + "\n"
+        owned += zip(writer.lines, writer.owners, strict=True)
+    return owned
 
 
 def expr_text(e: Expr) -> str:
@@ -96,13 +102,22 @@ class _Writer:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.owners: list[Stmt | None] = []  # of the lines: the statement that each belongs to
         self.count = 0
 
     def block(self, statements: Sequence[Stmt], indent: str) -> None:
         for s in statements:
             self.statement(s, indent)
 
+    def own(self, owner: Stmt) -> None:
+        """What was written since the last call belongs to `owner`."""
+        self.owners += [owner] * (len(self.lines) - len(self.owners))
+
     def statement(self, s: Stmt, indent: str) -> None:
+        self._statement(s, indent)
+        self.own(s)
+
+    def _statement(self, s: Stmt, indent: str) -> None:
         deeper = indent + "  "
         match s:
             case Let(name, value):
@@ -121,9 +136,11 @@ class _Writer:
                 self.lines.append(f"{indent}{buffer}[{_index(offset, known)}] = {texts[0]}{where}")
             case If(condition, body):
                 self.lines.append(f"{indent}if {self.expressions([condition], indent)[0]}")
+                self.own(s)
                 self.block(body, deeper)
             case Loop(var, extent, mode, body):
                 self.lines.append(f"{indent}{mode.value} {var} < {index_text(extent)}")
+                self.own(s)
                 self.block(body, deeper)
             case Contract():
                 self.lines.append(f"{indent}contract {_axes(s.free)} over {_axes(s.reduced)}")
@@ -131,6 +148,7 @@ class _Writer:
                 self.lines.append(f"{deeper}acc = sum {left} * {right}")
                 if s.plan is not None:
                     self.lines.append(f"{deeper}plan {s.plan!r}")
+                self.own(s)
                 self.block(s.epilogue, deeper)
 
     def expressions(self, roots: Sequence[Expr], indent: str, name_shared: bool = True) -> list[str]:

@@ -33,6 +33,7 @@ from graphflow.layers.pooling import (
     max_pooling2d,
     max_pooling3d,
 )  # fmt: skip
+from graphflow.missing import names_of
 
 __all__ = [
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "BatchNormalization", "Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D",
@@ -41,3 +42,5 @@ __all__ = [
     "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose", "dense", "dropout", "flatten", "max_pooling1d", "max_pooling2d",
     "max_pooling3d", "separable_conv1d", "separable_conv2d",
 ]  # fmt: skip
+
+globals()["__getattr__"] = names_of("layers")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from graphflow import nest
+from graphflow.compat.tensor_util import is_tensor
 from graphflow.dtypes import as_dtype, float32
 from graphflow.graph.build import convert_to_tensor, name_scope
 from graphflow.graph.collections import GraphKeys
 from graphflow.graph.graph import get_default_graph
+from graphflow.graph.traverse import reached_from
 from graphflow.nn.cross_entropy import softmax
 from graphflow.ops import activation, initializers
 from graphflow.ops.logic import cast
+from graphflow.ops.partitioned import PartitionedVariable
 from graphflow.ops.shape import shape
 from graphflow.ops.variable_scope import VariableScope, get_variable, variable_scope
 from graphflow.ops.variables import VariableAggregation, VariableSynchronization, global_variables, trainable_variables
@@ -91,6 +98,9 @@ class InputSpec:
     def check(self, x: Any, layer: str) -> None:
         """Refuse an input that does not fit; ValueError with TensorFlow's words."""
         start = f"Input 0 of layer {layer} is incompatible with the layer: "
+        found = x.dtype.base_dtype.name
+        if self.dtype is not None and self.dtype != found:
+            raise ValueError(f"{start}expected dtype={self.dtype}, found dtype={found}")
         rank = x.shape.ndims
         if rank is None:
             if self.ndim is not None or self.min_ndim is not None or self.max_ndim is not None:
@@ -103,10 +113,18 @@ class InputSpec:
             raise ValueError(f"{start}expected max_ndim={self.max_ndim}, found ndim={rank}")
         if self.min_ndim is not None and rank < self.min_ndim:
             raise ValueError(f"{start}: expected min_ndim={self.min_ndim}, found ndim={rank}. Full shape received: {full}")
+        if self.shape is not None and any(w not in (None, n) and n is not None for w, n in zip(self.shape, full, strict=True)):
+            raise ValueError(f"{start}expected shape={self.shape}, found shape={full}")
         for axis, value in self.axes.items():
             size = value.value if isinstance(value, Dimension) else value
             if size is not None and full[axis] not in (size, None):
                 raise ValueError(f"{start}expected axis {axis} of input shape to have value {size} but received input with shape {full}")
+
+
+@cache
+def _takes_scope(call: Callable[..., Any]) -> bool:
+    """Whether a layer's `call` asks for the variable scope it runs in."""
+    return "scope" in inspect.signature(call).parameters
 
 
 _uids: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
@@ -147,6 +165,7 @@ class Layer:
         self._non_trainable_weights: list[Any] = []
         self._updates: list[Any] = []
         self._losses: list[Any] = []
+        self._conditional: list[Any] = []  # those of the losses and updates that depend on inputs
         self._current_scope: Any = None
         self._inputs: Any = None
         self._outputs: Any = None
@@ -166,6 +185,18 @@ class Layer:
             self._name = f"{prefix}_{counts[prefix]}"
             base = base or prefix
         self._base_name = base
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
+        """A layer with settings of its own; what belongs to the graph (variables, tensors, scopes) is the same."""
+        made = type(self).__new__(type(self))
+        memo[id(self)] = made
+        for key, value in self.__dict__.items():
+            if isinstance(value, (VariableScope, variable_scope)):
+                value = copy.copy(value)
+            elif not any(is_tensor(part) for part in nest.flatten(value)):
+                value = copy.deepcopy(value, memo)
+            setattr(made, key, value)
+        return made
 
     # -- what a layer has ------------------------------------------------------------------------------------------------------
 
@@ -213,9 +244,10 @@ class Layer:
         """All its variables."""
         return self.trainable_weights + self.non_trainable_weights
 
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
-    variables = weights
+    # By the property of the same object: subclasses that have other layers inside override one name, and both follow.
+    trainable_variables = property(lambda self: self.trainable_weights, doc="The variables that are trained.")
+    non_trainable_variables = property(lambda self: self.non_trainable_weights, doc="The variables that are not trained.")
+    variables = property(lambda self: self.weights, doc="All its variables.")
 
     @property
     def updates(self):
@@ -226,6 +258,26 @@ class Layer:
     def losses(self):
         """Regularisation losses."""
         return list(self._losses)
+
+    def get_losses_for(self, inputs):
+        """The losses that depend on the given inputs; None: those that depend on no input."""
+        return self._those_for(inputs, self._losses)
+
+    def get_updates_for(self, inputs):
+        """The updates that depend on the given inputs; None: those that depend on no input."""
+        return self._those_for(inputs, self._updates)
+
+    def _those_for(self, inputs: Any, items: list[Any]) -> list[Any]:
+        conditional = [item for item in items if any(item is c for c in self._conditional)]
+        if inputs is None:
+            return [item for item in items if not any(item is c for c in conditional)]
+        reached = reached_from([_operation(x) for x in nest.flatten(inputs)])
+        return [item for item in conditional if _operation(item) in reached]
+
+    @property
+    def activity_regularizer(self):
+        """The regularizer of its outputs."""
+        return self._activity_regularizer
 
     @property
     def input(self):
@@ -257,12 +309,18 @@ class Layer:
         """What the layer computes."""
         return inputs
 
+    def compute_output_shape(self, input_shape):
+        """The shape of the output for an input's shape, where the layer can tell without being called."""
+        raise NotImplementedError(f"{type(self).__name__} does not say its output's shape: give it a method compute_output_shape")
+
     def add_loss(self, losses, inputs=None):
         """Note losses of this layer: also in the collection REGULARIZATION_LOSSES."""
         given = losses if isinstance(losses, (list, tuple)) else [losses]
         made = [loss() if callable(loss) else loss for loss in given]
         made = [loss for loss in made if loss is not None]
         self._losses += made
+        if inputs is not None:
+            self._conditional += made
         _add_new(made, GraphKeys.REGULARIZATION_LOSSES)
 
     def add_update(self, updates, inputs=None):
@@ -270,6 +328,8 @@ class Layer:
         for update in updates if isinstance(updates, (list, tuple)) else [updates]:
             made = update() if callable(update) else update
             self._updates.append(getattr(made, "op", made))
+            if inputs is not None:
+                self._conditional.append(self._updates[-1])
 
     def add_weight(
         self, name, shape, dtype=None, initializer=None, regularizer=None, trainable=None, constraint=None, use_resource=None,
@@ -279,6 +339,13 @@ class Layer:
         for key in kwargs:
             if key != "experimental_autocast":
                 raise TypeError("Unknown keyword argument:", key)
+        if synchronization == VariableSynchronization.ON_READ:
+            if trainable:
+                raise ValueError(
+                    "Synchronization value can be set to VariableSynchronization.ON_READ only for non-trainable variables. You have "
+                    "specified trainable=True and synchronization=VariableSynchronization.ON_READ."
+                )
+            trainable = False
         trainable = True if trainable is None else trainable
         existing = list(global_variables())
         dtype = as_dtype(dtype or self.dtype or float32)
@@ -294,12 +361,15 @@ class Layer:
                 variable = get_variable(
                     name, shape=shape, dtype=dtype, initializer=initializer, trainable=bool(trainable and self.trainable),
                     constraint=constraint, partitioner=partitioner, use_resource=bool(use_resource or scope.use_resource),
+                    synchronization=synchronization, aggregation=aggregation,
                 )  # fmt: skip
-                if regularizer is not None and not any(variable is v for v in existing):
-                    with name_scope(f"{name}/Regularizer"):
-                        loss = regularizer(variable)
-                    self.add_loss([loss])
-        trained = trainable and self.trainable and any(variable is v for v in trainable_variables())
+                parts = list(variable) if isinstance(variable, PartitionedVariable) else [variable]
+                if regularizer is not None and not any(part is v for part in parts for v in existing):
+                    for part in parts:
+                        with name_scope(f"{name}/Regularizer"):
+                            loss = regularizer(part)
+                        self.add_loss([loss])
+        trained = trainable and self.trainable and any(parts[0] is v for v in trainable_variables())
         (self._trainable_weights if trained else self._non_trainable_weights).append(variable)
         return variable
 
@@ -327,14 +397,16 @@ class Layer:
         reuse = True if self.built else self._reuse
         with variable_scope(self._scope, reuse=reuse, auxiliary_name_scope=False) as scope:
             self._current_scope = scope
-            first = inputs[0] if isinstance(inputs, (list, tuple)) else inputs
+            if _takes_scope(type(self).call):
+                kwargs["scope"] = scope
+            first = nest.flatten(inputs)[0]
             if self.input_spec is not None:
                 self.input_spec.check(first, self._name)
             with name_scope(self._name_scope()):
                 if not self.built:
                     if self._dtype is None:
                         self._dtype = first.dtype.base_dtype.name
-                    self.build([x.shape for x in inputs] if isinstance(inputs, (list, tuple)) else inputs.shape)
+                    self.build(nest.map_structure(lambda x: getattr(x, "shape", None), inputs))
                     self.built = True
                 outputs = self.call(inputs, *args, **kwargs)
                 if outputs is None:
@@ -353,16 +425,20 @@ class Layer:
         with name_scope("ActivityRegularizer"):
             for output in outputs if isinstance(outputs, (list, tuple)) else [outputs]:
                 loss = self._activity_regularizer(output)
-                self.add_loss(loss / cast(shape(output)[0], loss.dtype))
+                self.add_loss(loss / cast(shape(output)[0], loss.dtype), inputs=output)
 
     def apply(self, inputs, *args, **kwargs):
         """The same as calling the layer."""
         return self(inputs, *args, **kwargs)
 
 
+def _operation(item: Any) -> Any:
+    return getattr(item, "op", item)
+
+
 def _as_tensors(inputs: Any) -> Any:
-    if isinstance(inputs, (list, tuple)):
-        return type(inputs)(_as_tensors(x) for x in inputs)
+    if nest.is_nested(inputs):
+        return nest.map_structure(_as_tensors, inputs)
     foreign = isinstance(inputs, (np.ndarray, float, int)) or hasattr(inputs, "_as_graph_element")
     return convert_to_tensor(inputs) if foreign else inputs
 

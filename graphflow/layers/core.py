@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from graphflow.dtypes import as_dtype, float32
 from graphflow.graph.build import convert_to_tensor, make
 from graphflow.layers.base import ZEROS, InputSpec, Layer, activation_of, applied, initializer_of
@@ -11,6 +13,7 @@ from graphflow.ops.matmul import bias_add
 from graphflow.ops.reshape import reshape, transpose
 from graphflow.ops.shape import shape
 from graphflow.ops.tensordot import tensordot
+from graphflow.shapes import TensorShape, as_shape
 
 
 class Dense(Layer):
@@ -36,7 +39,7 @@ class Dense(Layer):
         dtype = as_dtype(self.dtype or float32)
         if not dtype.is_floating:
             raise TypeError(f"Unable to build `Dense` layer with non-floating point dtype {dtype}")
-        last = input_shape.as_list()[-1]
+        last = as_shape(input_shape).as_list()[-1]
         if last is None:
             raise ValueError("The last dimension of the inputs to `Dense` should be defined. Found `None`.")
         self.input_spec = InputSpec(min_ndim=2, axes={-1: last})
@@ -48,6 +51,13 @@ class Dense(Layer):
                 "bias", [self.units], self.dtype, self.bias_initializer, self.bias_regularizer, True, self.bias_constraint
             )
         self.built = True
+
+    def compute_output_shape(self, input_shape):
+        """The input's shape with `units` for its last size; ValueError where that is not known."""
+        shape = as_shape(input_shape).with_rank_at_least(2)
+        if shape[-1].value is None:
+            raise ValueError(f"The innermost dimension of input_shape must be defined, but saw: {shape}")
+        return shape[:-1].concatenate(self.units)
 
     def call(self, inputs):
         rank = inputs.shape.ndims
@@ -90,6 +100,11 @@ class Flatten(Layer):
         super().__init__(**kwargs)
         self.data_format = data_format or "channels_last"
         self.input_spec = InputSpec(min_ndim=1)
+
+    def compute_output_shape(self, input_shape):
+        """The input's batch size and the product of its other sizes."""
+        sizes = as_shape(input_shape).with_rank_at_least(1).as_list()
+        return TensorShape([sizes[0], None if None in sizes[1:] else math.prod(sizes[1:])])
 
     def call(self, inputs):
         rank = inputs.shape.ndims

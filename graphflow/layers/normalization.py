@@ -9,7 +9,7 @@ import numpy as np
 from graphflow.dtypes import as_dtype, float16, float32
 from graphflow.graph.build import convert_to_tensor, name_scope
 from graphflow.layers.base import ONES, ZEROS, InputSpec, Layer, applied, initializer_of
-from graphflow.layers.conditional import constant_bool, smart_cond
+from graphflow.layers.conditional import constant_value, smart_cond
 from graphflow.nn.moments import moments
 from graphflow.nn.normalization import batch_normalization as nn_batch_normalization
 from graphflow.nn.normalization import fused_batch_norm
@@ -98,6 +98,10 @@ class BatchNormalization(Layer):
             change = (variable - cast(value, variable.dtype.base_dtype)) * decay
             return assign_sub(variable, change, name=scope)
 
+    def _updated(self, training: Any, variable: Any, value: Any) -> Any:
+        """A moving average after it has moved, while training; else as it is."""
+        return smart_cond(training, lambda: self._follow(variable, value, self.momentum), lambda: variable)
+
     def _fused(self, inputs: Any, training: Any) -> Any:
         beta = self.beta if self.center else self._zero_beta
         gamma = self.gamma if self.scale else self._unit_gamma
@@ -107,14 +111,14 @@ class BatchNormalization(Layer):
             lambda: fused_batch_norm(inputs, gamma, beta, mean=self.moving_mean, variance=self.moving_variance, epsilon=self.epsilon,
                                      is_training=False, data_format=self._layout),
         )  # fmt: skip
-        known = constant_bool(training)
+        known = constant_value(training)
         if known is None:
             momentum = smart_cond(training, lambda: self.momentum, lambda: 1.0)
         else:
             momentum = convert_to_tensor(self.momentum)
         if known is None or known:
-            self.add_update(lambda: self._follow(self.moving_mean, mean, momentum))
-            self.add_update(lambda: self._follow(self.moving_variance, variance, momentum))
+            self.add_update(lambda: self._follow(self.moving_mean, mean, momentum), inputs)
+            self.add_update(lambda: self._follow(self.moving_variance, variance, momentum), inputs)
         return output
 
     def call(self, inputs, training=False):
@@ -129,15 +133,14 @@ class BatchNormalization(Layer):
             return reshape(v, wide) if v is not None and v.shape.ndims != rank and axes != list(range(rank - 1)) else v
 
         scale, offset = spread(self.gamma), spread(self.beta)
-        if constant_bool(training) is False:
+        if constant_value(training) is False:
             mean, variance = self.moving_mean, self.moving_variance
         else:
             batch_mean, batch_variance = moments(cast(inputs, self._parameter_dtype), axes, keep_dims=len(self.axis) > 1)
             mean = smart_cond(training, lambda: batch_mean, lambda: convert_to_tensor(self.moving_mean))
             variance = smart_cond(training, lambda: batch_variance, lambda: convert_to_tensor(self.moving_variance))
-            momentum = smart_cond(training, lambda: self.momentum, lambda: 1.0)
-            self.add_update(lambda: self._follow(self.moving_mean, mean, momentum))
-            self.add_update(lambda: self._follow(self.moving_variance, variance, momentum))
+            self.add_update(lambda: self._updated(training, self.moving_mean, mean), inputs)
+            self.add_update(lambda: self._updated(training, self.moving_variance, variance), inputs)
         dtype = inputs.dtype.base_dtype
         mean, variance = cast(mean, dtype), cast(variance, dtype)
         offset = None if offset is None else cast(offset, dtype)

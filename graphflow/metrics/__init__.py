@@ -28,6 +28,7 @@ from graphflow.metrics.means import (
     percentage_below,
     root_mean_squared_error,
 )
+from graphflow.missing import names_of
 
 __all__ = [
     "accuracy", "auc", "false_negatives", "false_negatives_at_thresholds", "false_positives", "false_positives_at_thresholds", "mean",
@@ -35,3 +36,5 @@ __all__ = [
     "mean_tensor", "percentage_below", "precision", "precision_at_thresholds", "recall", "recall_at_thresholds", "root_mean_squared_error",
     "true_negatives", "true_negatives_at_thresholds", "true_positives", "true_positives_at_thresholds",
 ]  # fmt: skip
+
+globals()["__getattr__"] = names_of("metrics")

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import FLOATING, REAL, float32
+from graphflow.dtypes import COMPLEX, FLOATING, REAL, float32
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.op import Case
 from graphflow.kernel.expr import Expr, call, const, exp, select
-from graphflow.ops.broadcast import like
+from graphflow.ops import complex_arithmetic
+from graphflow.ops.broadcast import conjugate, like
 from graphflow.ops.families import Elementwise
 from graphflow.ops.logic import cast
 from graphflow.ops.unary import unary
@@ -284,7 +285,7 @@ class Sigmoid(Elementwise):
 
     arguments = ("x: T",)
     results = ("y: T",)
-    types = {"T": FLOATING}
+    types = {"T": (*FLOATING, *COMPLEX)}
     cases = (*_ANY, Case((64,), low=-80, high=80), _NAN)
 
     def reference(self, x: Any) -> Any:
@@ -292,6 +293,9 @@ class Sigmoid(Elementwise):
 
     def scalar(self, x: Expr) -> Expr:
         return call("sigmoid", x)
+
+    def on_parts(self, b: Any, x: Any) -> Any:
+        return complex_arithmetic.logistic(b, x)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         return [make("SigmoidGrad", node.outputs[0], dy)]
@@ -302,17 +306,22 @@ class SigmoidGrad(Elementwise):
 
     arguments = ("y: T", "dy: T")
     results = ("z: T",)
-    types = {"T": FLOATING}
+    types = {"T": (*FLOATING, *COMPLEX)}
     cases = ActivationGrad.cases
 
     def reference(self, y: Any, dy: Any) -> Any:
+        y = np.conj(y)
         return dy * (y - np.square(y))
 
     def scalar(self, y: Expr, dy: Expr) -> Expr:
         return dy * y * (1 - y)
 
+    def on_parts(self, b: Any, y: Any, dy: Any) -> Any:
+        y = b.make("Conj", y)
+        return b.mul(dy, b.sub(y, b.square(y)))
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
-        y, dy = node.inputs
+        y, dy = (conjugate(t) for t in node.inputs)
         gb = make("Mul", dz, dy)
         return [make("Sub", gb, make("Mul", make("Mul", gb, 2), y)), make("SigmoidGrad", y, dz)]
 
@@ -322,7 +331,7 @@ class Tanh(Elementwise):
 
     arguments = ("x: T",)
     results = ("y: T",)
-    types = {"T": FLOATING}
+    types = {"T": (*FLOATING, *COMPLEX)}
     cases = (*_ANY, Case([1e-6, -30.0, 30.0], gradient=False), _NAN)
 
     def reference(self, x: Any) -> Any:
@@ -330,6 +339,9 @@ class Tanh(Elementwise):
 
     def scalar(self, x: Expr) -> Expr:
         return call("tanh", x)
+
+    def on_parts(self, b: Any, x: Any) -> Any:
+        return complex_arithmetic.hyperbolic_tangent(b, x)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         return [make("TanhGrad", node.outputs[0], dy)]
@@ -340,17 +352,20 @@ class TanhGrad(Elementwise):
 
     arguments = ("y: T", "dy: T")
     results = ("z: T",)
-    types = {"T": FLOATING}
+    types = {"T": (*FLOATING, *COMPLEX)}
     cases = ActivationGrad.cases
 
     def reference(self, y: Any, dy: Any) -> Any:
-        return dy - dy * np.square(y)
+        return dy - dy * np.square(np.conj(y))
 
     def scalar(self, y: Expr, dy: Expr) -> Expr:
         return dy * (1 - y * y)
 
+    def on_parts(self, b: Any, y: Any, dy: Any) -> Any:
+        return b.sub(dy, b.mul(dy, b.square(b.make("Conj", y))))
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
-        y, dy = node.inputs
+        y, dy = (conjugate(t) for t in node.inputs)
         return [make("Mul", make("Mul", make("Mul", dz, -2), dy), y), make("TanhGrad", y, dz)]
 
 

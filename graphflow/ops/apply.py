@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from graphflow.dtypes import FLOATING, INDEX
+from graphflow.dtypes import FLOATING
 from graphflow.graph.dims import merge_dims
 from graphflow.graph.op import Effect, TensorSpec
 from graphflow.ops.families import StateUpdate
@@ -25,6 +25,23 @@ class Update(StateUpdate, abstract=True):
     updates: ClassVar[tuple[int, ...]] = (0,)
     scalars: ClassVar[tuple[str, ...]] = ()
     use_locking: bool = False
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """What rows.RowUpdate must know of each operand of `step`."""
+        names = [argument.split(":")[0] for argument in self.arguments]
+        return tuple("table" if k in self.updates else "number" if n in self.scalars else "row" for k, n in enumerate(names))
+
+    def step(self, b: Any, *operands: Any) -> Any:
+        """The new values of the variables, by arithmetic that ProgramBuilder and rows.Formulas both have."""
+        raise NotImplementedError
+
+    def prepared(self, b: Any, *operands: Any) -> tuple[Any, ...]:
+        """The operands as `step` wants them."""
+        return operands
+
+    def decompose(self, b: Any, *operands: Any) -> Any:
+        return self.step(b, *self.prepared(b, *operands))
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
         dims: Dims | None = inputs[0].dims
@@ -44,7 +61,7 @@ class ApplyGradientDescent(Update):
     arguments = ("var: Ref(T)", "alpha: T", "delta: T")
     scalars = ("alpha",)
 
-    def decompose(self, b: Any, var: Any, alpha: Any, delta: Any) -> Any:
+    def step(self, b: Any, var: Any, alpha: Any, delta: Any) -> Any:
         return b.sub(var, b.mul(delta, alpha))
 
 
@@ -54,7 +71,7 @@ class ApplyProximalGradientDescent(Update):
     arguments = ("var: Ref(T)", "alpha: T", "l1: T", "l2: T", "delta: T")
     scalars = ("alpha", "l1", "l2")
 
-    def decompose(self, b: Any, var: Any, alpha: Any, l1: Any, l2: Any, delta: Any) -> Any:
+    def step(self, b: Any, var: Any, alpha: Any, l1: Any, l2: Any, delta: Any) -> Any:
         return _shrink(b, b.sub(var, b.mul(delta, alpha)), b.mul(alpha, l1), b.add(b.mul(l2, alpha), 1))
 
 
@@ -66,7 +83,7 @@ class ApplyMomentum(Update):
     updates = (0, 1)
     use_nesterov: bool = False
 
-    def decompose(self, b: Any, var: Any, accum: Any, lr: Any, grad: Any, momentum: Any) -> Any:
+    def step(self, b: Any, var: Any, accum: Any, lr: Any, grad: Any, momentum: Any) -> Any:
         new = b.add(b.mul(accum, momentum), grad)
         if self.use_nesterov:
             step = b.add(b.mul(grad, lr), b.mul(b.mul(new, momentum), lr))
@@ -83,9 +100,29 @@ class ApplyAdagrad(Update):
     updates = (0, 1)
     update_slots: bool = True
 
-    def decompose(self, b: Any, var: Any, accum: Any, lr: Any, grad: Any) -> Any:
+    def step(self, b: Any, var: Any, accum: Any, lr: Any, grad: Any) -> Any:
         new = b.add(accum, b.square(grad)) if self.update_slots else accum
         return b.sub(var, b.mul(b.mul(grad, lr), b.rsqrt(new))), new
+
+
+class ApplyAdagradDA(Update):
+    """Dual averaging: var is computed afresh from the sums of gradients and of their squares, with l1 and l2 of all steps so far."""
+
+    arguments = (
+        "var: Ref(T)", "gradient_accumulator: Ref(T)", "gradient_squared_accumulator: Ref(T)", "grad: T", "lr: T", "l1: T", "l2: T",
+        "global_step: int64",
+    )  # fmt: skip
+    scalars = ("lr", "l1", "l2", "global_step")
+    updates = (0, 1, 2)
+
+    def prepared(self, b: Any, *operands: Any) -> tuple[Any, ...]:
+        return (*operands[:-1], b.cast(operands[-1], operands[0].dtype))
+
+    def step(self, b: Any, var: Any, total: Any, squares: Any, grad: Any, lr: Any, l1: Any, l2: Any, global_step: Any) -> Any:
+        total, squares = b.add(total, grad), b.add(squares, b.square(grad))
+        kept = b.mul(b.sign(total), b.maximum(b.sub(b.abs(total), b.mul(l1, global_step)), 0))
+        scale = b.add(b.mul(b.mul(l2, global_step), lr), b.sqrt(squares))
+        return b.div(b.neg(b.mul(lr, kept)), scale), total, squares
 
 
 class ApplyProximalAdagrad(Update):
@@ -95,7 +132,7 @@ class ApplyProximalAdagrad(Update):
     scalars = ("lr", "l1", "l2")
     updates = (0, 1)
 
-    def decompose(self, b: Any, var: Any, accum: Any, lr: Any, l1: Any, l2: Any, grad: Any) -> Any:
+    def step(self, b: Any, var: Any, accum: Any, lr: Any, l1: Any, l2: Any, grad: Any) -> Any:
         new = b.add(accum, b.square(grad))
         rate = b.mul(b.rsqrt(new), lr)
         return _shrink(b, b.sub(var, b.mul(grad, rate)), b.mul(rate, l1), b.add(b.mul(l2, rate), 1)), new
@@ -108,8 +145,8 @@ class ApplyAdadelta(Update):
     scalars = ("lr", "rho", "epsilon")
     updates = (0, 1, 2)
 
-    def decompose(self, b: Any, var: Any, accum: Any, accum_update: Any, lr: Any, rho: Any, epsilon: Any, grad: Any) -> Any:
-        rest = b.sub(b.constant(1, rho.dtype), rho)
+    def step(self, b: Any, var: Any, accum: Any, accum_update: Any, lr: Any, rho: Any, epsilon: Any, grad: Any) -> Any:
+        rest = b.sub(1, rho)
         new = b.add(b.mul(accum, rho), b.mul(b.square(grad), rest))
         step = b.mul(b.mul(b.sqrt(b.add(accum_update, epsilon)), b.rsqrt(b.add(new, epsilon))), grad)
         return b.sub(var, b.mul(step, lr)), new, b.add(b.mul(accum_update, rho), b.mul(b.square(step), rest))
@@ -126,13 +163,12 @@ class ApplyAdam(Update):
     updates = (0, 1, 2)
     use_nesterov: bool = False
 
-    def decompose(self, b: Any, var: Any, m: Any, v: Any, beta1_power: Any, beta2_power: Any, lr: Any, beta1: Any, beta2: Any,
+    def step(self, b: Any, var: Any, m: Any, v: Any, beta1_power: Any, beta2_power: Any, lr: Any, beta1: Any, beta2: Any,
                   epsilon: Any, grad: Any) -> Any:  # fmt: skip
-        one = b.constant(1, var.dtype)
-        rate = b.div(b.mul(lr, b.sqrt(b.sub(one, beta2_power))), b.sub(one, beta1_power))
-        rest = b.sub(one, beta1)
+        rate = b.div(b.mul(lr, b.sqrt(b.sub(1, beta2_power))), b.sub(1, beta1_power))
+        rest = b.sub(1, beta1)
         new_m = b.add(m, b.mul(b.sub(grad, m), rest))
-        new_v = b.add(v, b.mul(b.sub(b.square(grad), v), b.sub(one, beta2)))
+        new_v = b.add(v, b.mul(b.sub(b.square(grad), v), b.sub(1, beta2)))
         direction = b.add(b.mul(grad, rest), b.mul(beta1, new_m)) if self.use_nesterov else new_m
         return b.sub(var, b.div(b.mul(direction, rate), b.add(b.sqrt(new_v), epsilon))), new_m, new_v
 
@@ -144,8 +180,8 @@ class ApplyRMSProp(Update):
     scalars = ("lr", "rho", "momentum", "epsilon")
     updates = (0, 1, 2)
 
-    def decompose(self, b: Any, var: Any, ms: Any, mom: Any, lr: Any, rho: Any, momentum: Any, epsilon: Any, grad: Any) -> Any:
-        rest = b.sub(b.constant(1, rho.dtype), rho)
+    def step(self, b: Any, var: Any, ms: Any, mom: Any, lr: Any, rho: Any, momentum: Any, epsilon: Any, grad: Any) -> Any:
+        rest = b.sub(1, rho)
         new_ms = b.add(ms, b.mul(b.sub(b.square(grad), ms), rest))
         new_mom = b.add(b.mul(mom, momentum), b.div(b.mul(grad, lr), b.sqrt(b.add(new_ms, epsilon))))
         return b.sub(var, new_mom), new_ms, new_mom
@@ -158,8 +194,8 @@ class ApplyCenteredRMSProp(Update):
     scalars = ("lr", "rho", "momentum", "epsilon")
     updates = (0, 1, 2, 3)
 
-    def decompose(self, b: Any, var: Any, mg: Any, ms: Any, mom: Any, lr: Any, rho: Any, momentum: Any, epsilon: Any, grad: Any) -> Any:
-        rest = b.sub(b.constant(1, rho.dtype), rho)
+    def step(self, b: Any, var: Any, mg: Any, ms: Any, mom: Any, lr: Any, rho: Any, momentum: Any, epsilon: Any, grad: Any) -> Any:
+        rest = b.sub(1, rho)
         new_ms = b.add(ms, b.mul(b.sub(b.square(grad), ms), rest))
         new_mg = b.add(mg, b.mul(b.sub(grad, mg), rest))
         size = b.add(b.sub(new_ms, b.square(new_mg)), epsilon)
@@ -174,7 +210,7 @@ class ApplyFtrl(Update):
     scalars = ("lr", "l1", "l2", "lr_power")
     updates = (0, 1, 2)
 
-    def decompose(self, b: Any, var: Any, accum: Any, linear: Any, grad: Any, lr: Any, l1: Any, l2: Any, lr_power: Any) -> Any:
+    def step(self, b: Any, var: Any, accum: Any, linear: Any, grad: Any, lr: Any, l1: Any, l2: Any, lr_power: Any) -> Any:
         return _follow(b, var, accum, linear, grad, grad, lr, l1, l2, lr_power)
 
 
@@ -187,7 +223,7 @@ class ApplyFtrlV2(Update):
     scalars = ("lr", "l1", "l2", "l2_shrinkage", "lr_power")
     updates = (0, 1, 2)
 
-    def decompose(self, b: Any, var: Any, accum: Any, linear: Any, grad: Any, lr: Any, l1: Any, l2: Any, l2_shrinkage: Any,
+    def step(self, b: Any, var: Any, accum: Any, linear: Any, grad: Any, lr: Any, l1: Any, l2: Any, l2_shrinkage: Any,
                   lr_power: Any) -> Any:  # fmt: skip
         shrunk = b.add(grad, b.mul(b.mul(l2_shrinkage, 2), var))
         return _follow(b, var, accum, linear, grad, shrunk, lr, l1, l2, lr_power)
@@ -202,115 +238,9 @@ def _follow(b: Any, var: Any, accum: Any, linear: Any, grad: Any, pull: Any, lr:
     new_linear = b.sub(b.add(linear, pull), b.mul(sigma, var))
     quadratic = b.add(b.div(grown, lr), b.mul(l2, 2))
     minimum = b.div(b.sub(b.mul(b.sign(new_linear), l1), new_linear), quadratic)
-    zero = b.broadcast(b.constant(0, var.dtype), var.shape)
-    return b.select(b.greater(b.abs(new_linear), l1), minimum, zero), new, new_linear
+    return b.select(b.greater(b.abs(new_linear), l1), minimum, 0), new, new_linear
 
 
 def _shrink(b: Any, x: Any, by: Any, over: Any) -> Any:
     """Towards zero by `by`, no further, then divided by `over`."""
     return b.div(b.mul(b.sign(x), b.maximum(b.sub(b.abs(x), by), 0)), over)
-
-
-class SparseUpdate(Update, abstract=True):
-    """The update `dense` for the rows that `indices` names; the others keep their values.
-
-    The rows' gradients are summed into an array of the variable's shape, so that an index may stand there twice, and the dense update is
-    selected where a row was named.
-    """
-
-    types = {"T": FLOATING, "Tindices": INDEX}
-    dense: ClassVar[type[Update]]
-    pass_through: ClassVar[tuple[str, ...]] = ()
-
-    def infer(self, *inputs: TensorSpec) -> TensorSpec:
-        dims: Dims | None = inputs[0].dims
-        for number in self.updates:
-            dims = merge_dims(dims, inputs[number].dims)
-        return TensorSpec(inputs[0].dtype, dims)
-
-    def decompose(self, b: Any, *values: Any) -> Any:
-        names = [argument.split(":")[0] for argument in self.arguments]
-        given = dict(zip(names, values, strict=True))
-        var, grad, indices = given["var"], given["grad"], given.pop("indices")
-        rows = b.constant(var.shape[0], "int64")
-        given["grad"] = b.make("UnsortedSegmentSum", grad, indices, rows)
-        named = b.make("UnsortedSegmentSum", b.broadcast(b.constant(1, "int32"), indices.shape), indices, rows)
-        mask = b.view(b.greater(named, 0), (var.shape[0], *(1 for _ in var.shape[1:])))
-        op = self.dense(**{name: getattr(self, name) for name in self.pass_through})
-        ordered = [given[argument.split(":")[0]] for argument in self.dense.arguments]
-        new = op.decompose(b, *ordered)
-        kept = [values[number] for number in self.updates]
-        return tuple(b.select(b.broadcast(mask, old.shape), n, old) for n, old in zip(new, kept, strict=True))
-
-
-class SparseApplyMomentum(SparseUpdate):
-    """ApplyMomentum for some rows."""
-
-    arguments = ("var: Ref(T)", "accum: Ref(T)", "lr: T", "grad: T", "indices: Tindices", "momentum: T")
-    updates = (0, 1)
-    dense = ApplyMomentum
-    use_nesterov: bool = False
-    pass_through = ("use_nesterov",)
-
-
-class SparseApplyAdagrad(SparseUpdate):
-    """ApplyAdagrad for some rows."""
-
-    arguments = ("var: Ref(T)", "accum: Ref(T)", "lr: T", "grad: T", "indices: Tindices")
-    updates = (0, 1)
-    dense = ApplyAdagrad
-    update_slots: bool = True
-    pass_through = ("update_slots",)
-
-
-class SparseApplyAdadelta(SparseUpdate):
-    """ApplyAdadelta for some rows."""
-
-    arguments = ("var: Ref(T)", "accum: Ref(T)", "accum_update: Ref(T)", "lr: T", "rho: T", "epsilon: T", "grad: T", "indices: Tindices")
-    updates = (0, 1, 2)
-    dense = ApplyAdadelta
-
-
-class SparseApplyRMSProp(SparseUpdate):
-    """ApplyRMSProp for some rows."""
-
-    arguments = (
-        "var: Ref(T)", "ms: Ref(T)", "mom: Ref(T)", "lr: T", "rho: T", "momentum: T", "epsilon: T", "grad: T", "indices: Tindices",
-    )  # fmt: skip
-    updates = (0, 1, 2)
-    dense = ApplyRMSProp
-
-
-class SparseApplyCenteredRMSProp(SparseUpdate):
-    """ApplyCenteredRMSProp for some rows."""
-
-    arguments = (
-        "var: Ref(T)", "mg: Ref(T)", "ms: Ref(T)", "mom: Ref(T)", "lr: T", "rho: T", "momentum: T", "epsilon: T", "grad: T",
-        "indices: Tindices",
-    )  # fmt: skip
-    updates = (0, 1, 2, 3)
-    dense = ApplyCenteredRMSProp
-
-
-class SparseApplyFtrl(SparseUpdate):
-    """ApplyFtrl for some rows."""
-
-    arguments = (
-        "var: Ref(T)", "accum: Ref(T)", "linear: Ref(T)", "grad: T", "indices: Tindices", "lr: T", "l1: T", "l2: T", "lr_power: T",
-    )  # fmt: skip
-    updates = (0, 1, 2)
-    dense = ApplyFtrl
-
-
-class SparseApplyFtrlV2(SparseUpdate):
-    """ApplyFtrlV2 for some rows."""
-
-    arguments = (
-        "var: Ref(T)", "accum: Ref(T)", "linear: Ref(T)", "grad: T", "indices: Tindices", "lr: T", "l1: T", "l2: T", "l2_shrinkage: T",
-        "lr_power: T",
-    )  # fmt: skip
-    updates = (0, 1, 2)
-    dense = ApplyFtrlV2
-
-# The update of all rows -> the update of some.
-SPARSE: dict[type[Update], type[SparseUpdate]] = {cls.dense: cls for cls in SparseUpdate.__subclasses__()}

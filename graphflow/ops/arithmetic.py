@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import FLOATING, NUMERIC, float16, float32, float64, int8, int16, int32, int64, uint8, uint16
+from graphflow.dtypes import COMPLEX, FLOATING, NUMERIC, float16, float32, float64, int8, int16, int32, int64, uint8, uint16
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.dims import merge_dims
 from graphflow.graph.indexed_slices import IndexedSlices
@@ -15,7 +15,8 @@ from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel import expr, index
 from graphflow.kernel.expr import FLOATS, Expr, call, const, select
 from graphflow.kernel.nodes import Check
-from graphflow.ops.broadcast import fit
+from graphflow.ops import complex_arithmetic
+from graphflow.ops.broadcast import conjugate, fit
 from graphflow.ops.families import Elementwise
 from graphflow.shapes import as_shape
 
@@ -24,7 +25,7 @@ __all__ = [
     "squared_difference", "subtract",
 ]  # fmt: skip
 
-ADDABLE = (float16, float32, float64, uint8, int8, int16, int32, int64)
+ADDABLE = (float16, float32, float64, uint8, int8, int16, int32, int64, *COMPLEX)
 DIVISIBLE = (float16, float32, float64, uint8, int8, uint16, int16, int32, int64)
 COMPARABLE = (float16, float32, float64, int32, int64)
 PAIRS = (
@@ -54,6 +55,7 @@ class Add(Binary):
     """x + y"""
 
     symbolic = True
+    linear = True
     types = {"T": ADDABLE}
     cases = PAIRS
 
@@ -75,6 +77,7 @@ class Sub(Binary):
     """x - y"""
 
     symbolic = True
+    linear = True
     types = {"T": (*ADDABLE, uint16)}
     cases = PAIRS
 
@@ -92,7 +95,7 @@ class Mul(Binary):
     """x * y"""
 
     symbolic = True
-    types = {"T": DIVISIBLE}
+    types = {"T": (*DIVISIBLE, *COMPLEX)}
     cases = PAIRS
 
     def reference(self, x: Any, y: Any) -> Any:
@@ -101,15 +104,18 @@ class Mul(Binary):
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return x * y
 
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        return complex_arithmetic.product(b, x, y)
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
         x, y = node.inputs
-        return fit(x, y, make("Mul", dz, y), make("Mul", x, dz))
+        return fit(x, y, make("Mul", dz, conjugate(y)), make("Mul", conjugate(x), dz))
 
 
 class MulNoNan(Binary):
     """x * y, and 0 where y is 0 whatever x is."""
 
-    types = {"T": (float32, float64)}
+    types = {"T": (float32, float64, *COMPLEX)}
     cases = (*PAIRS, Case([np.nan, np.inf, 2.0], [0.0, 0.0, 3.0], gradient=False))
 
     def reference(self, x: Any, y: Any) -> Any:
@@ -119,9 +125,12 @@ class MulNoNan(Binary):
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return select(call("eq", y, 0), 0, x * y)
 
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        return b.select(complex_arithmetic.zero(b, y), 0, b.mul(x, y))
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
         x, y = node.inputs
-        return fit(x, y, make("MulNoNan", dz, y), make("MulNoNan", x, dz))
+        return fit(x, y, make("MulNoNan", dz, conjugate(y)), make("MulNoNan", conjugate(x), dz))
 
 
 _NEGATIVE_POWER = Check("InvalidArgumentError", "Integers to negative integer powers are not allowed")
@@ -130,7 +139,7 @@ _NEGATIVE_POWER = Check("InvalidArgumentError", "Integers to negative integer po
 class Pow(Binary):
     """x to the power y; negative powers of integers fail the step."""
 
-    types = {"T": COMPARABLE}
+    types = {"T": (*COMPARABLE, *COMPLEX)}
     checks = (_NEGATIVE_POWER,)
     cases = (
         Case((3, 5), (5,), low=0.5), Case([-2.0, -0.5, 0.0, 3.0], [3.0, 2.0, 0.0, -1.0], gradient=False),
@@ -153,15 +162,18 @@ class Pow(Binary):
             x = x * x
         return result
 
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        return complex_arithmetic.power(b, x, y)
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
-        x, y = node.inputs
-        z = node.outputs[0]
+        operands = node.inputs
+        x, y, z = (conjugate(t) for t in (*operands, node.outputs[0]))
         gx = make("Mul", make("Mul", dz, y), make("Pow", x, make("Sub", y, 1)))
-        mask = make("Greater", x, 0)
         # log only where it is real: 0 and negative bases have no slope in y
+        mask = make("NotEqual", x, 0) if x.dtype.is_complex else make("Greater", x, 0)
         safe = make("Select", mask, x, make("OnesLike", x))
         log_x = make("Select", mask, make("Log", safe), make("ZerosLike", x))
-        return fit(x, y, gx, make("Mul", make("Mul", dz, z), log_x))
+        return fit(*operands, gx, make("Mul", make("Mul", dz, z), log_x))
 
 
 def _are_sizes(x: Any, y: Any) -> bool:
@@ -214,16 +226,21 @@ class Minimum(Extremum):
 
 
 class SquaredDifference(Binary):
-    """(x - y) squared"""
+    """(x - y) squared; of complex numbers times its conjugate"""
 
-    types = {"T": COMPARABLE}
+    types = {"T": (*COMPARABLE, *COMPLEX)}
     cases = PAIRS
 
     def reference(self, x: Any, y: Any) -> Any:
-        return np.square(np.subtract(x, y))
+        difference = np.subtract(x, y)
+        return difference * np.conj(difference)
 
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return (x - y) * (x - y)
+
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        re, im = b.parts(b.sub(x, y))
+        return b.pair(b.add(b.square(re), b.square(im)), 0)
 
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
         x, y = node.inputs
@@ -281,7 +298,8 @@ class AddN(Elementwise):
 
     arguments = ("inputs: N*T",)
     results = ("sum: T",)
-    types = {"T": NUMERIC}
+    types = {"T": (*NUMERIC, *COMPLEX)}
+    linear = True
     cases = (Case((3, 5), (3, 5)), Case((), (), ()), Case((33,)), Case((0, 2), (0, 2)))
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:

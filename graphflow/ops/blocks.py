@@ -105,6 +105,17 @@ class DepthToSpace(Composite):
         return [make("SpaceToDepth", dy, block_size=self.block_size, data_format=self.data_format)]
 
 
+def _check_blocks(input: TensorSpec, block_shape: TensorSpec, block: Any, widths: Any, name: str) -> None:
+    """What both ops on blocks ask of their operands."""
+    need_rank(block_shape, 1)
+    if block_shape.dims is not None and isinstance(block_shape.dims[0], int):
+        need_rank_at_least(input, block_shape.dims[0] + 1)
+    if any(isinstance(s, int) and s < 1 for s in block or ()):
+        raise ValueError("block_shape must be positive")
+    if any(isinstance(w, int) and w < 0 for w in widths or ()):
+        raise ValueError(f"{name} cannot be negative")
+
+
 class SpaceToBatchND(Composite):
     """Padded space cut into blocks whose positions become batch elements."""
 
@@ -118,6 +129,7 @@ class SpaceToBatchND(Composite):
 
     def infer(self, input: TensorSpec, block_shape: TensorSpec, paddings: TensorSpec) -> TensorSpec:
         block, widths = contents(block_shape), contents(paddings)
+        _check_blocks(input, block_shape, block, widths, "paddings")
         if input.dims is None or block is None or widths is None:
             return TensorSpec(input.dtype, None if input.dims is None else (None,) * len(input.dims))
         out: list[Size] = [input.dims[0]]
@@ -169,12 +181,18 @@ class BatchToSpaceND(Composite):
 
     def infer(self, input: TensorSpec, block_shape: TensorSpec, crops: TensorSpec) -> TensorSpec:
         block, widths = contents(block_shape), contents(crops)
+        _check_blocks(input, block_shape, block, widths, "crops")
         if input.dims is None or block is None or widths is None:
             return TensorSpec(input.dtype, None if input.dims is None else (None,) * len(input.dims))
         out: list[Size] = [input.dims[0]]
         for k, s in enumerate(block):
             d, low, high = input.dims[k + 1], widths[2 * k], widths[2 * k + 1]
-            out.append(None if d is None or s is None or low is None or high is None else d * s - low - high)
+            size = None if d is None or s is None or low is None or high is None else d * s - low - high
+            if isinstance(size, int) and size < 0:
+                raise ValueError(f"Negative dimension size caused by subtracting {high} from {size + high}")
+            if isinstance(out[0], int) and isinstance(s, int) and out[0] % s:
+                raise ValueError(f"Dimension size must be evenly divisible by {s} but is {out[0]}")
+            out.append(size)
             out[0] = None if out[0] is None or s is None else out[0] // s
         return TensorSpec(input.dtype, (*out, *input.dims[len(block) + 1 :]))
 

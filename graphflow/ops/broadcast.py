@@ -65,6 +65,12 @@ class BroadcastGradientArgs(Composite):
         return b.constant(np.array(left, dtype), s0.dtype), b.constant(np.array(right, dtype), s0.dtype)
 
 
+def conjugate(x: Any) -> Any:
+    """The complex conjugate of a graph tensor; a real one itself. The gradient through a function of complex numbers multiplies by the
+    conjugate of its derivative, so that a step against the gradient makes a real result smaller."""
+    return make("Conj", x) if x.dtype.is_complex else x
+
+
 def like(tensor: Any, number: float) -> Any:
     """A number as a graph constant of a tensor's type."""
     return convert(number, tensor.dtype.base_dtype)
@@ -98,7 +104,9 @@ def _summed(gradient: Any, operand: Any, axes: list[int]) -> Any:
     dims = static_dims(operand)
     assert dims is not None
     if not axes:
-        return gradient
+        found = static_dims(gradient)
+        # the first gradient of a chain may have come from outside with another shape of as many elements
+        return gradient if found is None or len(found) == len(dims) else make("Reshape", gradient, make("Shape", operand))
     lead = gradient.shape.ndims - len(dims) if gradient.shape.ndims is not None else 0
     if lead == 0:
         return make("Sum", gradient, axes, keep_dims=True)

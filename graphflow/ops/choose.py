@@ -11,7 +11,7 @@ from graphflow.dtypes import REAL, DType, as_dtype, int32, int64
 from graphflow.dtypes import bool as bool_
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, Kind, Op, TensorSpec
-from graphflow.kernel.expr import call, cast, const, position, select
+from graphflow.kernel.expr import as_index, call, cast, const, minimum, position, select
 from graphflow.kernel.index import Index, product
 from graphflow.kernel.nodes import Mode
 from graphflow.ops.core import identity_of
@@ -52,6 +52,7 @@ class Unique(Op):
     out_idx: DType = int32
 
     def infer(self, x: TensorSpec) -> tuple[TensorSpec, ...]:
+        need_rank(x, 1)
         return TensorSpec(x.dtype, (None,)), TensorSpec(self.out_idx, x.dims)
 
     def run(self, x: Any) -> Any:
@@ -68,6 +69,7 @@ class UniqueWithCounts(Op):
     out_idx: DType = int32
 
     def infer(self, x: TensorSpec) -> tuple[TensorSpec, ...]:
+        need_rank(x, 1)
         return TensorSpec(x.dtype, (None,)), TensorSpec(self.out_idx, x.dims), TensorSpec(self.out_idx, (None,))
 
     def run(self, x: Any) -> Any:
@@ -83,6 +85,9 @@ def _unique(x: Any, index_type: DType) -> tuple[Any, Any, Any]:
     return values[order], rank[np.ravel(inverse)].astype(numbers), counts[order].astype(numbers)
 
 
+FEW = 12  # elements up to which picking the next largest again and again is faster than sorting
+
+
 class Largest(Kernelised):
     """The k largest elements of each row and their places, in falling order; of equal ones the first comes first."""
 
@@ -90,7 +95,8 @@ class Largest(Kernelised):
     arguments = ("x: T",)
     results = ("values: T", "indices: int32")
     k: int
-    cases = (Case((3, 7), k=3), Case((2, 5), k=5), Case(np.array([[1, 3, 3, 2]], np.int32), k=2), Case((0, 4), k=1), Case((2, 3), k=0))
+    cases = (Case((3, 7), k=3), Case((2, 5), k=5), Case(np.array([[1, 3, 3, 2]], np.int32), k=2), Case((0, 4), k=1), Case((2, 3), k=0),
+             Case((2, 40), k=40), Case(np.tile(np.array([2, 7, 7, 1, 2], np.int32), 7), k=20))
 
     def infer(self, x: TensorSpec) -> tuple[TensorSpec, ...]:
         assert x.dims is not None
@@ -101,9 +107,50 @@ class Largest(Kernelised):
         order = np.argsort(-x.astype(np.float64), -1, kind="stable")[..., : self.k].astype(np.int32)
         return np.take_along_axis(x, order, -1), order
 
+    def _sort(self, k: Any, x: Any, values: Any, indices: Any) -> None:
+        """Merge the places of ever longer sorted runs, and keep the first k of the last one."""
+        rows, width = product(x.shape[:-1]), x.shape[-1]
+        places, merged = k.scratch("places", "i32", (rows, width)), k.scratch("merged", "i32", (rows, width))
+        last = width - 1 if isinstance(width, int) else None
+        end = position(width)
+
+        def bounded(at: Any) -> Any:
+            return as_index(minimum(at, end - 1), 0, last)
+
+        with k.loop("row", rows, Mode.PARALLEL) as row:
+            with k.loop("j", width, Mode.VECTOR) as j:
+                k.store(places, row * width + j, position(j, "i32"))
+            run = k.var("run", const(1, "i64"))
+            with k.loop("pass", 63), k.when(run < end):
+                left, right = k.var("left", const(0, "i64")), k.var("right", const(0, "i64"))
+                middle, stop = k.var("middle", const(0, "i64")), k.var("stop", const(0, "i64"))
+                with k.loop("t", width) as t:
+                    here = position(t)
+                    fresh = k.let("fresh", call("eq", here, stop))
+                    k.set(left, select(fresh, here, left))
+                    k.set(middle, select(fresh, minimum(here + run, end), middle))
+                    k.set(right, select(fresh, middle, right))
+                    k.set(stop, select(fresh, minimum(here + run * 2, end), stop))
+                    p, q = (k.let(n, k.load(places, row * width + bounded(side))) for n, side in (("p", left), ("q", right)))
+                    a, b = (k.let(n, k.load(x, row * width + as_index(cast(place, "i64"), 0, last))) for n, place in (("a", p), ("b", q)))
+                    first = k.let("first", (left < middle) & ((right >= stop) | ~(a < b)))
+                    k.store(merged, row * width + t, select(first, p, q))
+                    k.set(left, select(first, left + 1, left))
+                    k.set(right, select(first, right, right + 1))
+                with k.loop("j", width, Mode.VECTOR) as j:
+                    k.store(places, row * width + j, k.load(merged, row * width + j))
+                k.set(run, run * 2)
+            with k.loop("rank", self.k) as rank:
+                place = k.let("place", k.load(places, row * width + rank))
+                k.store(values, row * self.k + rank, k.load(x, row * width + as_index(cast(place, "i64"), 0, last)))
+                k.store(indices, row * self.k + rank, place)
+
     def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         (x,), (values, indices) = inputs, outputs
         width = x.shape[-1]
+        if not isinstance(self.k, int) or self.k > FEW:
+            self._sort(k, x, values, indices)
+            return
         lowest, highest = (const(identity_of(c, x.type), x.type) for c in ("max", "min"))
         # Selection: the next element is the largest of those after the last one in the order (value falling, place rising).
         with k.loop("row", product(x.shape[:-1]), Mode.PARALLEL) as row:
@@ -138,6 +185,7 @@ class TopKV2(Composite):
     )  # fmt: skip
 
     def infer(self, input: TensorSpec, k: TensorSpec) -> tuple[TensorSpec, ...]:
+        need_rank(k, 0)
         count = contents(k)
         if input.dims is None:
             return TensorSpec(input.dtype, None), TensorSpec(int32, None)

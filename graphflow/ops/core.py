@@ -18,7 +18,7 @@ from graphflow.dtypes import DType, int32
 from graphflow.graph.op import Access, Case, Kind, Op, TensorSpec
 from graphflow.kernel.expr import Expr, as_index, call, cast, const, guarded, position, select, within
 from graphflow.kernel.index import Index
-from graphflow.ops.families import Movement, ravel
+from graphflow.ops.families import Movement, located, ravel
 
 Shape = tuple[Index, ...]
 
@@ -267,11 +267,12 @@ class Take(Movement):
         chosen = cast(indices((*index[: self.batch], *index[self.axis : self.axis + count])), "i64")
         extent = x.shape[self.axis]
         valid = call("and", call("le", const(0, "i64"), chosen), call("lt", chosen, position(extent)))
-        message = f"indices = {{value}} is not in [0, {extent})"
+        place = ravel((*index[: self.batch], *index[self.axis : self.axis + count]), indices.shape)
+        message, shown = located("indices", f"is not in [0, {extent})", chosen, place, indices.shape, indices.type)
         upper = extent - 1 if isinstance(extent, int) else None
         at = (*index[: self.axis], as_index(select(valid, chosen, 0), 0, upper), *index[self.axis + count :])
         # The check stands around the guarded element: inside, the guard would keep it from failing.
-        return x.check("InvalidArgumentError", message, valid, chosen, guarded(x(at), valid))
+        return x.check("InvalidArgumentError", message, valid, shown, guarded(x(at), valid))
 
 
 class Iota(Movement):
@@ -320,6 +321,11 @@ class Reduce(Op):
     def infer(self, x: TensorSpec) -> TensorSpec:
         assert x.dims is not None
         return TensorSpec(x.dtype, [d for a, d in enumerate(x.dims) if a not in self.axes])
+
+    def on_parts(self, b: Any, x: Any) -> Any:
+        if self.combine == "mul":
+            return b.make("Paired", b.make("ProductOfPairs", b.make("Interleaved", x), axes=self.axes))
+        return b.pair(*(b.apply(self, part) for part in b.parts(x)))
 
     def identity(self, type_: str) -> Any:
         """The value that changes nothing, for an element type."""
@@ -389,6 +395,10 @@ class SumOfProducts(Op):
     def infer(self, left: TensorSpec, right: TensorSpec) -> TensorSpec:
         return TensorSpec(left.dtype, self.extents[: self.free])
 
+    def on_parts(self, b: Any, left: Any, right: Any) -> Any:
+        (lr, li), (rr, ri) = b.parts(left), b.parts(right)
+        return b.pair(b.sub(b.apply(self, lr, rr), b.apply(self, li, ri)), b.add(b.apply(self, lr, ri), b.apply(self, li, rr)))
+
     def reference(self, left: Any, right: Any) -> Any:
         extents = _ints(self.extents)
         rank = len(extents)
@@ -402,7 +412,7 @@ class SumOfProducts(Op):
                 at.append(total)
             return x[tuple(np.broadcast_arrays(*at))] if at else x
 
-        wide = np.float64 if left.dtype.kind == "f" else left.dtype
+        wide = {"f": np.float64, "c": np.complex128}.get(left.dtype.kind, left.dtype)
         letters = "abcdefghijklmnopqrstuvwxyz"[:rank]
         operands, names = [], []
         for x, forms in ((left, self.left), (right, self.right)):

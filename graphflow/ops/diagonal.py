@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import INDEX, as_dtype, float32, int32
+from graphflow.dtypes import COMPLEX, FLOATING, INDEX, as_dtype, bfloat16, float32, int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.graph.tensor import Tensor
@@ -20,6 +20,9 @@ from graphflow.ops.sizes import Dims, lift, need_rank_at_least, scalar
 from graphflow.ops.source import ones, zeros
 
 __all__ = ["diag", "diag_part", "eye", "matrix_band_part", "matrix_diag", "matrix_diag_part", "matrix_set_diag", "meshgrid", "trace"]
+
+
+_WIDE = (*FLOATING, bfloat16, int32, int64, *COMPLEX)  # what Diag and DiagPart take
 
 
 def _on_diagonal(b: Any, rows: Any, columns: Any) -> Any:
@@ -91,6 +94,9 @@ class MatrixSetDiag(Composite):
     def infer(self, input: TensorSpec, diagonal: TensorSpec) -> TensorSpec:
         need_rank_at_least(input, 2)
         need_rank_at_least(diagonal, 1)
+        if input.dims is not None:
+            rows, columns = input.dims[-2:]
+            merge_dims((*input.dims[:-2], lift(minimum, rows, columns)), diagonal.dims)
         return TensorSpec(input.dtype, input.dims)
 
     def reference(self, input: Any, diagonal: Any) -> Any:
@@ -115,6 +121,7 @@ class Diag(Composite):
 
     arguments = ("diagonal: T",)
     results = ("output: T",)
+    types = {"T": _WIDE}
     cases = (Case((3,)), Case((2, 3)))
 
     def infer(self, diagonal: TensorSpec) -> TensorSpec:
@@ -137,11 +144,14 @@ class DiagPart(Composite):
 
     arguments = ("input: T",)
     results = ("diagonal: T",)
+    types = {"T": _WIDE}
     cases = (Case((3, 3)), Case((2, 3, 2, 3)))
 
     def infer(self, input: TensorSpec) -> TensorSpec:
         if input.dims is not None and (len(input.dims) % 2 or not input.dims):
             raise ValueError(f"Input must have even and non-zero rank, input rank is {len(input.dims)}")
+        if input.dims is not None:
+            merge_dims(input.dims[: len(input.dims) // 2], input.dims[len(input.dims) // 2 :])
         return TensorSpec(input.dtype, None if input.dims is None else input.dims[: len(input.dims) // 2])
 
     def reference(self, input: Any) -> Any:
@@ -168,6 +178,13 @@ class MatrixBandPart(Composite):
 
     def infer(self, input: TensorSpec, num_lower: TensorSpec, num_upper: TensorSpec) -> TensorSpec:
         need_rank_at_least(input, 2)
+        for name, spec, axis in (("num_lower", num_lower, -2), ("num_upper", num_upper, -1)):
+            if spec.dims:
+                raise ValueError(f"{name} must be scalar, got shape {shown(spec.dims)}")
+            known, extent = contents(spec), None if input.dims is None else input.dims[axis]
+            if known is not None and isinstance(known[0], int) and isinstance(extent, int) and known[0] > extent:
+                side = "rows" if axis == -2 else "columns"
+                raise ValueError(f"{name} must be negative or less or equal to number of {side} ({extent}) got: {known[0]}")
         return TensorSpec(input.dtype, input.dims)
 
     def reference(self, input: Any, num_lower: Any, num_upper: Any) -> Any:

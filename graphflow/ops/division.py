@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import FLOATING, DType, float16, float32, float64, int8, int16, int32, int64, uint8, uint16
+from graphflow.dtypes import COMPLEX, FLOATING, DType, float16, float32, float64, int8, int16, int32, int64, uint8, uint16
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.expr import FLOATS, Expr, call, const, select
 from graphflow.kernel.nodes import Check
+from graphflow.ops import complex_arithmetic
 from graphflow.ops.arithmetic import DIVISIBLE, Binary, binary
-from graphflow.ops.broadcast import fit
+from graphflow.ops.broadcast import conjugate, fit
 from graphflow.ops.logic import cast
 
 __all__ = [
@@ -56,22 +57,23 @@ class Division(Binary, abstract=True):
 
 
 def _quotient_gradients(node: Any, dz: Any) -> Sequence[Any]:
-    x, y = node.inputs
+    operands = node.inputs
+    x, y = (conjugate(t) for t in operands)
     over = make("RealDiv", make("RealDiv", make("Neg", x), y), y)
-    return fit(x, y, make("RealDiv", dz, y), make("Mul", dz, over))
+    return fit(*operands, make("RealDiv", dz, y), make("Mul", dz, over))
 
 
 class RealDiv(Binary):
     """x / y of floating-point numbers."""
 
-    types = {"T": DIVISIBLE}
+    types = {"T": (*DIVISIBLE, *COMPLEX)}
     cases = (
         Case((3, 5), (5,), low=0.5), Case((2, 1), (33,), low=0.5), Case((0,), (1,)),
         Case([1.0, -1.0, 0.0], [0.0, 0.0, 0.0], dtypes=("float32",), gradient=False),
     )  # fmt: skip
 
     def infer(self, x: TensorSpec, y: TensorSpec) -> TensorSpec:
-        if x.dtype not in FLOATING:
+        if x.dtype not in (*FLOATING, *COMPLEX):
             raise TypeError(f"RealDiv divides floating-point numbers, not {x.dtype.name}; cast, or use floordiv")
         return super().infer(x, y)  # type: ignore[return-value]
 
@@ -82,6 +84,9 @@ class RealDiv(Binary):
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return x / y
 
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        return complex_arithmetic.quotient(b, x, y)
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
         return _quotient_gradients(node, dz)
 
@@ -89,14 +94,19 @@ class RealDiv(Binary):
 class Div(Division):
     """x / y, truncating toward zero on integers."""
 
+    types = {"T": (*DIVISIBLE, *COMPLEX)}
+
     def reference(self, x: Any, y: Any) -> Any:
         _divisor_checked(y)
-        if np.asarray(x).dtype.kind == "f":
+        if np.asarray(x).dtype.kind in "fc":
             return np.divide(x, y)
         return np.trunc(np.divide(x, y, dtype=np.float64)).astype(np.asarray(x).dtype)
 
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return x / y if x.type in FLOATS else _integers(x, y, "div")
+
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        return complex_arithmetic.quotient(b, x, y)
 
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
         return _quotient_gradients(node, dz)
@@ -105,6 +115,7 @@ class Div(Division):
 class TruncateDiv(Div):
     """Integer division toward zero."""
 
+    types = {"T": DIVISIBLE}
     differentiable = False
 
 
@@ -137,7 +148,7 @@ class FloorMod(Division):
         if x.type not in FLOATS:
             return _integers(x, y, "floormod")
         rest = call("rem", x, y)
-        return select(call("eq", x < 0, y < 0), rest, call("rem", rest + y, y))
+        return select(call("and", call("ne", rest, 0), call("ne", rest < 0, y < 0)), rest + y, rest)
 
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
         x, y = node.inputs
@@ -170,7 +181,7 @@ class TruncateMod(Mod):
 class DivNoNan(Binary):
     """x / y, and 0 where y is 0."""
 
-    types = {"T": (float16, float32, float64)}
+    types = {"T": (float16, float32, float64, *COMPLEX)}
     cases = (Case((3, 5), (5,), low=0.5), Case([1.0, 0.0, 4.0], [0.0, 0.0, 2.0], gradient=False))
 
     def reference(self, x: Any, y: Any) -> Any:
@@ -179,10 +190,14 @@ class DivNoNan(Binary):
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return select(call("eq", y, 0), 0, x / y)
 
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        return b.select(complex_arithmetic.zero(b, y), 0, b.div(x, y))
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
-        x, y = node.inputs
+        operands = node.inputs
+        x, y = (conjugate(t) for t in operands)
         over = make("DivNoNan", make("DivNoNan", make("Neg", x), y), y)
-        return fit(x, y, make("DivNoNan", dz, y), make("Mul", dz, over))
+        return fit(*operands, make("DivNoNan", dz, y), make("Mul", dz, over))
 
 
 def _nonzero(x: Any) -> Any:
@@ -193,7 +208,7 @@ def _nonzero(x: Any) -> Any:
 class Xdivy(Binary):
     """x / y, and 0 where x is 0 whatever y is."""
 
-    types = {"T": FLOATING}
+    types = {"T": (*FLOATING, *COMPLEX)}
     cases = (Case((3, 5), (5,), low=0.5), Case([0.0, 0.0, 4.0], [0.0, np.nan, 2.0], gradient=False))
 
     def reference(self, x: Any, y: Any) -> Any:
@@ -203,16 +218,20 @@ class Xdivy(Binary):
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return select(call("eq", x, 0), 0, x / y)
 
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        return b.select(complex_arithmetic.zero(b, x), 0, b.div(x, y))
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
-        x, y = node.inputs
+        operands = node.inputs
+        x, y = (conjugate(t) for t in operands)
         over_y = make("Xdivy", make("Neg", x), make("Square", y))
-        return fit(x, y, make("Mul", make("Xdivy", _nonzero(x), y), dz), make("Mul", over_y, dz))
+        return fit(*operands, make("Mul", make("Xdivy", _nonzero(x), y), dz), make("Mul", over_y, dz))
 
 
 class Xlogy(Binary):
     """x * log(y), and 0 where x is 0 whatever y is."""
 
-    types = {"T": FLOATING}
+    types = {"T": (*FLOATING, *COMPLEX)}
     cases = (Case((3, 5), (5,), low=0.5), Case([0.0, 0.0, 4.0], [0.0, np.nan, 2.0], gradient=False))
 
     def reference(self, x: Any, y: Any) -> Any:
@@ -222,9 +241,13 @@ class Xlogy(Binary):
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return select(call("eq", x, 0), 0, x * call("log", y))
 
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        return b.select(complex_arithmetic.zero(b, x), 0, b.mul(x, b.log(y)))
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
-        x, y = node.inputs
-        return fit(x, y, make("Mul", make("Xlogy", _nonzero(x), y), dz), make("Mul", make("Xdivy", x, y), dz))
+        operands = node.inputs
+        x, y = (conjugate(t) for t in operands)
+        return fit(*operands, make("Mul", make("Xlogy", _nonzero(x), y), dz), make("Mul", make("Xdivy", x, y), dz))
 
 
 realdiv = binary("RealDiv", "realdiv", "x / y of floating-point numbers.")
@@ -255,7 +278,7 @@ def truediv(x, y, name=None):
         wide = _TRUE_QUOTIENT.get(dtype)
         if wide is not None:
             x, y = cast(x, wide), cast(y, wide)
-        elif not dtype.is_floating:
+        elif not (dtype.is_floating or dtype.is_complex):
             raise TypeError(f"Invalid dtype {dtype!r} in __truediv__")
         return make("RealDiv", x, y, name=scope)
 
@@ -265,7 +288,8 @@ def div(x, y, name=None):
     with name_scope(name, "div", [x, y]) as scope:
         x = convert(x, name="x")
         y = convert(y, x.dtype.base_dtype, "y")
-        return make("RealDiv" if _same_type(x, y).is_floating else "FloorDiv", x, y, name=scope)
+        dtype = _same_type(x, y)
+        return make("RealDiv" if dtype.is_floating or dtype.is_complex else "FloorDiv", x, y, name=scope)
 
 
 def divide(x, y, name=None):

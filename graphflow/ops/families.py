@@ -10,6 +10,8 @@ from typing import Any
 from graphflow.dtypes import DType
 from graphflow.graph.dims import broadcast_dims
 from graphflow.graph.op import Kind, Op, TensorSpec
+from graphflow.kernel.expr import Expr
+from graphflow.kernel.expr import position as place_of
 from graphflow.kernel.index import Index
 
 
@@ -37,6 +39,7 @@ class Movement(Op, abstract=True):
     """Each result element is one input element, or a constant: `element` says which."""
 
     kind = Kind.MOVEMENT
+    linear = True
 
 
 class Composite(Op, abstract=True):
@@ -77,6 +80,16 @@ def ravel(index: tuple[Index, ...], shape: tuple[Index, ...]) -> Index:
     for i, extent in zip(index, shape, strict=True):
         offset = offset * extent + i
     return offset
+
+
+def located(what: str, problem: str, value: Expr, position: Index, shape: tuple[Index, ...], type_: str) -> tuple[str, Expr]:
+    """The message and the shown value of a check on element `position` of the operand `what`: "what[2,1] = 7 problem". An operand of 64
+    bits shows the value alone: both would not fit."""
+    if type_ == "i64" or not shape:
+        return f"{what} = {{value}} {problem}", value
+    sizes = ",".join(map(str, shape))
+    packed = (place_of(position) << 32) | (value & 0xFFFFFFFF)
+    return f"{what}[{{position in {sizes}}}] = {{value}} {problem}", packed
 
 
 def unravel(offset: Index, shape: tuple[Index, ...]) -> tuple[Index, ...]:

@@ -17,7 +17,6 @@ from graphflow.kernel.index import Index
 from graphflow.ops.arguments import renamed
 from graphflow.ops.core import Take
 from graphflow.ops.families import Composite, Movement
-from graphflow.ops.joining import axis_of
 from graphflow.ops.reshape import expand_dims, reshape, transpose
 from graphflow.ops.shape import shape, size
 from graphflow.ops.sizes import Dims, Size, contents, i32, merge, scalar
@@ -52,7 +51,11 @@ class GatherV2(Composite):
     def _axes(self, params: Sequence[Any], indices: Sequence[Any], axis: Any) -> tuple[int, int]:
         if not params:
             raise ValueError("Shape must be at least rank 1 but is rank 0")
-        at = axis_of(axis, len(params))
+        if not -len(params) <= axis < len(params):
+            least = axis + 1 if axis >= 0 else -axis
+            rule = f"Expected axis in the range [{-len(params)}, {len(params)}), but got {axis}"
+            raise ValueError(f"{rule}: Shape must be at least rank {least} but is rank {len(params)}")
+        at = axis % len(params)
         batch = self.batch_dims + len(indices) if self.batch_dims < 0 else self.batch_dims
         if not 0 <= batch <= min(at, len(indices)):
             raise ValueError(f"batch_dims ({batch}) must be less than or equal to axis ({at}) and rank(indices) ({len(indices)})")
@@ -116,6 +119,7 @@ class Gather(Composite):
     cases = (Case((5, 3), i32(4, 0, 0)),)
 
     def infer(self, params: TensorSpec, indices: TensorSpec) -> TensorSpec:
+        need_rank_at_least(params, 1)
         if params.dims is None or indices.dims is None:
             return TensorSpec(params.dtype, None)
         return TensorSpec(params.dtype, (*indices.dims, *params.dims[1:]))
@@ -193,6 +197,8 @@ class GatherNd(Composite):
     def infer(self, params: TensorSpec, indices: TensorSpec) -> TensorSpec:
         if params.dims is None or indices.dims is None:
             return TensorSpec(params.dtype, None)
+        need_rank_at_least(indices, 1)
+        need_rank_at_least(params, 1)
         depth = indices.dims[-1]
         if not isinstance(depth, int):
             return TensorSpec(params.dtype, None)
@@ -235,6 +241,9 @@ class OneHot(Composite):
         return (*indices[:at], depth, *indices[at:]), at
 
     def infer(self, indices: TensorSpec, depth: TensorSpec, on_value: TensorSpec, off_value: TensorSpec) -> TensorSpec:
+        for spec, name in ((depth, "depth"), (on_value, "on_value"), (off_value, "off_value")):
+            if spec.dims:
+                raise ValueError(f"{name} must be a scalar, but got shape {shown(spec.dims)}")
         if indices.dims is None:
             return TensorSpec(on_value.dtype, None)
         count = contents(depth)
@@ -269,6 +278,23 @@ class ReverseSequence(Composite):
     cases = (Case((2, 5, 3), i32(3, 5), seq_dim=1), Case((4, 3), i32(1, 2, 4), seq_dim=0, batch_dim=1))
 
     def infer(self, input: TensorSpec, seq_lengths: TensorSpec) -> TensorSpec:
+        need_rank(seq_lengths, 1)
+        if self.batch_dim == self.seq_dim:
+            raise ValueError(f"batch_dim == seq_dim == {self.seq_dim}")
+        if input.dims is None:
+            return TensorSpec(input.dtype, None)
+        rank = len(input.dims)
+        for name in ("batch_dim", "seq_dim"):
+            if not 0 <= getattr(self, name) < rank:
+                raise ValueError(f"{name} must be < input rank: {getattr(self, name)} vs. {rank}")
+        if seq_lengths.dims is not None:
+            merge_dims((input.dims[self.batch_dim],), seq_lengths.dims)
+        longest = input.dims[self.seq_dim]
+        for row, length in enumerate(contents(seq_lengths) or ()):
+            if isinstance(length, int) and length < 0:
+                raise ValueError(f"seq_lens({row}) < 0")
+            if isinstance(length, int) and isinstance(longest, int) and length > longest:
+                raise ValueError(f"seq_lens({row}) > input.dims({self.seq_dim})")
         return TensorSpec(input.dtype, input.dims)
 
     def reference(self, input: Any, seq_lengths: Any) -> Any:
@@ -297,6 +323,8 @@ class ReverseSequence(Composite):
 def gather(params, indices, validate_indices=None, name=None, axis=None, batch_dims=0):
     """The slices of params along `axis` that indices name; the first `batch_dims` dimensions are shared."""
     axis = batch_dims if axis is None else axis
+    if axis == batch_dims == 0 and hasattr(params, "sparse_read"):
+        return params.sparse_read(indices, name=name)
     return make("GatherV2", params, indices, axis, batch_dims=int(batch_dims), name=name)
 
 
@@ -316,6 +344,8 @@ def gather_nd(params, indices, name=None, batch_dims=0):
     if batch_dims:
         with name_scope(name, "BatchGatherND", [params, indices]):
             return _batched(convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices"), int(batch_dims))
+    if hasattr(params, "sparse_read"):
+        return params.gather_nd(indices, name=name)
     return make("GatherNd", params, indices, name=name)
 
 

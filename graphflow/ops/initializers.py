@@ -280,7 +280,10 @@ class Identity(Initializer):
         if len(full) != 2:
             raise ValueError("Identity matrix initializer can only be used for 2D matrices.")
         numpy_type = as_dtype(dtype or self.dtype).as_numpy_dtype
-        return source.constant(np.eye(*full, dtype=numpy_type) * numpy_type(self.gain), name="eye")
+        eye = source.constant(np.eye(*full, dtype=numpy_type) * numpy_type(self.gain), name="eye")
+        if partition_info is None:
+            return eye
+        return make("Slice", eye, partition_info.var_offset, list(shape))  # type: ignore[no-any-return]
 
 
 zeros_initializer = Zeros

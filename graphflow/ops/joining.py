@@ -9,6 +9,7 @@ import numpy as np
 
 from graphflow.dtypes import INDEX, int32
 from graphflow.graph.build import convert_to_tensor, make, name_scope
+from graphflow.graph.dims import known_unequal
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.index import Index
 from graphflow.ops.families import Composite
@@ -76,6 +77,7 @@ class ConcatV2(Composite):
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
         values, axis = inputs[:-1], contents(inputs[-1])
+        need_rank(inputs[-1], 0)
         if axis is None or axis[0] is None:
             rank = next((v.rank for v in values if v.rank is not None), None)
             for v in values:
@@ -113,17 +115,31 @@ class ConcatOffset(Composite):
     def _offsets(self, axis: int, shapes: Sequence[Sequence[Size]]) -> list[list[Size]]:
         out: list[list[Size]] = []
         start: Size = 0
-        axis %= max(len(shapes[0]), 1)
-        for s in shapes:
+        count = len(shapes[0])
+        if not -count <= axis < count:
+            raise ValueError(f"Concat dim is out of range: {axis} vs. {count}")
+        axis %= count
+        for number, s in enumerate(shapes):
+            if len(s) != count:
+                raise ValueError(f"input {number} should contain {count} elements, but got {len(s)}")
+            if any(known_unequal(d, e) for a, (d, e) in enumerate(zip(shapes[0], s, strict=True)) if a != axis):
+                mine, first = (" ".join(map(str, x)) for x in (s, shapes[0]))
+                wrong = f"Input {number} has shape [{mine}] and doesn't match input 0 with shape [{first}]."
+                raise ValueError(f"All dimensions except {axis} must match. {wrong}")
             out.append([start if a == axis else 0 for a in range(len(s))])
             start = plus(start, s[axis])
         return out
 
     def infer(self, concat_dim: TensorSpec, *shape: TensorSpec) -> tuple[TensorSpec, ...]:
         axis, sizes = contents(concat_dim), [contents(s) for s in shape]
+        if any(s.dims is not None and len(s.dims) != 1 for s in shape):
+            return tuple(TensorSpec(int32, s.dims) for s in shape)  # TensorFlow refuses them when it runs
         if axis is None or axis[0] is None or any(s is None for s in sizes):
             return tuple(TensorSpec(int32, s.dims) for s in shape)
-        offsets = self._offsets(axis[0], sizes)  # type: ignore[arg-type]
+        try:
+            offsets = self._offsets(axis[0], sizes)  # type: ignore[arg-type]
+        except ValueError:
+            return tuple(TensorSpec(int32, s.dims) for s in shape)  # TensorFlow refuses them when it runs
         return tuple(TensorSpec(int32, (len(o),), array_of(o, int32)) for o in offsets)
 
     def reference(self, concat_dim: Any, *shape: Any) -> Any:
@@ -137,6 +153,8 @@ class ConcatOffset(Composite):
 
     def decompose(self, b: Any, concat_dim: Any, *shape: Any) -> Any:
         axis = b.sizes(concat_dim)[0]
+        if any(len(s.shape) != 1 for s in shape):
+            raise ValueError("shape should be a vector")
         return tuple(b.constant(o, int32) for o in self._offsets(axis, [b.sizes(s) for s in shape]))  # type: ignore[arg-type]
 
 
@@ -164,6 +182,9 @@ class Split(Composite):
     )  # fmt: skip
 
     def infer(self, split_dim: TensorSpec, value: TensorSpec) -> tuple[TensorSpec, ...]:
+        if self.num_split < 1:
+            raise ValueError(f"Attr 'num_split' of '{self.type}' Op passed {self.num_split} less than minimum 1.")
+        need_rank(split_dim, 0)
         axis = contents(split_dim)
         if value.dims is None or axis is None or axis[0] is None:
             dims: Dims | None = None if value.dims is None else (None,) * len(value.dims)
@@ -357,6 +378,7 @@ class Tile(Composite):
     )  # fmt: skip
 
     def infer(self, input: TensorSpec, multiples: TensorSpec) -> TensorSpec:
+        need_rank(multiples, 1)
         count = None if multiples.dims is None else multiples.dims[0]
         if input.dims is None:
             return TensorSpec(input.dtype, (None,) * count if isinstance(count, int) else None)

@@ -7,7 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import FLOATING, REAL, DType, as_dtype, float16, float32, float64, int8, int16, int32, int64, uint8, uint32, uint64
+from graphflow.dtypes import (
+    COMPLEX,
+    FLOATING,
+    REAL,
+    DType,
+    as_dtype,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint32,
+    uint64,
+)
 from graphflow.dtypes import bool as bool_
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.dims import merge_dims
@@ -27,7 +43,7 @@ __all__ = [
     "where_v2",
 ]  # fmt: skip
 
-EQUATABLE = (float16, float32, float64, uint8, int8, int16, int32, int64, bool_)
+EQUATABLE = (float16, float32, float64, uint8, int8, int16, int32, int64, bool_, *COMPLEX)
 _PAIRS = (Case((3, 5), (5,)), Case((), (33,)), Case((0, 4), (1, 4)), Case([1, 2, 3, -1], [1, 3, 2, -1]))
 _FLAGS = np.array([[True, False, True], [False, False, True]])
 
@@ -53,6 +69,10 @@ class Equal(Comparison):
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return call("eq", x, y)
 
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        (xr, xi), (yr, yi) = b.parts(x), b.parts(y)
+        return b.logical_and(b.equal(xr, yr), b.equal(xi, yi))
+
 
 class NotEqual(Comparison):
     """x != y"""
@@ -64,6 +84,10 @@ class NotEqual(Comparison):
 
     def scalar(self, x: Expr, y: Expr) -> Expr:
         return call("ne", x, y)
+
+    def on_parts(self, b: Any, x: Any, y: Any) -> Any:
+        (xr, xi), (yr, yi) = b.parts(x), b.parts(y)
+        return b.logical_or(b.not_equal(xr, yr), b.not_equal(xi, yi))
 
 
 class Less(Comparison):
@@ -191,6 +215,7 @@ class SelectV2(Elementwise):
     """t where the condition holds, else e; all three broadcast."""
 
     symbolic = True
+    linear = True
     arguments = ("condition: bool", "t: T", "e: T")
     cases = (Case(_FLAGS, (2, 3), (2, 3)), Case(_FLAGS, (3,), ()), Case(True, (2, 1), (3,)), Case(np.zeros((0,), bool), (1,), ()))
 
@@ -210,7 +235,8 @@ class SelectV2(Elementwise):
 
 
 class Cast(Elementwise):
-    """x as another type: floats to integers toward zero, anything to bool by x != 0. `Truncate` is accepted and has no effect."""
+    """x as another type: floats to integers toward zero, anything to bool by x != 0, complex numbers to their real part.
+    `Truncate` is accepted and has no effect."""
 
     arguments = ("x: SrcT",)
     results = ("y: DstT",)
@@ -232,6 +258,8 @@ class Cast(Elementwise):
             return x
         if x.dtype == object and any(v is None for v in x.ravel().tolist()):
             raise TypeError("an unknown size has no value as a float")  # numpy would make it NaN
+        if np.iscomplexobj(x) and not (self.DstT.is_complex or self.DstT == bool_):
+            x = x.real
         with np.errstate(invalid="ignore", over="ignore"):
             if x.dtype.kind == "f" and self.DstT.is_integer:  # by way of the processor's own conversions, as TensorFlow
                 wide = np.int64 if self.DstT in (int64, uint32, uint64) else np.int32
@@ -245,9 +273,15 @@ class Cast(Elementwise):
             return x if x.type == "bool" else call("ne", x, 0)
         return expr.cast(x, target)
 
+    def on_parts(self, b: Any, x: Any) -> Any:
+        re, im = b.parts(x)
+        if self.DstT.is_complex:
+            return b.pair(b.cast(re, self.DstT.real_dtype), b.cast(im, self.DstT.real_dtype))
+        return b.logical_or(b.cast(re, bool_), b.cast(im, bool_)) if self.DstT == bool_ else b.cast(re, self.DstT)
+
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         source = node.inputs[0].dtype.base_dtype
-        if source in FLOATING and dy.dtype.base_dtype in FLOATING:
+        if source in (*FLOATING, *COMPLEX) and dy.dtype.base_dtype in (*FLOATING, *COMPLEX):
             return [make("Cast", dy, DstT=source)]
         return [None]
 
@@ -291,7 +325,7 @@ def where_v2(condition, x=None, y=None, name=None):
 def cast(x, dtype, name=None):
     """x as another element type; x itself where it has that type."""
     base = as_dtype(dtype).base_dtype
-    if isinstance(x, Tensor) and x.dtype == base:
+    if (isinstance(x, Tensor) or hasattr(x, "_handle_dtype")) and x.dtype == base:  # a resource variable stays one
         return x
     with name_scope(name, "Cast", [x]) as scope:
         if isinstance(x, IndexedSlices):

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import REAL, float16, float32, float64, int32, int64
+from graphflow.dtypes import COMPLEX, REAL, float16, float32, float64, int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.index import Index
+from graphflow.ops.broadcast import conjugate
 from graphflow.ops.families import Composite
 from graphflow.ops.reshape import expand_dims, reshape, squeeze
 from graphflow.ops.sizes import Dims, Size, merge, need_rank, need_rank_at_least
@@ -20,7 +21,7 @@ __all__ = [
 ]
 
 
-MULTIPLIED = (float16, float32, float64, int32, int64)
+MULTIPLIED = (float16, float32, float64, int32, int64, *COMPLEX)
 
 
 def _term(axis: int) -> tuple[tuple[tuple[int, int], ...], Index]:
@@ -54,7 +55,7 @@ class MatMul(Composite):
         return TensorSpec(a.dtype, (m, n))
 
     def reference(self, a: Any, b: Any) -> Any:
-        wide = np.float64 if a.dtype.kind == "f" else a.dtype
+        wide = {"f": np.float64, "c": np.complex128}.get(a.dtype.kind, a.dtype)
         return np.dot((a.T if self.transpose_a else a).astype(wide), (b.T if self.transpose_b else b).astype(wide)).astype(a.dtype)
 
     def decompose(self, b: Any, left: Any, right: Any) -> Any:
@@ -64,7 +65,7 @@ class MatMul(Composite):
         return b.contract(left, right, (m, n, k), 2, left_map, right_map)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
-        a, b = node.inputs
+        a, b = (conjugate(t) for t in node.inputs)
         ta, tb = self.transpose_a, self.transpose_b
         if not ta:
             da = make("MatMul", dy, b, transpose_a=False, transpose_b=not tb)
@@ -112,14 +113,16 @@ class BatchMatMulV2(Composite):
         return TensorSpec(x.dtype, (*batch, m, n))
 
     def reference(self, x: Any, y: Any) -> Any:
-        wide = np.float64 if x.dtype.kind == "f" else x.dtype
-        left = np.swapaxes(x, -1, -2) if self.adj_x else x
-        right = np.swapaxes(y, -1, -2) if self.adj_y else y
+        wide = {"f": np.float64, "c": np.complex128}.get(x.dtype.kind, x.dtype)
+        left = np.conj(np.swapaxes(x, -1, -2)) if self.adj_x else x
+        right = np.conj(np.swapaxes(y, -1, -2)) if self.adj_y else y
         return np.matmul(left.astype(wide), right.astype(wide)).astype(x.dtype)
 
     def decompose(self, b: Any, x: Any, y: Any) -> Any:
         batch, m, n, k = self._dims(x.shape, y.shape)
         rank = len(batch)
+        x = b.make("Conj", x) if self.adj_x and x.dtype.is_complex else x
+        y = b.make("Conj", y) if self.adj_y and y.dtype.is_complex else y
 
         def batched(dims: Dims) -> tuple[Any, ...]:
             """The batch dimensions of an operand; a size of 1 that is repeated stays at index 0."""
@@ -266,7 +269,9 @@ def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_
         b = convert_to_tensor(b, name="b")
         turn_a, turn_b = bool(transpose_a or adjoint_a), bool(transpose_b or adjoint_b)
         if any(x.shape.ndims is None or x.shape.ndims > 2 for x in (a, b)) and not (a_is_sparse or b_is_sparse):
+            a, b = (conjugate(a) if transpose_a else a), (conjugate(b) if transpose_b else b)
             return make("BatchMatMulV2", a, b, adj_x=turn_a, adj_y=turn_b, name=name)
+        a, b = (conjugate(a) if adjoint_a else a), (conjugate(b) if adjoint_b else b)
         return make("MatMul", a, b, transpose_a=turn_a, transpose_b=turn_b, name=name)
 
 

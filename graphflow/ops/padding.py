@@ -13,6 +13,7 @@ from graphflow.graph.op import Access, Case, TensorSpec
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.expr import Expr
 from graphflow.kernel.index import Index, maximum, minimum
+from graphflow.ops import positions
 from graphflow.ops.families import Composite, Movement
 from graphflow.ops.joining import stack
 from graphflow.ops.reshape import reshape
@@ -47,6 +48,15 @@ def _padded(dims: Sequence[Size] | None, paddings: TensorSpec) -> tuple[Size, ..
     return tuple(plus(plus(d, widths[2 * a]), widths[2 * a + 1]) for a, d in enumerate(dims))
 
 
+def _bordered(b: Any, x: Any, paddings: Any, value: float = 0) -> Any:
+    """x inside a border of `value`. How a border is shared between its two sides may depend on data."""
+    widths = positions.numbers(b, paddings).reshape(-1, 2)
+    if any((low + high).fixed is None for low, high in widths):
+        b.sizes(paddings)
+    rank = len(x.shape)
+    return positions.halo(b, x, widths[:, 0], widths[:, 1], (0,) * rank, (positions.PADDING,) * rank, value)
+
+
 def _crop(node: Any, dy: Any) -> Any:
     """The gradient of a border: the part of dy that the input went to."""
     x, paddings = node.inputs[:2]
@@ -73,8 +83,7 @@ class Pad(Composite):
         return np.pad(input, np.reshape(paddings, (-1, 2))) if input.ndim else np.array(input)
 
     def decompose(self, b: Any, input: Any, paddings: Any) -> Any:
-        widths = b.sizes(paddings)
-        return b.halo(input, widths[::2], widths[1::2])
+        return _bordered(b, input, paddings)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         return [_crop(node, dy), None]
@@ -97,13 +106,11 @@ class PadV2(Composite):
         return np.pad(input, np.reshape(paddings, (-1, 2)), constant_values=constant_values[()]) if input.ndim else np.array(input)
 
     def decompose(self, b: Any, input: Any, paddings: Any, constant_values: Any) -> Any:
-        widths = b.sizes(paddings)
-        low, high = widths[::2], widths[1::2]
         if constant_values.known is not None:
-            return b.halo(input, low, high, value=constant_values.known.item())
+            return _bordered(b, input, paddings, constant_values.known.item())
         # A border that is only known at run time: choose between the padded input and the value by where the input lies.
-        inside = b.halo(b.broadcast(b.constant(True, "bool"), input.shape), low, high)
-        return b.select(inside, b.halo(input, low, high), constant_values)
+        inside = _bordered(b, b.broadcast(b.constant(True, "bool"), input.shape), paddings)
+        return b.select(inside, _bordered(b, input, paddings), constant_values)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         return [_crop(node, dy), None, None]
@@ -153,6 +160,8 @@ class MirrorPad(Composite):
     )  # fmt: skip
 
     def infer(self, input: TensorSpec, paddings: TensorSpec) -> TensorSpec:
+        if self.mode not in ("REFLECT", "SYMMETRIC"):
+            raise ValueError(f"Attr 'mode' of '{self.type}' Op passed string '{self.mode}' not in: \"REFLECT\", \"SYMMETRIC\".")
         widths = contents(paddings)
         most = 1 if self.mode == "REFLECT" else 0
         for a, d in enumerate(input.dims or ()):

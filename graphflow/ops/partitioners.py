@@ -1,15 +1,16 @@
-"""Partitioners for `get_variable`. graphflow keeps variables whole; the functions answer as TensorFlow's do."""
+"""Partitioners for `get_variable`: functions of a shape that say in how many parts each axis is split."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphflow import dtypes
+from graphflow.ops.variable_scope import get_partitioned_variable, variable_scope
 from graphflow.shapes import TensorShape
 
-__all__ = ["fixed_size_partitioner", "min_max_variable_partitioner", "variable_axis_size_partitioner"]
+__all__ = ["create_partitioned_variables", "fixed_size_partitioner", "min_max_variable_partitioner", "variable_axis_size_partitioner"]
 
 Partitioner = Callable[..., list[int]]
 
@@ -67,3 +68,28 @@ def min_max_variable_partitioner(
         return parts
 
     return partitioner
+
+
+def create_partitioned_variables(
+    shape: Sequence[int],
+    slicing: Sequence[int],
+    initializer: Any,
+    dtype: Any = dtypes.float32,
+    trainable: bool = True,
+    collections: Sequence[str] | None = None,
+    name: str | None = None,
+    reuse: bool | None = None,
+) -> list[Any]:
+    """The parts of a variable of that shape, with `slicing[k]` parts along axis k (at most one of them more than 1)."""
+    if len(shape) != len(slicing):
+        raise ValueError(
+            f"The 'shape' and 'slicing' of a partitioned Variable must have the length: shape: {shape}, slicing: {slicing}"
+        )
+    if len(shape) < 1:
+        raise ValueError(f"A partitioned Variable must have rank at least 1: shape: {shape}")
+    with variable_scope(name, "PartitionedVariable", reuse=reuse):
+        return list(
+            get_partitioned_variable(
+                shape, dtype, initializer, lambda **_: slicing, trainable=trainable, collections=collections
+            )
+        )

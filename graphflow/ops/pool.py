@@ -155,10 +155,42 @@ _POOLS_3D = (
 
 
 class MaxPool(Pool):
-    """The largest element of each window."""
+    """The largest element of each window: in the spatial dimensions, or of neighbouring channels (in NHWC, without a gradient)."""
 
     types = {"T": REAL}
-    cases = _POOLS
+    cases = (
+        *_POOLS, Case((2, 3, 1, 6), ksize=(1, 1, 1, 2), strides=(1, 1, 1, 2), padding="VALID", gradient=False),
+        Case((2, 3, 1, 5), ksize=(1, 1, 1, 2), strides=(1, 1, 1, 2), padding="VALID", error=("ValueError", "evenly divide the input depth")),
+    )  # fmt: skip
+
+    @property
+    def depth(self) -> int:
+        """How many channels are pooled together."""
+        return self.ksize[-1] if self.data_format == "NHWC" and len(self.ksize) == 4 else 1
+
+    def validate(self) -> None:
+        if self.depth < 2:
+            super().validate()
+        elif self.ksize[:3] != (1, 1, 1):
+            raise ValueError("MaxPooling supports exactly one of pooling across depth or pooling across width/height.")
+        elif self.strides != self.ksize:
+            raise ValueError("Depthwise max pooling requires the depth window to equal the depth stride.")
+
+    def output_dims(self, dims: Sequence[Size] | None) -> tuple[Size, ...]:
+        if self.depth < 2 or dims is None:
+            return super().output_dims(dims)
+        if isinstance(dims[-1], int) and dims[-1] % self.depth:
+            raise ValueError("Depthwise max pooling requires the depth window to evenly divide the input depth.")
+        return (*dims[:-1], None if dims[-1] is None else dims[-1] // self.depth)
+
+    def reference(self, input: Any) -> Any:
+        return super().reference(input) if self.depth < 2 else input.reshape(*input.shape[:-1], -1, self.depth).max(-1)
+
+    def decompose(self, b: Any, input: Any) -> Any:
+        if self.depth < 2:
+            return super().decompose(b, input)
+        *lead, channels = input.shape
+        return b.reduce("max", b.view(input, (*lead, channels // self.depth, self.depth)), (4,))
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         return [make("MaxPoolGrad", node.inputs[0], node.outputs[0], dy, **self.attributes())]

@@ -65,6 +65,7 @@ class Fill(Random, abstract=True):
     )  # fmt: skip
 
     def infer(self, shape: TensorSpec) -> TensorSpec:
+        need_rank(shape, 1)
         return TensorSpec(self.dtype, _dims(shape))
 
     def reference(self, shape: Any) -> Any:

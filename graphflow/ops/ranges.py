@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import FLOATING, INDEX, REAL, float32, float64, int32, int64
+from graphflow.dtypes import COMPLEX, FLOATING, INDEX, REAL, float32, float64, int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.expr import const
 from graphflow.kernel.index import Index, IndexExpr, ceildiv, maximum, product
 from graphflow.kernel.nodes import Mode
+from graphflow.ops.broadcast import conjugate
 from graphflow.ops.families import Composite, Kernelised
 from graphflow.ops.joining import axis_of
+from graphflow.ops.parts import interleaved, paired
 from graphflow.ops.sizes import contents, scalar, shown
 
 __all__ = ["cumprod", "cumsum", "lin_space", "linspace", "range"]
@@ -43,8 +45,8 @@ class Range(Composite):
         if numbers and (limit - start) * (1 if delta > 0 else -1) < 0:
             relation = "start <= limit when delta > 0" if delta > 0 else "start >= limit when delta < 0"
             raise ValueError(f"Requires {relation}: {start}/{limit}")
-        if isinstance(start, (float, np.floating)):
-            return max(int(np.ceil(np.float64(limit - start) / np.float64(delta))), 0)
+        if isinstance(start, np.floating):
+            return max(int(np.ceil((limit - start) / delta)), 0)  # in the numbers' own precision, as TensorFlow counts
         if isinstance(delta, IndexExpr):
             raise ValueError("the step of a range may not be a run-time size")
         span = limit - start if delta > 0 else start - limit
@@ -58,7 +60,7 @@ class Range(Composite):
             value = np.asarray(spec.value).ravel()[0]
             if value is None:
                 return None
-            out.append(value if isinstance(value, IndexExpr) else value.item() if isinstance(value, np.generic) else value)
+            out.append(_number(value))
         return out
 
     def infer(self, start: TensorSpec, limit: TensorSpec, delta: TensorSpec) -> TensorSpec:
@@ -71,21 +73,34 @@ class Range(Composite):
         length = self._length(*ends)
         if isinstance(length, int) and length <= _SMALL and not any(isinstance(e, IndexExpr) for e in ends):
             first, _, step = (np.asarray(e, start.dtype.as_numpy_dtype) for e in ends)
-            return TensorSpec(start.dtype, (length,), (first + step * np.arange(length, dtype=first.dtype)).astype(first.dtype))
+            return TensorSpec(start.dtype, (length,), _ramp(first, step, length))
         return TensorSpec(start.dtype, (length,))
 
     def reference(self, start: Any, limit: Any, delta: Any) -> Any:
-        count = self._length(start.item(), limit.item(), delta.item())
-        return (start + delta * np.arange(count, dtype=start.dtype)).astype(start.dtype)  # type: ignore[arg-type]
+        count = self._length(*(_number(v[()]) for v in (start, limit, delta)))
+        return _ramp(start, delta, count)  # type: ignore[arg-type]
 
     def decompose(self, b: Any, start: Any, limit: Any, delta: Any) -> Any:
-        first, last, step = (b.known(v).ravel()[0] for v in (start, limit, delta))
-        first, last, step = (v if isinstance(v, IndexExpr) else v.item() if isinstance(v, np.generic) else v for v in (first, last, step))
+        first, last, step = (_number(b.known(v).ravel()[0]) for v in (start, limit, delta))
         length = self._length(first, last, step)
         ramp = b.iota((length,), 0, start.dtype)
+        if start.dtype.is_floating:
+            return b.apply(Scan("add", 0), b.select(b.make("Less", ramp, 1), start, delta))
         if not (isinstance(step, int) and step == 1):
             ramp = b.mul(ramp, delta)
         return ramp if isinstance(first, int) and first == 0 else b.add(ramp, start)
+
+
+def _number(value: Any) -> Any:
+    """A whole number as an int, a floating one with its precision, a size as it is."""
+    return value.item() if isinstance(value, np.integer) else value
+
+
+def _ramp(start: Any, delta: Any, count: int) -> np.ndarray[Any, Any]:
+    """`count` numbers from start; floating ones by adding delta again and again, as TensorFlow rounds them."""
+    if start.dtype.kind == "f":
+        return np.cumsum(np.where(np.arange(count) < 1, start, delta), dtype=start.dtype)
+    return (start + delta * np.arange(count, dtype=start.dtype)).astype(start.dtype)
 
 
 class LinSpace(Composite):
@@ -98,6 +113,8 @@ class LinSpace(Composite):
     cases = (Case((), (), scalar(5)), Case((), (), scalar(1)))
 
     def infer(self, start: TensorSpec, stop: TensorSpec, num: TensorSpec) -> TensorSpec:
+        for spec in (start, stop, num):
+            need_rank(spec, 0)
         count = contents(num)
         if count is not None and isinstance(count[0], int) and count[0] <= 0:
             raise ValueError(f"Requires num > 0: {count[0]}")
@@ -117,7 +134,10 @@ class LinSpace(Composite):
 
 
 class Scan(Kernelised):
-    """The running sum ("add") or product ("mul") along `axis`; `exclusive` leaves each element's own value out."""
+    """The running sum ("add") or product ("mul") along `axis`; `exclusive` leaves each element's own value out.
+
+    pairs: of complex numbers, whose parts stand in the last dimension.
+    """
 
     core = True
     arguments = ("x: T",)
@@ -126,16 +146,26 @@ class Scan(Kernelised):
     axis: int
     exclusive: bool = False
     reverse: bool = False
+    pairs: bool = False
     cases = (
         Case((3, 5), combine="add", axis=1), Case((3, 5), combine="add", axis=0, exclusive=True),
         Case((2, 4, 3), combine="mul", axis=1, reverse=True), Case((7,), combine="mul", axis=0, exclusive=True, reverse=True),
         Case((0, 3), combine="add", axis=0), Case((4, 17), combine="add", axis=0),
+        Case((3, 5, 2), combine="mul", axis=1, pairs=True), Case((4, 2), combine="mul", axis=0, pairs=True, exclusive=True, reverse=True),
     )  # fmt: skip
 
     def infer(self, x: TensorSpec) -> TensorSpec:
         return TensorSpec(x.dtype, x.dims)
 
+    def on_parts(self, b: Any, x: Any) -> Any:
+        if self.combine == "add":
+            return b.pair(*(b.apply(self, part) for part in b.parts(x)))
+        scan = Scan(self.combine, self.axis, self.exclusive, self.reverse, pairs=True)
+        return b.make("Paired", b.apply(scan, b.make("Interleaved", x)))
+
     def reference(self, x: Any) -> Any:
+        if self.pairs:
+            return interleaved(Scan(self.combine, self.axis, self.exclusive, self.reverse).reference(paired(x)))
         x = np.moveaxis(x, self.axis, 0)
         x = x[::-1] if self.reverse else x
         y = (np.cumsum if self.combine == "add" else np.cumprod)(x, 0, dtype=x.dtype)
@@ -143,9 +173,24 @@ class Scan(Kernelised):
             y = np.concatenate([np.full_like(y[:1], self.combine == "mul"), y[:-1]])
         return np.moveaxis(y[::-1] if self.reverse else y, 0, self.axis)
 
+    def _lower_pairs(self, k: Any, x: Any, y: Any, outer: Index, extent: Index, inner: Index) -> None:
+        with k.loop("o", outer, Mode.PARALLEL) as o, k.loop("c", inner) as c:
+            re, im = k.var("re", const(1, x.type)), k.var("im", const(0, x.type))
+            with k.loop("i", extent) as i:
+                at = ((o * extent + (extent - 1 - i if self.reverse else i)) * inner + c) * 2
+                xr, xi = k.let("xr", k.load(x, at)), k.let("xi", k.load(x, at + 1))
+                pr, pi = k.let("pr", re * xr - im * xi), k.let("pi", re * xi + im * xr)
+                k.store(y, at, re if self.exclusive else pr)
+                k.store(y, at + 1, im if self.exclusive else pi)
+                k.set(re, pr)
+                k.set(im, pi)
+
     def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         (x,), (y,) = inputs, outputs
         outer, extent, inner = product(x.shape[: self.axis]), x.shape[self.axis], product(x.shape[self.axis + 1 :])
+        if self.pairs:
+            self._lower_pairs(k, x, y, outer, extent, inner // 2)
+            return
         neutral = const(self.combine == "mul", x.type)
 
         def at(o: Index, i: Index, c: Index) -> Index:
@@ -171,7 +216,7 @@ class Cumulative(Composite, abstract=True):
 
     arguments = ("x: T", "axis: Tidx")
     results = ("out: T",)
-    types = {"T": REAL, "Tidx": INDEX}
+    types = {"T": (*REAL, *COMPLEX), "Tidx": INDEX}
     exclusive: bool = False
     reverse: bool = False
     combine = "add"
@@ -214,8 +259,8 @@ class Cumprod(Cumulative):
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         x, axis = node.inputs
         products = make("Cumprod", x, axis, exclusive=self.exclusive, reverse=self.reverse)
-        sums = make("Cumsum", make("Mul", products, dy), axis, exclusive=self.exclusive, reverse=not self.reverse)
-        return [make("RealDiv", sums, x), None]
+        sums = make("Cumsum", make("Mul", conjugate(products), dy), axis, exclusive=self.exclusive, reverse=not self.reverse)
+        return [make("RealDiv", sums, conjugate(x)), None]
 
 
 # -- public functions --------------------------------------------------------------------------------------------------------------

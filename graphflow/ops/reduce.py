@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import FLOATING, INDEX, REAL, DType, int32, int64
+from graphflow.dtypes import COMPLEX, FLOATING, INDEX, REAL, DType, int32, int64
 from graphflow.graph.build import make
 from graphflow.graph.dims import product_of
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.index import Index, product
-from graphflow.ops.broadcast import static_dims
+from graphflow.ops.broadcast import conjugate, static_dims
 from graphflow.ops.core import identity_of
 from graphflow.ops.families import Composite, axes_tuple
 
@@ -66,6 +66,13 @@ def _known_axes(node: Any) -> tuple[int, ...] | None:
     return None if dims is None or axes is None else axes_tuple(axes, len(dims))
 
 
+def _is_reduced(x: Any, indices: Any) -> Any:
+    """For each axis whether it is among `indices`, where they or the rank are not known while the graph is built."""
+    rank = make("Rank", x)
+    hot = make("OneHot", make("FloorMod", make("Reshape", indices, [-1]), rank), rank, 1, 0)
+    return make("Greater", make("Max", hot, [0]), 0)
+
+
 def _restored(node: Any, *results: Any) -> list[Any]:
     """Values of the shape of a reduction's result, with the reduced axes put back as 1."""
     x, indices = node.inputs
@@ -73,10 +80,8 @@ def _restored(node: Any, *results: Any) -> list[Any]:
         return list(results)
     axes = _known_axes(node)
     if axes is None:
-        rank = make("Rank", x)
-        hot = make("OneHot", make("FloorMod", make("Reshape", indices, [-1]), rank), rank, 1, 0)
         shape = make("Shape", x)
-        kept = make("Select", make("Greater", make("Max", hot, [0]), 0), make("OnesLike", shape), shape)
+        kept = make("Select", _is_reduced(x, indices), make("OnesLike", shape), shape)
         return [make("Reshape", r, kept) for r in results]
     dims = kept_dims(static_dims(x) or (), axes)
     if None not in dims:
@@ -98,6 +103,7 @@ def _spread(node: Any, dy: Any) -> Any:
 class Sum(Reduction):
     """The sum; 0 of nothing."""
 
+    types = {"T": (*REAL, *COMPLEX), "Tidx": INDEX}
     combine = "add"
     symbolic = True
 
@@ -112,6 +118,7 @@ class Sum(Reduction):
 class Mean(Reduction):
     """The sum divided by the number of elements; NaN of nothing, integers divided toward zero."""
 
+    types = {"T": (*REAL, *COMPLEX), "Tidx": INDEX}
     combine = "add"
     cases = tuple(c for c in _AXES if 0 not in (c.inputs[0] if isinstance(c.inputs[0], tuple) else ()))
 
@@ -121,14 +128,14 @@ class Mean(Reduction):
         count = int(np.prod([x.shape[a] for a in axes]))
         total = np.sum(x, axes, dtype=x.dtype, keepdims=self.keep_dims)
         with np.errstate(invalid="ignore", divide="ignore"):
-            if x.dtype.kind == "f":
+            if x.dtype.kind in "fc":
                 return np.divide(total, count).astype(x.dtype)
         return np.trunc(np.divide(total, max(count, 1), dtype=np.float64)).astype(x.dtype)
 
     def combined(self, b: Any, input: Any, axes: tuple[int, ...]) -> Any:
         total = b.reduce("add", input, axes, self.keep_dims)
         count: Index = product([input.shape[a] for a in axes])
-        if input.dtype.is_floating:
+        if input.dtype.is_floating or input.dtype.is_complex:
             if isinstance(count, int):
                 return b.div(total, float(count))
             return b.div(total, b.cast(b.constant(count, int64), input.dtype))
@@ -150,6 +157,7 @@ class Mean(Reduction):
 class Prod(Reduction):
     """The product; 1 of nothing."""
 
+    types = {"T": (*REAL, *COMPLEX), "Tidx": INDEX}
     combine = "mul"
     symbolic = True
 
@@ -159,24 +167,30 @@ class Prod(Reduction):
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         """The product of all other elements, by running products from both ends, so that zeros do no harm."""
-        x = node.inputs[0]
+        x, indices = node.inputs
         dims, axes = static_dims(x), _known_axes(node)
+        order: Any
+        reduced: Any
         if dims is None or axes is None:
-            raise ValueError(f"the gradient of Prod '{node.name}' needs a known rank and known axes")
-        order = [*axes, *(a for a in range(len(dims)) if a not in axes)]
+            is_reduced = _is_reduced(x, indices)
+            first, rest = (make("Reshape", make("Where", mask), [-1]) for mask in (is_reduced, make("LogicalNot", is_reduced)))
+            order = make("Cast", make("ConcatV2", [first, rest], 0), DstT=int32)
+            inverse, reduced = make("InvertPermutation", order), make("Size", first)
+        else:
+            order = [*axes, *(a for a in range(len(dims)) if a not in axes)]
+            inverse, reduced = [order.index(a) for a in range(len(dims))], len(axes)
         moved = make("Transpose", x, order)
-        flat = make("Reshape", moved, _merged(moved, len(axes)))
+        flat = make("Reshape", moved, _merged(moved, reduced))
         others = make("Mul", make("Cumprod", flat, 0, exclusive=True), make("Cumprod", flat, 0, exclusive=True, reverse=True))
-        back = make("Transpose", make("Reshape", others, make("Shape", moved)), [order.index(a) for a in range(len(dims))])
-        return [make("Mul", _spread(node, dy), back), None]
+        back = make("Transpose", make("Reshape", others, make("Shape", moved)), inverse)
+        return [make("Mul", _spread(node, dy), conjugate(back)), None]
 
 
-def _merged(moved: Any, reduced: int) -> Any:
+def _merged(moved: Any, reduced: Any) -> Any:
     """The shape [product of the first `reduced` sizes, product of the others], as a graph value."""
-    shape = make("Shape", moved)
-    rank = moved.shape.ndims
-    first = make("Prod", make("Slice", shape, [0], [reduced]), [0], keep_dims=True)
-    rest = make("Prod", make("Slice", shape, [reduced], [rank - reduced]), [0], keep_dims=True)
+    shape, count = make("Shape", moved), make("Reshape", reduced, [1])
+    first = make("Prod", make("Slice", shape, [0], count), [0], keep_dims=True)
+    rest = make("Prod", make("Slice", shape, count, [-1]), [0], keep_dims=True)
     return make("ConcatV2", [first, rest], 0)
 
 
@@ -251,15 +265,21 @@ class Any_(Reduction):
 class EuclideanNorm(Reduction):
     """The square root of the sum of squares."""
 
-    types = {"T": FLOATING, "Tidx": INDEX}
+    types = {"T": (*REAL, *COMPLEX), "Tidx": INDEX}
     differentiable = False
 
     def reference(self, input: Any, reduction_indices: Any) -> Any:
         x = np.asarray(input)
-        return np.sqrt(np.sum(np.square(x), axes_tuple(reduction_indices, x.ndim), dtype=x.dtype, keepdims=self.keep_dims))
+        total = np.sum(x * np.conj(x), axes_tuple(reduction_indices, x.ndim), dtype=x.dtype, keepdims=self.keep_dims)
+        with np.errstate(invalid="ignore"):  # of whole numbers that wrapped
+            return np.sqrt(total).astype(x.dtype)
 
     def combined(self, b: Any, input: Any, axes: tuple[int, ...]) -> Any:
-        return b.sqrt(b.reduce("add", b.square(input), axes, self.keep_dims))
+        if input.dtype.is_complex:
+            re, im = b.parts(input)
+            return b.pair(b.sqrt(b.reduce("add", b.add(b.square(re), b.square(im)), axes, self.keep_dims)), 0)
+        total = b.reduce("add", b.square(input), axes, self.keep_dims)
+        return b.cast(b.sqrt(b.cast(total, "float64")), input.dtype) if input.dtype.is_integer else b.sqrt(total)
 
 
 class ArgExtreme(Composite, abstract=True):
@@ -285,6 +305,7 @@ class ArgExtreme(Composite, abstract=True):
         return axis % rank
 
     def infer(self, input: TensorSpec, dimension: TensorSpec) -> TensorSpec:
+        need_rank(dimension, 0)
         if input.dims is None:
             return TensorSpec(self.output_type, None)
         if not input.dims:

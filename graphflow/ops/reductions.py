@@ -10,10 +10,12 @@ import numpy as np
 from graphflow.dtypes import int32, int64
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.ops.arguments import renamed
+from graphflow.ops.broadcast import conjugate
 from graphflow.ops.logic import cast, where
 from graphflow.ops.ranges import range
 from graphflow.ops.shape import rank
 from graphflow.ops.source import stop_gradient, zeros, zeros_like
+from graphflow.ops.unary import abs
 
 __all__ = [
     "arg_max", "arg_min", "argmax", "argmin", "count_nonzero", "norm", "reduce_all", "reduce_any",
@@ -142,8 +144,8 @@ def norm(tensor, ord="euclidean", axis=None, keepdims=None, name=None, keep_dims
         axis = tuple(axis)
         if not all(isinstance(a, int) for a in axis) or axis[0] == axis[1]:
             raise ValueError("'axis' must be None, an integer, or a tuple of 2 unique integers")
-        if ord not in ("euclidean", "fro", 1, np.inf):
-            raise ValueError(f"'ord' must be a supported matrix norm in ['euclidean', 'fro', 1, inf], got {ord}")
+        if ord not in ("euclidean", "fro", 1, 2, np.inf):
+            raise ValueError(f"'ord' must be a supported matrix norm in ['euclidean', 'fro', 1, 2, inf], got {ord}")
     else:
         if not (isinstance(axis, int) or axis is None):
             raise ValueError("'axis' must be None, an integer, or a tuple of 2 unique integers")
@@ -153,11 +155,25 @@ def norm(tensor, ord="euclidean", axis=None, keepdims=None, name=None, keep_dims
             axis = (axis,)
     with name_scope(name, "norm", [tensor]):
         x = convert(tensor)
-        if ord in ("fro", "euclidean", 2):
-            result = make("Sqrt", reduce("Sum", x * x, axis, True))
+        if matrix and ord == 2:
+            result = _largest_singular_value(x, axis)
+        elif ord in ("fro", "euclidean", 2):
+            result = make("Sqrt", reduce("Sum", x * conjugate(x), axis, True))
         else:
-            result = _other_norm(make("Abs", x), ord, axis, matrix)
+            result = _other_norm(abs(x), ord, axis, matrix)
         return result if keepdims else make("Squeeze", result, squeeze_dims=() if axis is None else axis)
+
+
+def _largest_singular_value(x: Any, axis: Any) -> Any:
+    """The spectral norm of the matrices in two dimensions, which are kept."""
+    places = range(rank(x))
+    # The order that puts the two dimensions last: they get the largest keys.
+    first, last = (make("Cast", make("Equal", places, make("FloorMod", a, rank(x))), DstT=int32) for a in axis)
+    keys = places + first * rank(x) + last * (2 * rank(x))
+    order = make("TopKV2", make("Neg", keys), rank(x))[1]
+    values = make("Svd", make("Transpose", x, order), compute_uv=False)[0]
+    largest = reduce("Max", abs(values), [-1], True)
+    return make("Transpose", make("ExpandDims", largest, -1), make("InvertPermutation", order))
 
 
 def _other_norm(magnitudes: Any, ord: float, axis: tuple[int, ...] | None, matrix: bool) -> Any:

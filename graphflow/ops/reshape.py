@@ -84,6 +84,7 @@ class Reshape(Composite):
     )  # fmt: skip
 
     def infer(self, tensor: TensorSpec, shape: TensorSpec) -> TensorSpec:
+        need_rank(shape, 1)
         wanted = contents(shape)
         if wanted is None and shape.dims is not None and len(shape.dims) == 1 and isinstance(shape.dims[0], int):
             return TensorSpec(tensor.dtype, (None,) * shape.dims[0])
@@ -108,16 +109,17 @@ class Transpose(Composite):
     symbolic = True
     cases = (
         Case((2, 3, 5), i32(2, 0, 1)), Case((17, 33), i32(1, 0)), Case((), np.zeros(0, np.int32)), Case((0, 3), i32(1, 0)),
-        Case((2, 3), i32(0, 0), error=("ValueError", "perm dim")),
+        Case((2, 3), i32(0, 2), error=("ValueError", "perm dim")),
     )  # fmt: skip
 
     def infer(self, x: TensorSpec, perm: TensorSpec) -> TensorSpec:
+        need_rank(perm, 1)
         order = contents(perm)
         if x.dims is None:
             return TensorSpec(x.dtype, None if order is None else (None,) * len(order))
         if order is None or None in order:
             return TensorSpec(x.dtype, (None,) * len(x.dims))
-        return TensorSpec(x.dtype, [x.dims[p] for p in permutation(order, len(x.dims))])
+        return TensorSpec(x.dtype, [x.dims[p] for p in permutation(order, len(x.dims), complete=False)])
 
     def reference(self, x: Any, perm: Any) -> Any:
         return np.transpose(x, [int(p) for p in perm])
@@ -129,16 +131,32 @@ class Transpose(Composite):
         return [transpose(dy, invert_permutation(node.inputs[1])), None]
 
 
-def permutation(order: Sequence[Any], rank: int) -> tuple[int, ...]:
-    """`order` as non-negative axes; ValueError where it is no permutation of them."""
+class ConjugateTranspose(Transpose):
+    """The complex conjugate of Transpose."""
+
+    def reference(self, x: Any, perm: Any) -> Any:
+        return np.conj(super().reference(x, perm))
+
+    def decompose(self, b: Any, x: Any, perm: Any) -> Any:
+        y = super().decompose(b, x, perm)
+        return b.make("Conj", y) if y.dtype.is_complex else y
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("ConjugateTranspose", dy, invert_permutation(node.inputs[1])), None]
+
+
+def permutation(order: Sequence[Any], rank: int, complete: bool = True) -> tuple[int, ...]:
+    """`order` as non-negative axes; ValueError where it is no permutation of them. Without `complete` an axis may be missing: TensorFlow
+    refuses that when it runs."""
     if len(order) != rank:
         raise ValueError(f"Dimension must be {len(order)} but is {rank}: perm must have one entry per dimension of the input")
     axes = tuple(int(p) + rank if -rank <= int(p) < 0 else int(p) for p in order)
     for p in axes:
         if not 0 <= p < rank:
             raise ValueError(f"perm dim {p} is out of range of input rank {rank}")
-    if len(set(axes)) != rank:
-        raise ValueError(f"perm dim values must be distinct, got {list(order)}")
+    if complete and len(set(axes)) != rank:
+        lost = min(set(range(rank)) - set(axes))
+        raise ValueError(f"{lost} is missing from {{{','.join(map(str, order))}}}: perm names each dimension once")
     return axes
 
 
@@ -156,6 +174,8 @@ class ExpandDims(Composite):
 
     def infer(self, input: TensorSpec, dim: TensorSpec) -> TensorSpec:
         axis = contents(dim)
+        if dim.dims is not None and total(dim.dims) not in (None, 1):
+            raise ValueError("'dim' must be a tensor with a single value")
         if input.dims is None:
             return TensorSpec(input.dtype, None)
         if axis is None or axis[0] is None:
@@ -234,6 +254,7 @@ class BroadcastTo(Composite):
     )  # fmt: skip
 
     def infer(self, input: TensorSpec, shape: TensorSpec) -> TensorSpec:
+        need_rank(shape, 1)
         wanted = contents(shape)
         if wanted is None:
             known_rank = shape.dims is not None and isinstance(shape.dims[0], int)
@@ -280,6 +301,7 @@ class ReverseV2(Composite):
         return axes
 
     def infer(self, tensor: TensorSpec, axis: TensorSpec) -> TensorSpec:
+        need_rank(axis, 1)
         axes = contents(axis)
         if axes is not None and tensor.dims is not None and None not in axes:
             self._axes(axes, len(tensor.dims))
@@ -309,11 +331,17 @@ class InvertPermutation(Composite):
     cases = (Case(i32(2, 0, 1)), Case(np.zeros(0, np.int32)), Case(i32(0)))
 
     def infer(self, x: TensorSpec) -> TensorSpec:
+        need_rank(x, 1)
         return TensorSpec(x.dtype, x.dims)
 
     def reference(self, x: Any) -> Any:
-        out = np.empty_like(x)
-        out[x.astype(np.int64)] = np.arange(len(x))
+        out = np.full_like(x, -1)
+        for place, value in enumerate(x.tolist()):
+            if not 0 <= value < len(x):
+                raise ValueError(f"{value} is not between 0 and {len(x)}")
+            if out[value] >= 0:
+                raise ValueError(f"{value} is duplicated in the input.")
+            out[value] = place
         return out
 
     def decompose(self, b: Any, x: Any) -> Any:
@@ -343,15 +371,17 @@ def _set_static(result: Any, dims: Any) -> None:
 def transpose(a, perm=None, name="transpose", conjugate=False):
     """The dimensions reordered: result dimension i is dimension perm[i] of `a`; without `perm`, the opposite order."""
     with name_scope(name, "transpose", [a]) as name:
+        if perm is None or conjugate:
+            a = convert_to_tensor(a, name="a")
+        kind = "ConjugateTranspose" if conjugate and a.dtype.is_complex else "Transpose"
         if perm is not None:
-            return make("Transpose", a, perm, name=name)
-        a = convert_to_tensor(a, name="a")
+            return make(kind, a, perm, name=name)
         if not a.shape.ndims:
             count = make("Rank", a)
             perm = (count - 1) - make("Range", 0, count, 1)
         else:
             perm = a.shape.ndims - 1 - np.arange(a.shape.ndims)
-        result = make("Transpose", a, perm, name=name)
+        result = make(kind, a, perm, name=name)
         if a.shape.dims is not None:
             result.set_shape(a.shape.as_list()[::-1])
         return result

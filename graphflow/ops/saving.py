@@ -10,6 +10,7 @@ import numpy as np
 from graphflow import dtypes
 from graphflow.dtypes import DType, as_dtype
 from graphflow.errors import InvalidArgumentError
+from graphflow.graph.dims import merge_dims
 from graphflow.graph.op import Effect, Kind, Op, TensorSpec
 from graphflow.io.bundle import Item, merge_bundles, write_bundle
 from graphflow.io.checkpoint import open_checkpoint, read_part
@@ -144,8 +145,11 @@ class StringJoin(Op):
     separator: str = ""
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
-        shaped = [x.dims for x in inputs if x.dims != ()]
-        return TensorSpec(dtypes.string, shaped[0] if shaped else ())
+        dims: tuple[Any, ...] | None = ()
+        for spec in inputs:
+            if spec.dims != ():
+                dims = spec.dims if dims == () else merge_dims(dims, spec.dims)
+        return TensorSpec(dtypes.string, dims)
 
     def run(self, *inputs: Any) -> Any:
         if len({x.shape for x in inputs if x.ndim}) > 1:

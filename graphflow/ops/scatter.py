@@ -1,25 +1,21 @@
-"""Changing some rows, or some elements, of a variable.
-
-Several updates of one row are combined first (`UnsortedSegmentSum` and its kin), then joined with the old row. Where rows are
-replaced, the last update of a row counts.
-"""
+"""Changing some rows, or some elements, of a variable, in place and in the order of the indices."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
-
-import numpy as np
 
 from graphflow.dtypes import INDEX, NUMERIC
 from graphflow.graph.build import make
 from graphflow.graph.dims import merge_dims
-from graphflow.graph.op import Case, Effect, TensorSpec
+from graphflow.graph.op import Effect, TensorSpec
+from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import product
-from graphflow.ops.families import Kernelised, StateUpdate
-from graphflow.ops.segments import ScatterRows, flat_positions, place_rows
-from graphflow.ops.sizes import i32
+from graphflow.ops.families import StateUpdate
+from graphflow.ops.parts import Interleaved, Paired
+from graphflow.ops.rows import RowUpdate
+from graphflow.ops.segments import ScatterRows, check_parts, flat_positions
+from graphflow.ops.sizes import shown
 
 __all__ = [
     "scatter_add",
@@ -46,199 +42,205 @@ class _Scatter(StateUpdate, abstract=True):
     updates: ClassVar[tuple[int, ...]] = (0,)
 
 
-class ScatterOnto(Kernelised):
-    """`old` with the rows x[i] combined with its rows ids[i], one after the other. A number outside fails the step."""
-
-    core = True
-    arguments = ("old: T", "x: T", "ids: I")
-    results = ("y: T",)
-    types = {"I": INDEX}
-    combine: str
-    cases = (
-        Case((4, 3), (5, 3), i32(1, 0, 1, 3, 1), combine="add"), Case((3,), (4,), i32(0, 0, 2, 2), combine="sub"),
-        Case((2, 3), (0, 3), np.zeros(0, np.int32), combine="mul"), Case((9, 17), (5, 17), i32(8, 0, 0, 8, 4), combine="max"),
-        Case((3, 3), (2, 3), i32(0, -1), combine="add", error=("InvalidArgumentError", "is not in [0, 3)")),
-    )  # fmt: skip
-
-    def infer(self, old: TensorSpec, x: TensorSpec, ids: TensorSpec) -> TensorSpec:
-        return TensorSpec(old.dtype, old.dims)
-
-    def reference(self, old: Any, x: Any, ids: Any) -> Any:
-        if ids.size and not ((ids >= 0) & (ids < len(old))).all():
-            raise IndexError(f"indices is not in [0, {len(old)})")
-        y = np.array(old)
-        ufunc = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[self.combine]
-        for row, number in zip(x, ids, strict=True):
-            y[number] = ufunc(y[number], row)
-        return y
-
-    def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        (old, x, ids), (y,) = inputs, outputs
-        message = f"indices = {{value}} is not in [0, {y.shape[0]})"
-        place_rows(k, y, x, ids, self.combine, lambda at: k.load(old, at), message, drop=False)
-
-
 class _ScatterRows(_Scatter, abstract=True):
-    """`combine` puts each of the updates to its row, which is a number where one update serves all."""
+    """`step` puts each of the updates to its row, one after the other; one number may serve as all of them."""
 
     use_locking: bool = False
-    combine: ClassVar[str] = ""
+    operands: ClassVar[tuple[str, ...]] = ("table", "row")
+    by_parts: ClassVar[bool] = True  # whether complex numbers may be taken as two real ones
 
     def infer(self, ref: TensorSpec, indices: TensorSpec, updates: TensorSpec) -> TensorSpec:
         if ref.dims is not None and indices.dims is not None and updates.dims != ():
             merge_dims((*indices.dims, *ref.dims[1:]), updates.dims)
         return TensorSpec(ref.dtype, ref.dims)
 
-    def decompose(self, b: Any, ref: Any, indices: Any, updates: Any) -> Any:
-        flat = (ref.shape[0], product(ref.shape[1:]))
-        rows = (indices.size, flat[1])
-        updates = b.view(updates, rows) if updates.shape else b.broadcast(updates, rows)
-        return b.view(self._changed(b, b.view(ref, flat), updates, b.view(indices, (indices.size,))), ref.shape)
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        """The new element of a row, see rows.RowUpdate."""
+        raise NotImplementedError
 
-    def _changed(self, b: Any, old: Any, rows: Any, numbers: Any) -> Any:
-        return b.apply(ScatterOnto(self.combine), old, rows, numbers)
+    def decompose(self, b: Any, ref: Any, indices: Any, updates: Any) -> Any:
+        rows = (indices.size, *ref.shape[1:])
+        updates = b.view(updates, rows) if updates.shape else b.broadcast(updates, rows)
+        return self._changed(b, ref, updates, b.view(indices, (indices.size,)))
+
+    def _changed(self, b: Any, old: Any, rows: Any, numbers: Any, refusal: str = "") -> Any:
+        return changed_rows(b, type(self)(), old, rows, numbers, refusal)
+
+
+def changed_rows(b: Any, rule: Any, old: Any, rows: Any, numbers: Any, refusal: str = "") -> Any:
+    """`old` with `rows` put by a rule to the rows that `numbers` names."""
+    if old.dtype.is_complex:
+        if not rule.by_parts:
+            raise ValueError(f"{rule.type} of complex numbers is not supported")
+        pairs = changed_rows(b, rule, b.apply(Interleaved(), old), b.apply(Interleaved(), rows), numbers, refusal)
+        return b.apply(Paired(), pairs)
+    return b.apply(RowUpdate(rule, refusal), old, rows, numbers)[0]
 
 
 class ScatterAdd(_ScatterRows):
     """ref[indices[i]] += updates[i]"""
 
-    combine = "add"
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return b.add(old, new)
 
 
 class ScatterSub(_ScatterRows):
     """ref[indices[i]] -= updates[i]"""
 
-    combine = "sub"
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return b.sub(old, new)
 
 
 class ScatterMul(_ScatterRows):
     """ref[indices[i]] *= updates[i]"""
 
-    combine = "mul"
+    by_parts = False
+
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return b.mul(old, new)
 
 
 class ScatterDiv(_ScatterRows):
     """ref[indices[i]] /= updates[i]"""
 
-    def _changed(self, b: Any, old: Any, rows: Any, numbers: Any) -> Any:
+    by_parts = False
+
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return b.div(old, new)
+
+    def _changed(self, b: Any, old: Any, rows: Any, numbers: Any, refusal: str = "") -> Any:
+        if old.dtype.is_floating:
+            return super()._changed(b, old, rows, numbers, refusal)
+        # A division by zero fails the step, which is the dense division's to say; dividing by a product is dividing by its factors.
         return b.make("Div", old, b.apply(ScatterRows(old.shape[0], "mul", drop=False), rows, numbers))
 
 
 class ScatterMin(_ScatterRows):
     """ref[indices[i]] = min(ref[indices[i]], updates[i])"""
 
-    combine = "min"
+    by_parts = False
+
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return b.minimum(old, new)
 
 
 class ScatterMax(_ScatterRows):
     """ref[indices[i]] = max(ref[indices[i]], updates[i])"""
 
-    combine = "max"
+    by_parts = False
 
-
-def _replaced(b: Any, old: Any, numbers: Any, rows: Any) -> Any:
-    """`old` (count, width) with the rows `rows` (n, width) at `numbers` (n): the last one where a number repeats."""
-    given = b.iota(numbers.shape, 0, "int64")
-    last = b.apply(ScatterRows(old.shape[0], "max", drop=False), given, numbers)  # very negative where none
-    new = b.take(rows, b.maximum(last, 0), 0)
-    named = b.expand(b.greater_equal(last, 0), old.shape, (0,))
-    return b.select(named, new, old)
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return b.maximum(old, new)
 
 
 class ScatterUpdate(_ScatterRows):
     """ref[indices[i]] = updates[i]"""
 
+    types = {"Tindices": INDEX}
     use_locking: bool = True
 
-    def _changed(self, b: Any, old: Any, rows: Any, numbers: Any) -> Any:
-        return old if numbers.size == 0 else _replaced(b, old, numbers, rows)
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return new
 
 
-class ScatterNdAdd(_Scatter):
+class ScatterNdAdd(_ScatterRows):
     """ref[indices[i]] += updates[i], where indices[i] holds a position of the leading axes."""
 
-    use_locking: bool = False
-    join: ClassVar[str] = "AddV2"
-
     def infer(self, ref: TensorSpec, indices: TensorSpec, updates: TensorSpec) -> TensorSpec:
-        if ref.dims is not None and indices.dims is not None and isinstance(indices.dims[-1], int):
-            merge_dims((*indices.dims[:-1], *ref.dims[indices.dims[-1] :]), updates.dims)
+        check_parts(indices, updates, ref.dims, "input")
         return TensorSpec(ref.dtype, ref.dims)
 
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return b.add(old, new)
+
     def decompose(self, b: Any, ref: Any, indices: Any, updates: Any) -> Any:
-        shape = b.constant(ref.shape, indices.dtype)
-        return b.make(self.join, ref, b.make("ScatterNd", indices, updates, shape))
+        return changed_parts(b, type(self)(), ref, indices, updates)
+
+
+def changed_parts(b: Any, rule: Any, old: Any, indices: Any, updates: Any) -> Any:
+    """`old` with `updates` put by a rule to the parts of it whose leading positions `indices` holds."""
+    depth, count = indices.shape[-1], product(indices.shape[:-1])
+    width = product(old.shape[depth:])
+    whole = shown(old.shape[:depth])
+    if depth == 1:
+        numbers, refusal = b.view(indices, (count,)), f"indices[{{position}}] = [{{value}}] does not index into shape {whole}"
+    else:
+        numbers, refusal = flat_positions(b, indices, old.shape), f"indices[{{position}}] does not index into shape {whole}"
+    rows = b.view(old, (product(old.shape[:depth]), width))
+    return b.view(changed_rows(b, rule, rows, b.view(updates, (count, width)), numbers, refusal), old.shape)
 
 
 class ScatterNdSub(ScatterNdAdd):
     """ref[indices[i]] -= updates[i]"""
 
-    join = "Sub"
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return b.sub(old, new)
 
 
 class ScatterNdUpdate(ScatterNdAdd):
     """ref[indices[i]] = updates[i]"""
 
+    types = {"Tindices": INDEX}
     use_locking: bool = True
 
-    def decompose(self, b: Any, ref: Any, indices: Any, updates: Any) -> Any:
-        depth, lead = indices.shape[-1], indices.shape[:-1]
-        count = product(lead)
-        if count == 0:
-            return ref
-        width = product(ref.shape[depth:])
-        old = b.view(ref, (product(ref.shape[:depth]), width))
-        return b.view(_replaced(b, old, flat_positions(b, indices, ref.shape), b.view(updates, (count, width))), ref.shape)
+    def step(self, b: Any, old: Any, new: Any) -> Any:
+        return new
 
 
 # -- public functions ----------------------------------------------------------------------------------------------------------
 
 
+def _changed(ref: Any, kind: str, indices: Any, updates: Any, use_locking: bool, name: str | None) -> Any:
+    """The variable after an update."""
+    result = make(kind, ref, indices, updates, use_locking=use_locking, name=name)
+    return ref._changed(result) if isinstance(result, Operation) else result  # a handle has nothing to give
+
+
 def scatter_update(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Tensor:
     """Replaces rows of a variable."""
-    return make("ScatterUpdate", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterUpdate", indices, updates, use_locking, name)
 
 
 def scatter_add(ref: Any, indices: Any, updates: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """Adds to rows of a variable."""
-    return make("ScatterAdd", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterAdd", indices, updates, use_locking, name)
 
 
 def scatter_sub(ref: Any, indices: Any, updates: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """Subtracts from rows of a variable."""
-    return make("ScatterSub", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterSub", indices, updates, use_locking, name)
 
 
 def scatter_mul(ref: Any, indices: Any, updates: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """Multiplies rows of a variable."""
-    return make("ScatterMul", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterMul", indices, updates, use_locking, name)
 
 
 def scatter_div(ref: Any, indices: Any, updates: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """Divides rows of a variable."""
-    return make("ScatterDiv", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterDiv", indices, updates, use_locking, name)
 
 
 def scatter_min(ref: Any, indices: Any, updates: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """The lesser of rows of a variable and `updates`."""
-    return make("ScatterMin", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterMin", indices, updates, use_locking, name)
 
 
 def scatter_max(ref: Any, indices: Any, updates: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """The greater of rows of a variable and `updates`."""
-    return make("ScatterMax", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterMax", indices, updates, use_locking, name)
 
 
 def scatter_nd_add(ref: Any, indices: Any, updates: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """Adds to parts of a variable."""
-    return make("ScatterNdAdd", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterNdAdd", indices, updates, use_locking, name)
 
 
 def scatter_nd_sub(ref: Any, indices: Any, updates: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
     """Subtracts from parts of a variable."""
-    return make("ScatterNdSub", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterNdSub", indices, updates, use_locking, name)
 
 
 def scatter_nd_update(ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None) -> Tensor:
     """Replaces parts of a variable."""
-    return make("ScatterNdUpdate", ref, indices, updates, use_locking=use_locking, name=name)  # type: ignore[no-any-return]
+    return _changed(ref, "ScatterNdUpdate", indices, updates, use_locking, name)

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import INDEX, REAL, int32
+from graphflow.dtypes import COMPLEX, INDEX, REAL, int32
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.expr import TYPES, as_index, call, cast, const, maximum, minimum, position
 from graphflow.kernel.index import Index, product
 from graphflow.kernel.nodes import Mode
 from graphflow.ops.core import identity_of
-from graphflow.ops.families import Composite, Kernelised
+from graphflow.ops.families import Composite, Kernelised, located
+from graphflow.ops.parts import interleaved, paired
 from graphflow.ops.sizes import Size, contents, i32, merge, merge_dims, need_rank, scalar, shown
 
 __all__ = [
@@ -28,7 +29,8 @@ PARTS = 8  # shares of the result's rows; each is filled by one thread, in the o
 class ScatterRows(Kernelised):
     """y[s] = the rows x[i] with ids[i] = s, combined in order; the combiner's neutral element where there are none.
 
-    drop: negative numbers are left out; without it they fail the step.
+    drop: negative numbers are left out; without it they fail the step. pairs: of complex numbers, whose parts stand in the last
+    dimension. shape: that of ids before they were made a vector, for the message about a wrong one.
     """
 
     core = True
@@ -38,9 +40,12 @@ class ScatterRows(Kernelised):
     rows: Index
     combine: str
     drop: bool = True
+    pairs: bool = False
+    shape: tuple[Index, ...] = ()
     cases = (
         Case((5, 3), i32(1, 0, 1, 3, -1), rows=4, combine="add"), Case((4,), i32(0, 0, 2, 2), rows=3, combine="max"),
         Case((0, 3), np.zeros(0, np.int32), rows=2, combine="add"), Case((5, 17), i32(8, 0, 0, 8, 4), rows=9, combine="mul"),
+        Case((5, 3, 2), i32(1, 0, 1, 3, -1), rows=4, combine="mul", pairs=True),
         Case((2, 3), i32(0, 4), rows=3, combine="add", error=("InvalidArgumentError", "is out of range [0, 3)")),
     )  # fmt: skip
 
@@ -48,11 +53,19 @@ class ScatterRows(Kernelised):
         assert x.dims is not None
         return TensorSpec(x.dtype, (self.rows, *x.dims[1:]))
 
+    def on_parts(self, b: Any, x: Any, ids: Any) -> Any:
+        if self.combine in ("add", "sub"):
+            return b.pair(*(b.apply(self, part, ids) for part in b.parts(x)))
+        products = ScatterRows(self.rows, self.combine, self.drop, pairs=True)
+        return b.make("Paired", b.apply(products, b.make("Interleaved", x), ids))
+
     def reference(self, x: Any, ids: Any) -> Any:
+        if self.pairs:
+            return interleaved(ScatterRows(self.rows, self.combine, self.drop).reference(paired(x), ids))
         from graphflow.dtypes import as_dtype
 
         if ids.size and (ids.max() >= self.rows or (not self.drop and ids.min() < 0)):
-            raise IndexError(self._message().format(value=ids.max()))
+            raise IndexError(" ".join(self.problem))
         neutral = _neutral(self.combine, as_dtype(x.dtype).kernel_type or "f32")
         y = np.full((int(self.rows), *x.shape[1:]), neutral, x.dtype)  # type: ignore[arg-type]
         at = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[self.combine].at
@@ -60,18 +73,39 @@ class ScatterRows(Kernelised):
         at(y, ids[kept], x[kept])
         return y
 
-    def _message(self) -> str:
-        if self.drop:
-            return f"segment_ids = {{value}} is out of range [0, {self.rows})"
-        return f"indices = {{value}} is not in [0, {self.rows})"
+    def _lower_pairs(self, k: Any, y: Any, x: Any, ids: Any) -> None:
+        """The products of complex rows: as place_rows, two numbers at a time."""
+        rows, count, width = y.shape[0], x.shape[0], product(x.shape[1:-1])
+        with k.loop("part", PARTS, Mode.PARALLEL) as part:
+            begin, end = part * rows // PARTS, (part + 1) * rows // PARTS
+            with k.loop("row", (end - begin) * width) as place:
+                k.store(y, (begin * width + place) * 2, const(1, x.type))
+                k.store(y, (begin * width + place) * 2 + 1, const(0, x.type))
+            with k.loop("i", count) as i:
+                row = _row_of(k, ids, i, rows, self.problem, self.drop, self.shape)
+                with k.when(call("le", position(begin), row) & (row < position(end))), k.loop("c", width) as c:
+                    old, new = (as_index(row, 0, None) * width + c) * 2, (i * width + c) * 2
+                    a, b = (k.let("y", k.load(y, old + part)) for part in (0, 1))
+                    p, q = (k.let("x", k.load(x, new + part)) for part in (0, 1))
+                    k.store(y, old, a * p - b * q)
+                    k.store(y, old + 1, a * q + b * p)
+
+    @property
+    def problem(self) -> tuple[str, str]:
+        """What a wrong number is called, and what is wrong with it."""
+        return ("segment_ids", f"is out of range [0, {self.rows})") if self.drop else ("indices", f"is not in [0, {self.rows})")
 
     def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         (x, ids), (y,) = inputs, outputs
+        if self.pairs:
+            self._lower_pairs(k, y, x, ids)
+            return
         neutral = const(_neutral(self.combine, x.type), x.type)
-        place_rows(k, y, x, ids, self.combine, lambda at: neutral, self._message(), self.drop)
+        place_rows(k, y, x, ids, self.combine, lambda at: neutral, self.problem, self.drop, self.shape)
 
 
-def place_rows(k: Any, y: Any, x: Any, ids: Any, combine: str, start: Callable[[Index], Any], message: str, drop: bool) -> None:
+def place_rows(k: Any, y: Any, x: Any, ids: Any, combine: str, start: Callable[[Index], Any], problem: tuple[str, str], drop: bool,
+               shape: tuple[Index, ...] = ()) -> None:  # fmt: skip
     """The loops that fill y with `start` of each position and combine each row x[i] with row ids[i], in order."""
     rows, count, width = y.shape[0], x.shape[0], product(x.shape[1:])
     with k.loop("part", PARTS, Mode.PARALLEL) as part:
@@ -79,16 +113,22 @@ def place_rows(k: Any, y: Any, x: Any, ids: Any, combine: str, start: Callable[[
         with k.loop("row", end - begin) as row, k.loop("c", width, Mode.VECTOR) as c:
             k.store(y, (begin + row) * width + c, start((begin + row) * width + c))
         with k.loop("i", count) as i:
-            number = k.let("number", cast(k.load(ids, (i,)), "i64"))
-            valid = number < position(rows)
-            if not drop:
-                valid = call("le", const(0, "i64"), number) & valid
-            number = k.let("number", k.check("InvalidArgumentError", message, valid, number, number))
+            number = _row_of(k, ids, i, rows, problem, drop, shape)
             with k.when(call("le", position(begin), number) & (number < position(end))):
                 row = as_index(number, 0, None)
                 with k.loop("c", width, Mode.VECTOR) as c:
                     old, new = k.load(y, row * width + c), k.load(x, i * width + c)
                     k.store(y, row * width + c, _combined(combine, old, new))
+
+
+def _row_of(k: Any, ids: Any, i: Index, rows: Index, problem: tuple[str, str], drop: bool, shape: tuple[Index, ...]) -> Any:
+    """The checked number of the row that row i belongs to."""
+    number = k.let("number", cast(k.load(ids, (i,)), "i64"))
+    valid = number < position(rows)
+    if not drop:
+        valid = call("le", const(0, "i64"), number) & valid
+    message, shown_value = located(*problem, number, i, shape or ids.shape, ids.type)
+    return k.let("number", k.check("InvalidArgumentError", message, valid, shown_value, number))
 
 
 def _neutral(combine: str, type_: str) -> Any:
@@ -115,7 +155,7 @@ class UnsortedSegment(Composite, abstract=True):
 
     arguments = ("data: T", "segment_ids: Tindices", "num_segments: Tnumsegments")
     results = ("output: T",)
-    types = {"T": REAL, "Tindices": INDEX, "Tnumsegments": INDEX}
+    types = {"T": (*REAL, *COMPLEX), "Tindices": INDEX, "Tnumsegments": INDEX}
     combine = "add"
     cases = (
         Case((5, 3), i32(1, 0, 1, 3, -1), scalar(4)), Case((2, 2, 3), np.array([[0, 1], [1, 1]], np.int32), scalar(2)),
@@ -123,6 +163,7 @@ class UnsortedSegment(Composite, abstract=True):
     )  # fmt: skip
 
     def infer(self, data: TensorSpec, segment_ids: TensorSpec, num_segments: TensorSpec) -> TensorSpec:
+        need_rank(num_segments, 0)
         count = contents(num_segments)
         if data.dims is None or segment_ids.dims is None:
             return TensorSpec(data.dtype, None)
@@ -132,17 +173,18 @@ class UnsortedSegment(Composite, abstract=True):
             raise ValueError(f"Input num_segments == {count[0]} must not be negative.")
         return TensorSpec(data.dtype, (None if count is None else count[0], *data.dims[shared:]))
 
-    def _rows(self, count: Index) -> ScatterRows:
-        return ScatterRows(count, self.combine)
+    def _rows(self, count: Index, ids: tuple[Index, ...]) -> ScatterRows:
+        return ScatterRows(count, self.combine, shape=ids)
 
     def reference(self, data: Any, segment_ids: Any, num_segments: Any) -> Any:
         rest = data.shape[segment_ids.ndim :]
-        return self._rows(int(num_segments)).reference(data.reshape(segment_ids.size, *rest), segment_ids.ravel())
+        return self._rows(int(num_segments), segment_ids.shape).reference(data.reshape(segment_ids.size, *rest), segment_ids.ravel())
 
     def decompose(self, b: Any, data: Any, segment_ids: Any, num_segments: Any) -> Any:
         rest = data.shape[len(segment_ids.shape) :]
         (count,) = b.sizes(num_segments)
-        return b.apply(self._rows(count), b.view(data, (segment_ids.size, *rest)), b.view(segment_ids, (segment_ids.size,)))
+        rows, ids = b.view(data, (segment_ids.size, *rest)), b.view(segment_ids, (segment_ids.size,))
+        return b.apply(self._rows(count, segment_ids.shape), rows, ids)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         data, ids, _ = node.inputs
@@ -200,12 +242,30 @@ class UnsortedSegmentMax(UnsortedSegment):
     """The largest of each segment's elements; the least number for one without."""
 
     combine = "max"
+    types = {"T": REAL, "Tindices": INDEX, "Tnumsegments": INDEX}
 
 
 class UnsortedSegmentMin(UnsortedSegment):
     """The least of each segment's elements; the largest number for one without."""
 
     combine = "min"
+    types = {"T": REAL, "Tindices": INDEX, "Tnumsegments": INDEX}
+
+
+def sorted_rows(ids: Any) -> int:
+    """How many segments the sorted numbers `ids` make. ValueError, with TensorFlow's words, where they are not sorted or negative."""
+    if not len(ids):
+        return 0
+    rows = int(ids[-1]) + 1
+    if rows < 0:
+        raise ValueError("segment ids must be >= 0")
+    borders = np.flatnonzero(np.diff(ids))
+    for place in (*borders.tolist(), len(ids) - 1):  # a segment's last row, as TensorFlow walks over them
+        if place + 1 < len(ids) and ids[place] > ids[place + 1]:
+            raise ValueError("segment ids are not increasing")
+        if not 0 <= ids[place] < rows:
+            raise ValueError(f"Segment id {ids[place]} out of range [0, {rows}), possibly because 'segment_ids' input is not sorted.")
+    return rows
 
 
 class Segment(Composite, abstract=True):
@@ -213,7 +273,7 @@ class Segment(Composite, abstract=True):
 
     arguments = ("data: T", "segment_ids: Tindices")
     results = ("output: T",)
-    types = {"T": REAL, "Tindices": INDEX}
+    types = {"T": (*REAL, *COMPLEX), "Tindices": INDEX}
     combine = "add"
     cases = (Case((5, 3), i32(0, 0, 1, 3, 3)), Case((3,), i32(0, 0, 0)))
 
@@ -225,7 +285,7 @@ class Segment(Composite, abstract=True):
 
     def reference(self, data: Any, segment_ids: Any) -> Any:
         rows = int(segment_ids[-1]) + 1 if len(segment_ids) else 0
-        y = np.zeros((rows, *data.shape[1:]), data.dtype)
+        y = np.full((rows, *data.shape[1:]), self.combine == "mul", data.dtype)
         fold = {"add": np.sum, "mul": np.prod, "max": np.max, "min": np.min, "mean": np.mean}[self.combine]
         for s in range(rows):
             if (segment_ids == s).any():
@@ -239,11 +299,7 @@ class Segment(Composite, abstract=True):
             raise ValueError("segment_ids should be the same size as dimension 0 of input") from None
         ids = b.known(segment_ids)  # the result's size depends on the last of them
         steps = np.diff(ids)
-        if (steps < 0).any():
-            raise ValueError("segment ids are not increasing")
-        rows = int(ids[-1]) + 1 if len(ids) else 0
-        if len(ids) and ids[0] < 0:
-            raise ValueError(f"Segment id {ids[0]} out of range [0, {rows}), possibly because 'segment_ids' input is not sorted.")
+        rows = sorted_rows(ids)
         y = b.apply(ScatterRows(rows, "add" if self.combine == "mean" else self.combine), data, segment_ids)
         full = not len(ids) or (ids[0] == 0 and (steps < 2).all())  # no segment without rows
         if self.combine == "add" or (full and self.combine != "mean"):
@@ -252,7 +308,8 @@ class Segment(Composite, abstract=True):
         counts = b.view(b.apply(ScatterRows(rows, "add"), ones, segment_ids), (rows, *(1 for _ in data.shape[1:])))
         if self.combine == "mean":
             return b.make("TruncateDiv" if data.dtype.is_integer else "RealDiv", y, b.maximum(counts, 1))
-        return b.select(b.broadcast(b.make("Greater", counts, 0), y.shape), y, b.broadcast(b.constant(0, data.dtype), y.shape))
+        empty = 1 if self.combine == "mul" else 0  # what a segment without rows holds
+        return b.select(b.broadcast(b.make("Greater", counts, 0), y.shape), y, b.broadcast(b.constant(empty, data.dtype), y.shape))
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         data, ids = node.inputs
@@ -280,12 +337,14 @@ class SegmentMax(Segment):
     """The largest of each segment's elements."""
 
     combine = "max"
+    types = {"T": REAL, "Tindices": INDEX}
 
 
 class SegmentMin(Segment):
     """The least of each segment's elements."""
 
     combine = "min"
+    types = {"T": REAL, "Tindices": INDEX}
 
 
 class SegmentMean(Segment):
@@ -307,6 +366,28 @@ def flat_positions(b: Any, indices: Any, dims: Sequence[Index]) -> Any:
     return b.view(b.select(inside, flat, b.constant(-1, "int64")), (product(lead),))
 
 
+def check_parts(indices: TensorSpec, updates: TensorSpec, dims: Sequence[Size] | None, what: str) -> None:
+    """Refuse updates that are not parts of a tensor of shape `dims` at `indices`, with TensorFlow's words. `what`: the tensor's name."""
+    if not indices.dims or dims is None or updates.dims is None or not isinstance(indices.dims[-1], int):
+        return
+    if indices.dims[-1] > len(dims):
+        raise ValueError(f"Must have indices.shape[-1] <= the rank of the {what}, but saw: {indices.dims[-1]} vs. {len(dims)}")
+    if 0 in dims and 0 not in (*indices.dims, *updates.dims) and None not in (*indices.dims, *updates.dims):
+        raise ValueError("Indices and updates specified for empty output shape")
+    lead, inner = indices.dims[:-1], tuple(dims[indices.dims[-1] :])
+    count = len(lead)
+    for side, name, whole, part, wanted in (
+        ("outer", "indices", indices.dims, updates.dims[:count], lead), ("inner", what, dims, updates.dims[count:], inner),
+    ):  # fmt: skip
+        try:
+            merge_dims(part, wanted)
+        except ValueError as error:
+            raise ValueError(
+                f"The {side} {len(wanted)} dimensions of {name}.shape={shown(whole)} must match the {side} {len(part)} dimensions of "
+                f"updates.shape={shown(updates.dims)}: {error}"
+            ) from None
+
+
 class ScatterNd(Composite):
     """Zeros of the given shape, with updates[i] added at the position indices[i] holds."""
 
@@ -322,19 +403,7 @@ class ScatterNd(Composite):
         dims = contents(shape)
         if dims is None and shape.dims is not None and isinstance(shape.dims[0], int):
             dims = [None] * shape.dims[0]
-        if indices.dims and dims is not None and updates.dims is not None and isinstance(indices.dims[-1], int):
-            lead, inner = indices.dims[:-1], tuple(dims[indices.dims[-1] :])
-            if indices.dims[-1] > len(dims):
-                raise ValueError(f"Must have indices.shape[-1] <= the rank of the output, but saw: {indices.dims[-1]} vs. {len(dims)}")
-            count = len(lead)
-            for what, part, wanted in (("outer", updates.dims[:count], lead), ("inner", updates.dims[count:], inner)):
-                try:
-                    merge_dims(part, wanted)
-                except ValueError as error:
-                    raise ValueError(
-                        f"The {what} {len(wanted)} dimensions of updates.shape={shown(updates.dims)} must match "
-                        f"indices.shape={shown(indices.dims)} and shape={shown(dims)}: {error}"
-                    ) from None
+        check_parts(indices, updates, dims, "output")
         return TensorSpec(updates.dtype, dims)
 
     def reference(self, indices: Any, updates: Any, shape: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import bounds, maximum, minimum
+from graphflow.ops import positions
 from graphflow.ops.families import Composite
 from graphflow.ops.joining import concat, stack
 from graphflow.ops.padding import pad
@@ -73,8 +74,12 @@ class Slice(Composite):
         return np.array(input[place])
 
     def decompose(self, b: Any, input: Any, begin: Any, size: Any) -> Any:
-        starts = b.sizes(begin)
-        return b.section(input, starts, self._sizes(input.shape, starts, b.sizes(size)))
+        starts = positions.numbers(b, begin)
+        counts = self._sizes(input.shape, [s.fixed for s in starts], [s.fixed for s in positions.numbers(b, size)])
+        if None in counts:
+            b.sizes(size), b.sizes(begin)  # one of them depends on data
+        rank = len(counts)
+        return positions.section(b, input, starts, counts, (1,) * rank, (positions.BEGIN,) * rank)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         x, begin, _ = node.inputs
@@ -85,12 +90,13 @@ class Slice(Composite):
 
 
 class Part(NamedTuple):
-    """What a strided slice takes of one input dimension. `shrink`: the dimension disappears."""
+    """What a strided slice takes of one input dimension. `shrink`: the dimension disappears. `entry`: where begin, end and stride stand."""
 
     begin: Size
     size: Size
     step: Size
     shrink: bool
+    entry: int = -1
 
 
 NEW_AXIS = "new axis"
@@ -125,20 +131,20 @@ class Spec(NamedTuple):
             elif self.new_axis_mask >> i & 1:
                 out.append(NEW_AXIS)
             else:
-                out.append(self._part(i, dims[axis], begin[i], end[i], strides[i]))
+                out.append(self._part(i, axis, dims[axis], begin[i], end[i], strides[i])._replace(entry=i))
                 axis += 1
         out.extend(Part(0, d, 1, False) for d in dims[axis:])
         return out
 
-    def _part(self, i: int, extent: Size, begin: Size, end: Size, step: Size) -> Part:
+    def _part(self, i: int, axis: int, extent: Size, begin: Size, end: Size, step: Size) -> Part:
         if isinstance(step, int) and step == 0:
-            raise ValueError(f"strides[{i}] must be non-zero")
+            raise ValueError(f"strides[{axis}] must be non-zero")
         if self.shrink_axis_mask >> i & 1:
             if isinstance(step, int) and step < 0:
                 raise ValueError("only stride 1 allowed on non-range indexing.")
             start = _wrapped(begin, extent)
             if isinstance(start, int) and isinstance(extent, int) and not 0 <= start < extent:
-                raise ValueError(f"slice index {begin} of dimension {i} out of bounds.")
+                raise ValueError(f"slice index {begin} of dimension {axis} out of bounds.")
             return Part(start, 1, 1, True)
         if not isinstance(step, int):
             return Part(None, None, None, False)
@@ -169,6 +175,45 @@ def _clamped(position: Size, low: int, high: Size) -> Size:
     if position is None or high is None:
         return None
     return minimum(maximum(position, low), high)
+
+
+class Where:
+    """The begin, end and strides of a strided slice, some of which depend on data."""
+
+    def __init__(self, b: Any, begin: Any, end: Any, strides: Any) -> None:
+        self.b = b
+        self.operands = begin, end, strides
+        self.begin, self.end, self.strides = (positions.numbers(b, v) for v in self.operands)
+
+    def parts(self, masks: Spec, dims: Sequence[Size]) -> list[Part | str]:
+        """The slice; the begin or the size of a part is None where it depends on data."""
+        return masks.parts(dims, *([s.fixed for s in entries] for entries in (self.begin, self.end, self.strides)))
+
+    def start(self, part: Part) -> positions.Sum:
+        """Where a part begins."""
+        return self.begin[part.entry] if part.begin is None else positions.Sum(part.begin)
+
+    def width(self, masks: Spec, part: Part, wanted: Size) -> int:
+        """The size of a part whose ends depend on data: `wanted`, what its shape was set to, where the difference of the ends says so too
+        and only the end of the tensor could cut it short, which the run refuses. Cuts the Program here where it is another."""
+        width = (self.end[part.entry] - self.begin[part.entry]).fixed
+        open_ends = (masks.begin_mask | masks.end_mask) >> part.entry & 1
+        if part.step != 1 or part.begin is not None or open_ends or not isinstance(width, int) or width != wanted:
+            self.cut()
+        assert isinstance(width, int)
+        return width
+
+    def cut(self) -> None:
+        """The operands are needed as numbers."""
+        for operand in self.operands:
+            self.b.sizes(operand)
+
+
+def _set_shape(b: Any, parts: Sequence[Part | str]) -> Iterator[Size]:
+    """For each part the size that the graph has for it, None where it has none."""
+    dims = iter(b.expected or ())
+    for part in parts:
+        yield None if isinstance(part, Part) and part.shrink else next(dims, None)
 
 
 def result_dims(parts: Sequence[Part | str]) -> tuple[Size, ...]:
@@ -234,9 +279,16 @@ class StridedSlice(Composite):
         return out
 
     def decompose(self, b: Any, input: Any, begin: Any, end: Any, strides: Any) -> Any:
-        parts = self.masks.parts(input.shape, *(b.sizes(v) for v in (begin, end, strides)))
+        where = Where(b, begin, end, strides)
+        parts = where.parts(self.masks, input.shape)
+        sizes = list(_set_shape(b, parts))
+        for number, part in enumerate(parts):
+            if isinstance(part, Part) and part.size is None:
+                parts[number] = part._replace(size=where.width(self.masks, part, sizes[number]))
         taken = [p for p in parts if isinstance(p, Part)]
-        out = b.section(input, tuple(p.begin for p in taken), tuple(p.size for p in taken), tuple(p.step for p in taken))
+        kinds = tuple(positions.INDEX if p.shrink else positions.RANGE for p in taken)
+        starts = tuple(where.start(p) for p in taken)
+        out = positions.section(b, input, starts, tuple(p.size for p in taken), tuple(p.step for p in taken), kinds)
         return b.view(out, result_dims(parts))
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
@@ -282,7 +334,15 @@ class StridedSliceGrad(Composite):
 
     def decompose(self, b: Any, shape: Any, begin: Any, end: Any, strides: Any, dy: Any) -> Any:
         dims = b.sizes(shape)
-        parts = [p for p in self.masks.parts(dims, *(b.sizes(v) for v in (begin, end, strides))) if isinstance(p, Part)]
+        where = Where(b, begin, end, strides)
+        given = iter(dy.shape)
+        parts: list[Part] = []
+        for p in where.parts(self.masks, dims):
+            size = 1 if isinstance(p, Part) and p.shrink else next(given)
+            if isinstance(p, Part):
+                if (p.begin is None or p.size is None) and p.step != 1:
+                    where.cut()
+                parts.append(p._replace(size=size) if p.size is None else p)
         out = b.view(dy, tuple(p.size for p in parts))
         if any(p.step < 0 for p in parts):
             turned = tuple(p.size - 1 if p.step < 0 else 0 for p in parts)
@@ -290,11 +350,16 @@ class StridedSliceGrad(Composite):
         low, high = [], []
         for p, extent in zip(parts, dims, strict=True):
             empty = isinstance(p.size, int) and p.size == 0
-            first = 0 if empty else p.begin if p.step > 0 else p.begin + (p.size - 1) * p.step
+            first = where.start(p)
+            if empty:
+                first = positions.Sum(0)
+            elif p.step < 0:
+                first += positions.Sum((p.size - 1) * p.step)
             gap = abs(p.step) - 1
             low.append(first)
-            high.append(extent - first - (p.size + (gap * (p.size - 1) if gap else 0)))
-        return b.halo(out, tuple(low), tuple(high), interior=tuple(abs(p.step) - 1 for p in parts))
+            high.append(positions.Sum(extent - (p.size + (gap * (p.size - 1) if gap else 0))) - first)
+        kinds = tuple(positions.INDEX if p.shrink else positions.CLAMPED for p in parts)
+        return positions.halo(b, out, low, high, tuple(abs(p.step) - 1 for p in parts), kinds)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         _, begin, end, strides, _ = node.inputs

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import functools
+import operator
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from graphflow.graph.operation import Operation
 from graphflow.graph.scopes import colocate_with, control_dependencies, device
 from graphflow.graph.tensor import Tensor
 from graphflow.ops.families import Composite
-from graphflow.shapes import TensorShape
+from graphflow.shapes import Dimension, TensorShape
 
 __all__ = [
     "constant",
@@ -117,6 +120,13 @@ class Identity(Composite):
         return [dy]
 
 
+class RefIdentity(Identity):
+    """Its input, a variable's memory."""
+
+    arguments = ("input: Ref(T)",)
+    results = ("output: Ref(T)",)
+
+
 class Snapshot(Identity):
     """Its input."""
 
@@ -145,6 +155,8 @@ class IdentityN(Composite):
     cases = (Case((3, 5), (2,)),)
 
     def infer(self, *input: TensorSpec) -> tuple_[TensorSpec, ...]:
+        if not input:
+            raise ValueError("Attr 'T' of 'IdentityN' Op passed list of length 0 less than minimum 1.")
         return builtins.tuple(TensorSpec(x.dtype, x.dims, x.value) for x in input)
 
     def reference(self, *input: Any) -> Any:
@@ -298,11 +310,20 @@ def ones(shape: Any, dtype: Any = dtypes.float32, name: str | None = None) -> Te
 _SMALL = 1000  # from this many elements on, TensorFlow writes a Fill in place of a literal
 
 
+def _size_question(sizes: Sequence[Any]) -> None:
+    """The operations that TensorFlow leaves behind when it asks whether zeros of sizes known in the run only are few enough for a
+    constant. Nothing reads them, but the seeds of random operations count them."""
+    with suppress(TypeError):  # sizes of different types
+        _ = functools.reduce(operator.mul, sizes) < _SMALL
+
+
 def _filled(special: dict[str, Any], usual: int, shape: Any, dtype: Any, name: str | None, default: str) -> Tensor:
     dtype = as_dtype(dtype).base_dtype
     value = special.get(dtype._kind, usual)
     with name_scope(name, default, [shape]) as scope:
         if not isinstance(shape, Tensor):
+            if isinstance(shape, (list, tuple_)) and any(isinstance(size, Tensor) for size in shape):
+                _size_question(shape)
             try:
                 sizes = TensorShape(shape)
                 if not sizes.is_fully_defined():
@@ -310,7 +331,8 @@ def _filled(special: dict[str, Any], usual: int, shape: Any, dtype: Any, name: s
             except (TypeError, ValueError):
                 shape = convert_to_tensor(shape, dtype=dtypes.int32)
             else:
-                if sizes.num_elements() < _SMALL:  # type: ignore[operator]
+                # A size that is no list goes the long way in TensorFlow too: zeros(3) has a Fill, zeros([3]) is a constant.
+                if sizes.num_elements() < _SMALL and not isinstance(shape, (int, np.integer, Dimension)):  # type: ignore[operator]
                     return constant(value, dtype, sizes, scope)
                 shape = convert_to_tensor(sizes)
         if not shape._dims:

@@ -18,7 +18,7 @@ from graphflow.graph.dims import merge_dims, shown
 from graphflow.graph.op import Effect, Kind, Op, TensorSpec
 from graphflow.graph.tensor import Tensor
 from graphflow.ops.families import StateUpdate
-from graphflow.shapes import TensorShape
+from graphflow.shapes import TensorShape, as_shape
 
 __all__ = ["assign", "assign_add", "assign_sub", "is_variable_initialized"]
 
@@ -30,13 +30,20 @@ class VariableV2(Op):
     effect = Effect.READS
     results = ("ref: Ref(dtype)",)
     differentiable = False
+    variable = True
     shape: TensorShape
     dtype: DType
     container: str = ""
     shared_name: str = ""
 
     def infer(self) -> TensorSpec:
-        return TensorSpec(self.dtype, self.shape.sizes)
+        return TensorSpec(self.dtype, as_shape(self.shape).sizes)
+
+
+class OldVariable(VariableV2):
+    """A variable's memory, as TensorFlow before 1.0 wrote it."""
+
+    type = "Variable"
 
 
 class Assign(StateUpdate):
@@ -47,6 +54,7 @@ class Assign(StateUpdate):
     effect = Effect.WRITES
     differentiable = False
     updates: ClassVar[tuple[int, ...]] = (0,)
+    overwrites = True
     validate_shape: bool = True
     use_locking: bool = True
 
@@ -165,6 +173,8 @@ def assign_sub(ref: Any, value: Any, use_locking: bool | None = None, name: str 
 
 def is_variable_initialized(variable: Any) -> Tensor:
     """Whether a variable has a value in the session that runs this."""
+    if not _is_reference(variable):
+        return variable.is_initialized()  # type: ignore[no-any-return]
     return make("IsVariableInitialized", variable)  # type: ignore[no-any-return]
 
 

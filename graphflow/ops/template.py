@@ -26,14 +26,14 @@ class Template:
         self._unique_name = unique_name
         self._custom_getter = custom_getter
         self._variable_scope: VariableScope | None = None
-        self._called = False
+        self._variables_created = False
         if create_scope_now:
             with pure_variable_scope(unique_name or unique_scope_name(name), custom_getter) as scope:
                 self._variable_scope = scope
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._variable_scope is not None:
-            with variable_scope(self._variable_scope, reuse=self._called):
+            with variable_scope(self._variable_scope, reuse=self._variables_created):
                 return self._call(args, kwargs)
         with variable_scope(self._unique_name, self._name, custom_getter=self._custom_getter) as scope:
             self._variable_scope = scope
@@ -43,12 +43,12 @@ class Template:
         trainable = get_collection_ref(GraphKeys.TRAINABLE_VARIABLES)
         before = len(trainable)
         result = self._func(*args, **kwargs)
-        if self._called and len(trainable) != before:
+        if self._variables_created and len(trainable) != before:
             raise ValueError(
                 "Trainable variable created when calling a template after the first time, perhaps you used tf.Variable when "
                 f"you meant tf.get_variable: {trainable[before:]}"
             )
-        self._called = True
+        self._variables_created = True
         return result
 
     @property
@@ -75,7 +75,7 @@ class Template:
         return name if not name or name.endswith("/") else name + "/"
 
     def _collected(self, key: str) -> list[Any]:
-        return get_collection(key, self.variable_scope_name) if self._called else []
+        return get_collection(key, self.variable_scope_name) if self._variables_created else []
 
     @property
     def trainable_variables(self) -> list[Any]:

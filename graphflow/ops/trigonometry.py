@@ -7,7 +7,7 @@ from typing import Any
 from graphflow.graph.build import make
 from graphflow.graph.op import Case
 from graphflow.ops.broadcast import like
-from graphflow.ops.unary import ANY, OPEN_UNIT, Unary, unary
+from graphflow.ops.unary import ANY, INEXACT, OPEN_UNIT, Unary, unary
 
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin", "sinh", "tan",
@@ -19,6 +19,8 @@ class Sin(Unary):
 
     cases = (*ANY, Case((65,), low=-100, high=100, gradient=False))
     numpy = "sin"
+    types = {"T": INEXACT}
+    of_complex = "sine"
     function = "sin"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -30,6 +32,8 @@ class Cos(Unary):
 
     cases = (*ANY, Case((65,), low=-100, high=100, gradient=False))
     numpy = "cos"
+    types = {"T": INEXACT}
+    of_complex = "cosine"
     function = "cos"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -41,6 +45,8 @@ class Tan(Unary):
 
     cases = (Case((3, 5), low=-1.2, high=1.2), Case(()), Case((0,)), Case((65,), low=-1.2, high=1.2))
     numpy = "tan"
+    types = {"T": INEXACT}
+    of_complex = "tangent"
     function = "tan"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -83,6 +89,8 @@ class Sinh(Unary):
     """The hyperbolic sine."""
 
     numpy = "sinh"
+    types = {"T": INEXACT}
+    of_complex = "hyperbolic_sine"
     function = "sinh"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -93,6 +101,8 @@ class Cosh(Unary):
     """The hyperbolic cosine."""
 
     numpy = "cosh"
+    types = {"T": INEXACT}
+    of_complex = "hyperbolic_cosine"
     function = "cosh"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -104,6 +114,8 @@ class Asinh(Unary):
 
     cases = (*ANY, Case([-1e10, 1e-6, 1e10], gradient=False))
     numpy = "arcsinh"
+    types = {"T": INEXACT}
+    of_complex = "area_sine"
     function = "asinh"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -115,6 +127,8 @@ class Acosh(Unary):
 
     cases = (Case((3, 5), low=1.1, high=4), Case((), low=1.1, high=4), Case((0,)), Case((65,), low=1.1, high=80))
     numpy = "arccosh"
+    types = {"T": INEXACT}
+    of_complex = "area_cosine"
     function = "acosh"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -126,6 +140,8 @@ class Atanh(Unary):
 
     cases = OPEN_UNIT
     numpy = "arctanh"
+    types = {"T": INEXACT}
+    of_complex = "area_tangent"
     function = "atanh"
 
     def slope(self, x: Any, y: Any) -> Any:

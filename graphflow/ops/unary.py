@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import FLOATING, SIGNED, int32, int64
+from graphflow.dtypes import COMPLEX, FLOATING, SIGNED, int32, int64
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.op import Case
 from graphflow.kernel.expr import Expr, call, const, select
-from graphflow.ops.broadcast import like
+from graphflow.ops import complex_arithmetic
+from graphflow.ops.broadcast import conjugate, like
 from graphflow.ops.families import Elementwise
 
 __all__ = [
-    "abs", "conj", "digamma", "erf", "erfc", "exp", "expm1", "lgamma", "log", "log1p", "negative", "real",
+    "abs", "digamma", "erf", "erfc", "exp", "expm1", "lgamma", "log", "log1p", "negative",
     "reciprocal", "rsqrt", "sign", "sqrt", "square",
 ]  # fmt: skip
 
 SIGNED_NUMBERS = (*FLOATING, int32, int64)
+INEXACT = (*FLOATING, *COMPLEX)
 ANY = (Case((3, 5)), Case(()), Case((0, 3)), Case((65,)))
 POSITIVE = (Case((3, 5), low=0.1), Case(()), Case((0, 3)), Case((65,), low=1e-3, high=80))
 OPEN_UNIT = (Case((3, 5), low=-0.9, high=0.9), Case((), low=-0.9, high=0.9), Case((0,)), Case((65,), low=-0.95, high=0.95))
@@ -38,7 +40,8 @@ def unary(op: str, name: str, doc: str) -> Callable[..., Any]:
 
 
 class Unary(Elementwise, abstract=True):
-    """y = f(x). `numpy` names the reference, `function` the kernel's function (both may be overridden); `slope` is dy/dx."""
+    """y = f(x). `numpy` names the reference, `function` the kernel's function (both may be overridden); `slope` is dy/dx. `of_complex`
+    names the function of ops/complex_arithmetic.py where `types` has the complex ones."""
 
     arguments = ("x: T",)
     results = ("y: T",)
@@ -46,10 +49,14 @@ class Unary(Elementwise, abstract=True):
     cases = ANY
     numpy = ""
     function = ""
+    of_complex = ""
 
     def reference(self, x: Any) -> Any:
         with np.errstate(all="ignore"):
             return getattr(np, self.numpy)(x)
+
+    def on_parts(self, b: Any, *inputs: Any) -> Any:
+        return getattr(complex_arithmetic, self.of_complex)(b, *inputs) if self.of_complex else super().on_parts(b, *inputs)
 
     def scalar(self, x: Expr) -> Expr:
         return call(self.function, x)
@@ -59,13 +66,14 @@ class Unary(Elementwise, abstract=True):
         raise NotImplementedError
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
-        return [make("Mul", dy, self.slope(node.inputs[0], node.outputs[0]))]
+        return [make("Mul", dy, self.slope(conjugate(node.inputs[0]), conjugate(node.outputs[0])))]
 
 
 class Neg(Unary):
     """-x"""
 
-    types = {"T": (*FLOATING, *SIGNED)}
+    types = {"T": (*FLOATING, *SIGNED, *COMPLEX)}
+    linear = True
     numpy = "negative"
     function = "neg"
     symbolic = True
@@ -87,16 +95,22 @@ class Abs(Unary):
 
 
 class Sign(Unary):
-    """-1, 0 or 1; 0 for NaN."""
+    """-1, 0 or 1; 0 for NaN; x / |x| or 0 of complex numbers."""
 
-    types = {"T": SIGNED_NUMBERS}
+    types = {"T": (*SIGNED_NUMBERS, *COMPLEX)}
     cases = (*ANY, Case([-np.inf, -0.0, np.nan, 0.5], dtypes=("float32",), gradient=False))
 
     def reference(self, x: Any) -> Any:
+        if np.iscomplexobj(x):
+            return np.divide(x, np.abs(x), out=np.zeros_like(x), where=np.not_equal(x, 0))
         return (np.greater(x, 0).astype(np.int8) - np.less(x, 0).astype(np.int8)).astype(np.asarray(x).dtype)
 
     def scalar(self, x: Expr) -> Expr:
         return select(x > 0, const(1, x.type), select(x < 0, const(-1, x.type), const(0, x.type)))
+
+    def on_parts(self, b: Any, x: Any) -> Any:
+        size = complex_arithmetic.modulus(b, x)
+        return complex_arithmetic.times(b, x, b.make("DivNoNan", b.constant(1, size.dtype), size))
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         return [make("ZerosLike", node.inputs[0])]
@@ -107,6 +121,8 @@ class Reciprocal(Unary):
 
     cases = (*POSITIVE, Case([0.0, -0.0, -4.0], gradient=False))
     numpy = "reciprocal"
+    types = {"T": INEXACT}
+    of_complex = "reciprocal"
 
     def scalar(self, x: Expr) -> Expr:
         return 1 / x
@@ -122,8 +138,9 @@ class Inv(Reciprocal):
 class Square(Unary):
     """x * x"""
 
-    types = {"T": SIGNED_NUMBERS}
+    types = {"T": (*SIGNED_NUMBERS, *COMPLEX)}
     numpy = "square"
+    of_complex = "square"
 
     def scalar(self, x: Expr) -> Expr:
         return x * x
@@ -137,6 +154,8 @@ class Sqrt(Unary):
 
     cases = POSITIVE
     numpy = "sqrt"
+    types = {"T": INEXACT}
+    of_complex = "root"
     function = "sqrt"
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
@@ -148,10 +167,12 @@ class Rsqrt(Unary):
 
     cases = POSITIVE
     function = "rsqrt"
+    types = {"T": INEXACT}
+    of_complex = "reciprocal_root"
 
     def reference(self, x: Any) -> Any:
         with np.errstate(all="ignore"):
-            return np.power(np.asarray(x, np.float64), -0.5).astype(np.asarray(x).dtype)
+            return np.power(np.asarray(x, np.complex128 if np.iscomplexobj(x) else np.float64), -0.5).astype(np.asarray(x).dtype)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         return [make("RsqrtGrad", node.outputs[0], dy)]
@@ -162,6 +183,8 @@ class Exp(Unary):
 
     cases = (*ANY, Case([-np.inf, -200.0, 0.0, 200.0, np.inf, np.nan], dtypes=("float32",), gradient=False))
     numpy = "exp"
+    types = {"T": INEXACT}
+    of_complex = "exponential"
     function = "exp"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -173,6 +196,8 @@ class Expm1(Unary):
 
     cases = (*ANY, Case([1e-7, -1e-7, 0.0], gradient=False))
     numpy = "expm1"
+    types = {"T": INEXACT}
+    of_complex = "exponential_less_1"
     function = "expm1"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -184,6 +209,8 @@ class Log(Unary):
 
     cases = (*POSITIVE, Case([0.0, -1.0, np.inf], gradient=False))
     numpy = "log"
+    types = {"T": INEXACT}
+    of_complex = "logarithm"
     function = "log"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -195,6 +222,8 @@ class Log1p(Unary):
 
     cases = (*POSITIVE, Case([1e-7, -1e-7, 0.0, -1.0], gradient=False))
     numpy = "log1p"
+    types = {"T": INEXACT}
+    of_complex = "logarithm_of_1_plus"
     function = "log1p"
 
     def slope(self, x: Any, y: Any) -> Any:
@@ -246,7 +275,7 @@ class Lgamma(Unary):
 
 
 class Digamma(Unary):
-    """The derivative of lgamma. Its own derivative is not available."""
+    """The derivative of lgamma."""
 
     cases = (Case((3, 5), low=0.1, high=8, gradient=False), Case([-0.5, 1e-3, 20.0, 1.0], gradient=False), Case((0,), gradient=False))
 
@@ -274,11 +303,11 @@ class Digamma(Unary):
             series = (series + coefficient) * z
         value = call("log", s) - 0.5 / s - series - rest
         pole = call("eq", x, call("floor", x))
-        other = value - math.pi / call("tan", math.pi * (x - call("floor", x)))
+        other = value - math.pi / call("tan", math.pi * (x - call("rint", x)))  # x - floor(x) would round a small negative x away
         return select(reflected, select(pole, const(math.inf, x.type), other), value)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
-        raise LookupError(f"gradient of Digamma '{node.name}' needs Polygamma, which graphflow does not have")
+        return [make("Mul", dy, make("Polygamma", like(node.inputs[0], 1), node.inputs[0]))]
 
 
 class UnaryGrad(Elementwise, abstract=True):
@@ -286,7 +315,7 @@ class UnaryGrad(Elementwise, abstract=True):
 
     arguments = ("y: T", "dy: T")
     results = ("z: T",)
-    types = {"T": FLOATING}
+    types = {"T": INEXACT}
     cases = (Case((3, 5), (3, 5), low=0.25), Case((), ()), Case((0, 3), (0, 3)), Case((65,), (65,), low=0.25))
 
 
@@ -294,13 +323,16 @@ class ReciprocalGrad(UnaryGrad):
     """-dy * y * y"""
 
     def reference(self, y: Any, dy: Any) -> Any:
-        return -(np.square(y) * dy)
+        return -(np.square(np.conj(y)) * dy)
 
     def scalar(self, y: Expr, dy: Expr) -> Expr:
         return -dy * y * y
 
+    def on_parts(self, b: Any, y: Any, dy: Any) -> Any:
+        return b.neg(b.mul(b.square(b.make("Conj", y)), dy))
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
-        y, dy = node.inputs
+        y, dy = conjugate(node.inputs[0]), node.inputs[1]
         return [make("Mul", make("Mul", make("Mul", dz, -2), dy), y), make("ReciprocalGrad", y, dz)]
 
 
@@ -312,28 +344,36 @@ class SqrtGrad(UnaryGrad):
     """dy / (2 y)"""
 
     def reference(self, y: Any, dy: Any) -> Any:
-        return np.divide(np.multiply(dy, 0.5, dtype=np.asarray(dy).dtype), y)
+        return np.divide(np.multiply(dy, 0.5, dtype=np.asarray(dy).dtype), np.conj(y))
 
     def scalar(self, y: Expr, dy: Expr) -> Expr:
         return 0.5 * dy / y
 
+    def on_parts(self, b: Any, y: Any, dy: Any) -> Any:
+        return complex_arithmetic.times(b, b.div(dy, b.make("Conj", y)), 0.5)
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
-        y, _ = node.inputs
-        ga = make("RealDiv", dz, y)
-        return [make("Mul", make("Neg", ga), node.outputs[0]), make("Mul", ga, 0.5)]
+        ga = make("RealDiv", dz, node.inputs[0])
+        return [make("Mul", make("Neg", conjugate(ga)), node.outputs[0]), make("Mul", ga, 0.5)]
 
 
 class RsqrtGrad(UnaryGrad):
     """-dy * y^3 / 2"""
 
     def reference(self, y: Any, dy: Any) -> Any:
-        return (np.power(np.asarray(y, np.float64), 3) * dy * -0.5).astype(np.asarray(y).dtype)
+        wide = np.conj(y).astype(np.complex128 if np.iscomplexobj(y) else np.float64)
+        return (np.power(wide, 3) * dy * -0.5).astype(np.asarray(y).dtype)
 
     def scalar(self, y: Expr, dy: Expr) -> Expr:
         return -0.5 * dy * (y * y * y)
 
+    def on_parts(self, b: Any, y: Any, dy: Any) -> Any:
+        y = b.make("Conj", y)
+        return complex_arithmetic.times(b, b.mul(dy, b.mul(b.square(y), y)), -0.5)
+
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
         y, dy = node.inputs
+        y, dy = conjugate(y), conjugate(dy)
         return [make("Mul", make("Mul", make("Mul", dz, -1.5), dy), make("Square", y)), make("RsqrtGrad", y, dz)]
 
 
@@ -354,24 +394,12 @@ sign = unary("Sign", "sign", "-1, 0 or 1 as x is negative, zero or positive.")
 
 
 def abs(x, name=None):
-    """|x|"""
+    """|x|; of complex numbers the modulus, a real tensor."""
     with name_scope(name, "Abs", [x]) as scope:
-        return make("Abs", convert(x, name="x"), name=scope)
-
-
-def conj(x, name=None):
-    """The complex conjugate: of real numbers, themselves."""
-    with name_scope(name, "Conj", [x]):
         x = convert(x, name="x")
-    if not (x.dtype.is_floating or x.dtype.is_integer):
-        raise TypeError(f"Expected numeric or variant tensor, got dtype {x.dtype!r}")
-    return x
-
-
-def real(input, name=None):
-    """The real part: of real numbers, themselves."""
-    with name_scope(name, "Real", [input]):
-        return convert(input, name="input")
+        if x.dtype.is_complex:
+            return make("ComplexAbs", x, Tout=x.dtype.real_dtype, name=scope)
+        return make("Abs", x, name=scope)
 
 
 def polyval(coeffs, x, name=None):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphflow.dtypes import resource
 from graphflow.graph.graph import get_default_graph
 from graphflow.io.schema import SaveSliceInfoDef, VariableDef
+from graphflow.ops.resource_variable import ResourceVariable
 from graphflow.ops.variables import SaveSliceInfo, Variable, VariableAggregation, VariableSynchronization
 
 
@@ -30,7 +32,8 @@ def variable_to_proto(variable: Any, export_scope: str | None = None) -> Variabl
     proto = VariableDef(
         variable_name=strip_scope(variable._variable.name, export_scope),
         initializer_name=strip_scope(variable.initializer.name, export_scope),
-        snapshot_name=strip_scope(variable.value().name, export_scope),
+        snapshot_name=strip_scope(variable._kept_value().name, export_scope),
+        is_resource=variable._variable.dtype is resource,
         trainable=variable.trainable,
         synchronization=variable.synchronization.value,
         aggregation=variable.aggregation.value,
@@ -52,9 +55,8 @@ def variable_from_proto(proto: VariableDef, import_scope: str | None = None, int
     def element(name: str) -> Any:
         return graph.as_graph_element(prepend_scope(name, import_scope))
 
-    if proto.is_resource:
-        raise ValueError(f"{proto.variable_name} is a resource variable, which graphflow does not import")
-    self: Any = Variable.__new__(Variable) if into is None else into
+    kind = ResourceVariable if proto.is_resource else Variable
+    self: Any = kind.__new__(kind) if into is None else into
     self._variable = element(proto.variable_name)
     self._initializer_op = element(proto.initializer_name)
     self._snapshot = element(proto.snapshot_name)
@@ -70,4 +72,6 @@ def variable_from_proto(proto: VariableDef, import_scope: str | None = None, int
         self._save_slice_info = SaveSliceInfo(
             prepend_scope(info.full_name, import_scope), list(info.full_shape), list(info.var_offset), list(info.var_shape)
         )
+    if proto.is_resource:
+        self._found()
     return self

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import enum
 import functools
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
@@ -93,7 +94,7 @@ class VariableScope:
         self.dtype = dtype
 
     def set_use_resource(self, use_resource: bool) -> None:
-        """Accepted; all variables are of one kind."""
+        """Sets whether variables are resource variables."""
         self.use_resource = use_resource
 
     def set_regularizer(self, regularizer: Any) -> None:
@@ -105,7 +106,7 @@ class VariableScope:
         self.caching_device = caching_device
 
     def set_partitioner(self, partitioner: Any) -> None:
-        """Accepted; variables are not split."""
+        """Sets the function that splits variables into parts."""
         self.partitioner = partitioner
 
     def set_custom_getter(self, custom_getter: Any) -> None:
@@ -179,8 +180,8 @@ def _pick(given: Any, default: Any) -> Any:
     return default if given is None else given
 
 
-class _ScopeStore:
-    """The current variable scope of a graph, and how often each name has been opened."""
+class _ScopeStore(threading.local):
+    """The current variable scope of a graph, and how often each name has been opened; each thread has its own."""
 
     def __init__(self) -> None:
         self.current = VariableScope(False)
@@ -248,6 +249,23 @@ def get_variable(
         synchronization=synchronization,
         aggregation=aggregation,
     )
+
+
+def get_partitioned_variable(shape: Any, dtype: Any, initializer: Any, partitioner: Any, **settings: Any) -> Any:
+    """A variable in parts that is called as the current variable scope is."""
+    scope = get_variable_scope()
+    if scope.custom_getter is not None:
+        raise ValueError(
+            "Private access to _get_partitioned_variable is not allowed when a custom getter is set.  Current custom getter: "
+            f"{scope.custom_getter}.  It is likely that you're using create_partitioned_variables.  If so, consider instead using "
+            "get_variable with a non-empty partitioner parameter instead."
+        )
+    with name_scope(None):
+        return _get_default_variable_store().get_partitioned(
+            scope.name, partitioner, shape, dtypes.as_dtype(dtype).base_dtype, _pick(initializer, scope.initializer), reuse=scope.reuse,
+            regularizer=scope.regularizer, caching_device=scope.caching_device, use_resource=scope.use_resource,
+            constraint=scope.constraint, **settings,
+        )  # fmt: skip
 
 
 def get_local_variable(
@@ -322,13 +340,17 @@ class _PureScope(AbstractContextManager[VariableScope]):
             scope = self._derive(old, self._name, inner)
             self._reuse = scope.reuse
             store.open(self._name)
-        store.current = self._entered = scope
+        store.current = self._entered = self.scope = scope
         return scope
+
+    def check_nesting(self) -> None:
+        """RuntimeError unless this is the innermost scope."""
+        if self._store.current is not self._entered:
+            raise RuntimeError("Improper nesting of variable_scope.")
 
     def __exit__(self, *exc_info: object) -> None:
         store = self._store
-        if store.current is not self._entered:
-            raise RuntimeError("Improper nesting of variable_scope.")
+        self.check_nesting()
         if self._fixed is not None:
             store.counts = self._old_counts
         else:
@@ -399,20 +421,23 @@ class variable_scope:
             "use_resource": use_resource,
         }
         self._graph = graph_of(list(values) if values is not None else [])
-        self._stacks: list[ExitStack] = []
+        self._stacks: list[tuple[ExitStack, _PureScope]] = []
 
     def __enter__(self) -> VariableScope:
         stack = ExitStack()
         with stack:
             stack.enter_context(self._graph.as_default())
-            scope = self._enter(stack)
-            self._stacks.append(stack.pop_all())
-        return scope
+            pure = self._enter(stack)
+            self._stacks.append((stack.pop_all(), pure))
+        return pure.scope
 
     def __exit__(self, *exc_info: Any) -> None:
-        self._stacks.pop().__exit__(*exc_info)
+        stack, pure = self._stacks[-1]
+        pure.check_nesting()  # before anything is left
+        self._stacks.pop()
+        stack.__exit__(*exc_info)
 
-    def _enter(self, stack: ExitStack) -> VariableScope:
+    def _enter(self, stack: ExitStack) -> _PureScope:
         name = self._name_or_scope
         if name is None:
             if self._reuse:
@@ -433,9 +458,10 @@ class variable_scope:
             return stack.enter_context(get_default_graph().name_scope(current + "/" if current else current))
         return stack.enter_context(get_default_graph().name_scope(name))
 
-    def _enter_pure(self, stack: ExitStack, name_or_scope: Any, inner: str | None) -> VariableScope:
+    def _enter_pure(self, stack: ExitStack, name_or_scope: Any, inner: str | None) -> _PureScope:
         pure = _PureScope(name_or_scope, self._settings, self._reuse, self._constraint, inner)
-        return stack.enter_context(pure)
+        stack.enter_context(pure)
+        return pure
 
 
 @contextmanager

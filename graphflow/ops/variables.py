@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from graphflow.dtypes import DType, as_dtype
+from graphflow.dtypes import DType, as_dtype, resource
 from graphflow.graph import sessions
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.collections import GraphKeys
@@ -24,12 +24,11 @@ from graphflow.graph.tensor import Reference, Tensor
 from graphflow.ops import state
 from graphflow.ops.initial_values import guarded
 from graphflow.ops.source import group, identity, no_op
+from graphflow.ops.variable_kinds import SaveSliceInfo, VariableAggregation, VariableMaker, VariableSynchronization
 from graphflow.shapes import TensorShape
 
 __all__ = [
     "Variable",
-    "VariableAggregation",
-    "VariableSynchronization",
     "all_variables",
     "global_variables",
     "global_variables_initializer",
@@ -45,49 +44,7 @@ __all__ = [
 ]
 
 
-class VariableSynchronization(enum.Enum):
-    """When replicas of a variable are brought together. There is one replica here."""
-
-    AUTO = 0
-    NONE = 1
-    ON_WRITE = 2
-    ON_READ = 3
-
-
-class VariableAggregation(enum.Enum):
-    """How replicas of a variable are brought together. There is one replica here."""
-
-    NONE = 0
-    SUM = 1
-    MEAN = 2
-    ONLY_FIRST_REPLICA = 3
-    ONLY_FIRST_TOWER = 3  # noqa: PIE796 - TensorFlow has both names
-
-
-class SaveSliceInfo:
-    """Which part of a larger tensor in a checkpoint a variable is."""
-
-    def __init__(
-        self,
-        full_name: str | None = None,
-        full_shape: Sequence[int] | None = None,
-        var_offset: Sequence[int] | None = None,
-        var_shape: Sequence[int] | None = None,
-    ) -> None:
-        self.full_name = full_name
-        self.full_shape = full_shape
-        self.var_offset = var_offset
-        self.var_shape = var_shape
-
-    @property
-    def spec(self) -> str:
-        """The text that a checkpoint uses for it."""
-        sizes = " ".join(str(d) for d in self.full_shape or ()) + " "
-        parts = zip(self.var_offset or (), self.var_shape or (), strict=True)
-        return sizes + ":".join(f"{offset},{size}" for offset, size in parts)
-
-
-class Variable:
+class Variable(metaclass=VariableMaker):
     """A tensor that keeps its value from run to run, until an assignment changes it.
 
     Used as an operand it stands for its value at that time in the run. It must be initialised before it is read.
@@ -279,6 +236,10 @@ class Variable:
     def __iter__(self) -> Any:
         raise TypeError("'Variable' object is not iterable.")
 
+    def _kept_value(self) -> Tensor:
+        """The tensor of its value that was made with it."""
+        return self._snapshot
+
     # -- reading -----------------------------------------------------------------------------------------------------------
 
     def value(self) -> Tensor:
@@ -358,17 +319,20 @@ class Variable:
         """Replaces its rows by the slices of an IndexedSlices."""
         return self._scatter("ScatterUpdate", sparse_delta, use_locking, name)
 
+    def _scatter_nd(self, kind: str, indices: Any, updates: Any, name: str | None) -> Tensor:
+        return make(kind, self._variable, indices, updates, use_locking=True, name=name)  # type: ignore[no-any-return]
+
     def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
         """Adds `updates` at `indices`."""
-        return make("ScatterNdAdd", self._variable, indices, updates, use_locking=True, name=name)  # type: ignore[no-any-return]
+        return self._scatter_nd("ScatterNdAdd", indices, updates, name)
 
     def scatter_nd_sub(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
         """Subtracts `updates` at `indices`."""
-        return make("ScatterNdSub", self._variable, indices, updates, use_locking=True, name=name)  # type: ignore[no-any-return]
+        return self._scatter_nd("ScatterNdSub", indices, updates, name)
 
     def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
         """Puts `updates` at `indices`."""
-        return make("ScatterNdUpdate", self._variable, indices, updates, use_locking=True, name=name)  # type: ignore[no-any-return]
+        return self._scatter_nd("ScatterNdUpdate", indices, updates, name)
 
     # -- `w += x` makes a tensor, as in TensorFlow -----------------------------------------------------------------------------
 
@@ -410,6 +374,8 @@ def _member(kind: type[enum.Enum], value: Any, what: str, name: str | None) -> A
 
 
 def _variable_conversion(value: Variable, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Tensor:
+    if dtype is not None and as_dtype(dtype) is resource and value._ref().dtype is resource:
+        return value._ref()
     if dtype is not None and not as_dtype(dtype).is_compatible_with(value.dtype):
         raise ValueError(
             f"Incompatible type conversion requested to type '{as_dtype(dtype).name}' for variable of type '{value.dtype.name}'"

@@ -19,8 +19,9 @@ from graphflow.graph.op import Effect, Kind, Op, TensorSpec
 from graphflow.graph.operation import Operation
 from graphflow.graph.scopes import control_dependencies
 from graphflow.graph.tensor import Tensor
+from graphflow.ops.control_flow.cond import cond
 from graphflow.ops.show import summarize, summarize_ends
-from graphflow.ops.source import group
+from graphflow.ops.source import group, no_op
 
 __all__ = ["Assert", "Print", "add_check_numerics_ops", "check_numerics", "print", "verify_tensor_all_finite"]
 
@@ -176,10 +177,17 @@ def Print(
 def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, name: str | None = None) -> Operation:
     """An operation that fails with InvalidArgumentError, showing the tensors in `data`, where `condition` is false."""
     with name_scope(name, "Assert", [condition, data]):
-        convert_n(data)
+        tensors = convert_n(data)
+
+        def check() -> Operation:
+            shown = 3 if summarize is None else summarize
+            return make("Assert", condition, list(data), summarize=shown, name="Assert")  # type: ignore[no-any-return]
+
+        if all(t.dtype in (dtypes.string, dtypes.int32) for t in tensors):
+            return check()
         condition = convert_to_tensor(condition, name="Condition")
-        result: Operation = make("Assert", condition, list(data), summarize=3 if summarize is None else summarize, name="Assert")
-        return result
+        guarded: Tensor = cond(condition, no_op, check, name="AssertGuard")  # what is shown is looked at only where it fails
+        return guarded.op
 
 
 def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor:

@@ -1,7 +1,7 @@
 """Memory that native code works on: aligned arenas, addresses of arrays, and results that belong to the caller.
 
 `ndarray.ctypes.data` costs a microsecond, more than a small kernel. An address is read from the array object itself instead, either here
-(0.1 us) or, cheaper still, by the native code, which is then given `id(array)` (see runtime/driver.py, PLAN_HEAD).
+(0.1 us) or, cheaper still, by the native code, which is then given `id(array)` (see runtime/layout.py, Plan.HEAD).
 """
 
 from __future__ import annotations

@@ -6,20 +6,23 @@ import ctypes
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphflow.config import options
-from graphflow.runtime import driver
+from graphflow.runtime import layout
 from graphflow.runtime.buffers import HEAD, Array, address, aligned
 from graphflow.runtime.jit import Jit, default_jit
 from graphflow.runtime.threads import SPIN, Pool
 
 WORTH_A_THREAD = 4e-6  # seconds of work that pay for waking a thread and meeting it at the barriers
+MEETING = 0.4e-6  # seconds that it takes threads to meet
 HOLD_LOCK = 20e-6  # seconds of work below which giving up the interpreter's lock costs more than it is worth
+SLICE = 50e-3  # seconds after which a loop comes back to Python
+LOCKED_SLICE = 1e-3  # the same where it holds the interpreter's lock
 
 
 class Slot(NamedTuple):
@@ -45,6 +48,8 @@ class Call(NamedTuple):
 
     parallel   for each phase whether all threads share it; otherwise `owner` runs it alone
     barrier    whether the next call needs what this one wrote (or may overwrite what it reads)
+    cost       estimated seconds of one execution on one thread; None: an equal part of the plan's
+    weight     how often it is expected to run in a step
     """
 
     functions: Sequence[int]
@@ -52,6 +57,24 @@ class Call(NamedTuple):
     parallel: Sequence[bool]
     barrier: bool = True
     owner: int = 0
+    cost: float | None = None
+    weight: float = 1.0
+
+
+class Jump(NamedTuple):
+    """Go on at entry `target` of the list (its length is the end) where the byte at `place` is not zero, with `on` false where it is zero;
+    otherwise at the next entry. Threads meet here, so what stands before needs no barrier. A failed step goes to the end."""
+
+    place: int | Slot
+    on: bool
+    target: int
+    weight: float = 1.0
+
+
+class Pause(NamedTuple):
+    """Return to Python, which does something at this place. Threads have met before it and meet after it."""
+
+    weight: float = 1.0
 
 
 class Failure(NamedTuple):
@@ -63,84 +86,141 @@ class Failure(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """When each thread entered and left each native record, in seconds since the first entry: start and end are [record, thread]
-    (NaN where the thread had no part in it), and `calls[record]` is the number of the call it belongs to."""
+    """What a timed run spent where, [record, thread]: when the thread entered the native record first, in seconds since the first entry
+    of all (NaN where it had no part in it), the seconds it was in it, and how often. `calls[record]` is the entry of the plan's list that
+    the record belongs to."""
 
     start: Array
-    end: Array
+    busy: Array
+    times: Array
     calls: Array
+
+
+Entry = Call | Jump | Pause
 
 
 class NativePlan:
     """A list of calls in native form. Made by `Executor.plan`; run by one thread at a time (hold `lock` where there may be several).
 
     After a failed check no record behind the next barrier is executed, so a call that updates a variable must stand behind a barrier
-    that follows every call that can fail, if a failed step is to leave variables alone.
+    that follows every call that can fail, if a failed step is to leave variables alone. A Jump and a Pause are such barriers.
+
+    A step that an exception leaves at a Pause or between two time slices is over; the next one starts with the first record.
     """
 
-    def __init__(self, executor: Executor, calls: Sequence[Call], slots: int, cost: float, keep: Sequence[object], flush: bool) -> None:
+    def __init__(self, executor: Executor, entries: Sequence[Entry], slots: int, cost: float, keep: Sequence[object], flush: bool) -> None:
         self.executor = executor
         self.lock = threading.Lock()
-        self.cost = cost
         self.keep = tuple(keep)
         self.slots = slots
         self._pool = executor.pool
-        self._build(calls)
+        self._build(entries)
+        self.threads = judge(entries, cost, self._pool.threads)
+        self._locked = self.threads == 1 and cost < HOLD_LOCK
         flushing, pool, head = int(flush), self._pool.address, HEAD
-        self.threads = max(1, min(self._pool.threads, int(cost / WORTH_A_THREAD)))
-        self._block = aligned((driver.PLAN_WORDS,), np.int64, 0)
-        self._block[: driver.PLAN_HEAD + 1] = (
-            address(self._records), len(self._records), self.threads, 0, flushing, pool, executor.walk, 0,
+        self._block = aligned((layout.Plan.WORDS,), np.int64, 0)
+        self._block[: layout.Plan.HEAD + 1] = (
+            address(self._records), len(self._records), self.threads, 0, flushing, pool, 0, self._slice(),
             address(self._table), address(self._patches), len(self._patches), head,
         )  # fmt: skip
         self._address = ctypes.c_void_p(address(self._block))
-        self._enter = executor.enter_locked if self.threads == 1 and cost < HOLD_LOCK else executor.enter
+        self._enter = executor.enter_locked if self._locked else executor.enter
         self._slots: Any = self._table.data
         self._pack = struct.Struct(f"={slots}q").pack_into
         self._wants_workers = self.threads > 1
 
-    def _build(self, calls: Sequence[Call]) -> None:
+    def _build(self, entries: Sequence[Entry]) -> None:
         records: list[tuple[int, int, int, int]] = []
         owners: list[int] = []
-        self._arguments = aligned((sum(len(call.arguments) for call in calls) + 1,), np.int64, 0)
-        self._statuses = aligned((len(calls), 8), np.int64, 0)
-        first, first_status = address(self._arguments), address(self._statuses)
+        firsts: list[int] = []
+        words = sum(len(e.arguments) if isinstance(e, Call) else isinstance(e, Jump) for e in entries)
+        self._arguments = aligned((words + 1,), np.int64, 0)
+        self._statuses = aligned((len(entries), 8), np.int64, 0)
+        start, first_status = address(self._arguments), address(self._statuses)
         patches: list[tuple[int, int, int]] = []
         position = 0
-        for number, call in enumerate(calls):
-            block = first + position * driver.WORD
-            status = 0
-            for argument in call.arguments:
+
+        def block(number: int, arguments: Sequence[Argument]) -> tuple[int, int]:
+            """Lays out one argument block; its address, and the status block's where one of the arguments is that."""
+            nonlocal position
+            first, status = start + position * layout.WORD, 0
+            for argument in arguments:
                 if isinstance(argument, Slot):
                     if not 0 <= argument.number < self.slots:
                         raise ValueError(f"call {number} uses slot {argument.number}, the plan has {self.slots}")
-                    patches.append((first + position * driver.WORD, argument.number, argument.offset))
+                    patches.append((start + position * layout.WORD, argument.number, argument.offset))
                 elif isinstance(argument, _Status):
-                    status = first_status + number * 8 * driver.WORD
+                    status = first_status + number * 8 * layout.WORD
                     self._arguments[position] = status
                 else:
                     self._arguments[position] = argument
                 position += 1
-            last = len(call.functions) - 1
-            for phase, (function, parallel) in enumerate(zip(call.functions, call.parallel, strict=True)):
-                flags = (driver.PARALLEL if parallel else 0) | call.owner << driver.OWNER_SHIFT
-                if phase < last or (call.barrier and number < len(calls) - 1):  # all threads meet after the last one anyway
-                    flags |= driver.BARRIER
-                records.append((function, block, flags, status))
-                owners.append(number)
-        self._records = aligned((len(records), driver.RECORD_WORDS), np.int64)
-        self._records[...] = np.array(records, np.int64).reshape(-1, driver.RECORD_WORDS)
-        self._patches = aligned((len(patches), driver.PATCH_WORDS), np.int64)
-        self._patches[...] = np.array(patches, np.int64).reshape(-1, driver.PATCH_WORDS)
+            return first, status
+
+        for number, (entry, after) in enumerate(zip(entries, (*entries[1:], None), strict=True) if entries else ()):
+            firsts.append(len(records))
+            if isinstance(entry, Call):
+                arguments, status = block(number, entry.arguments)
+                meet = entry.barrier and isinstance(after, Call)  # in the end, and at a Jump or a Pause, all threads meet anyway
+                last = len(entry.functions) - 1
+                for phase, (function, parallel) in enumerate(zip(entry.functions, entry.parallel, strict=True)):
+                    flags = (layout.Record.PARALLEL if parallel else 0) | entry.owner << layout.Record.OWNER_SHIFT
+                    records.append((function, arguments, flags | (layout.Record.BARRIER if phase < last or meet else 0), status))
+            elif isinstance(entry, Jump):
+                if not 0 <= entry.target <= len(entries):
+                    raise ValueError(f"entry {number} jumps to entry {entry.target} of {len(entries)}")
+                flags = layout.Record.JUMP | (layout.Record.ON if entry.on else 0) | (layout.Record.BACK if entry.target <= number else 0)
+                records.append((entry.target, block(number, (entry.place,))[0], flags, 0))
+            else:
+                records.append((0, 0, layout.Record.PAUSE, 0))
+            owners += [number] * (len(records) - len(owners))
+        firsts.append(len(records))
+        self._records = aligned((len(records), layout.Record.WORDS), np.int64)
+        for row, (function, arguments, flags, status) in zip(self._records, records, strict=True):
+            row[...] = (firsts[function] if flags & layout.Record.JUMP else function, arguments, flags, status)
+        self._patches = aligned((len(patches), layout.Patch.WORDS), np.int64)
+        self._patches[...] = np.array(patches, np.int64).reshape(-1, layout.Patch.WORDS)
         self._table = aligned((max(self.slots, 1),), np.int64, 0)
         self._owners = np.array(owners, np.int64)
+        self._pauses = {record: owners[record] for record, (_, _, flags, _) in enumerate(records) if flags & layout.Record.PAUSE}
+        self._loops = any(flags & layout.Record.BACK for _, _, flags, _ in records)
 
-    def run(self, arrays: Sequence[Array] = ()) -> Failure | None:
-        """Run one step on the arrays of the slots (dense, of the right type and size: nothing is checked here)."""
+    def _slice(self) -> int:
+        """Ticks after which a loop comes back to Python."""
+        if not self._loops:
+            return 0
+        return int(self.executor.ticks_per_second() * (LOCKED_SLICE if self._locked else SLICE))
+
+    def run(self, arrays: Sequence[Array] = (), python: Callable[[int], None] | None = None) -> Failure | None:
+        """Run one step on the arrays of the slots (dense, of the right type and size: nothing is checked here). At a Pause `python` is
+        called with its number in the list."""
         if self._wants_workers and not self._pool.running:
             self._pool.start()
         self._pack(self._slots, 0, *map(_handle, arrays))
-        record = self._enter(self._address)
+        try:
+            record = self._enter(self._address)
+            return self._go_on(record, python) if record else None
+        except BaseException:  # a KeyboardInterrupt, perhaps before the failure that the step reports was read
+            self._statuses.fill(0)
+            raise
+
+    def _go_on(self, record: int, python: Callable[[int], None] | None) -> Failure | None:
+        """The rest of a step that has come back at ~`record`, or has failed at `record` - 1. Between two entries the interpreter does
+        what it has to: raise KeyboardInterrupt, let other threads run."""
+        while record < 0:
+            at = ~record
+            if at not in self._pauses and self._locked:  # the loop is longer than was thought
+                self._locked, self._enter = False, self.executor.enter
+                self._block[layout.Plan.SLICE] = self._slice()
+            while at in self._pauses:
+                assert python is not None, "a plan with a Pause needs a function to call there"
+                python(self._pauses[at])
+                at += 1
+            if at == len(self._records):
+                return None
+            if self._wants_workers and not self._pool.running:
+                self._pool.start()
+            record = (self.executor.resume_locked if self._locked else self.executor.resume)(self._address, at)
         return self._failure(record) if record else None
 
     def _failure(self, record: int) -> Failure:
@@ -150,21 +230,47 @@ class NativePlan:
         self._statuses.fill(0)
         return Failure(call, check - 1, value)
 
-    def run_timed(self, arrays: Sequence[Array] = ()) -> tuple[Failure | None, Timing]:
-        """`run`, and when every thread was in every record."""
-        times = aligned((len(self._records), self._pool.threads, 2), np.int64, 0)
-        self._block[driver.PLAN_WALK], self._block[driver.PLAN_TIMES] = self.executor.walk_timed, address(times)
+    def run_timed(self, arrays: Sequence[Array] = (), python: Callable[[int], None] | None = None) -> tuple[Failure | None, Timing]:
+        """`run`, and how long every thread was in every record."""
+        times = aligned((len(self._records), self.threads, layout.Times.WORDS), np.int64, 0)
+        self._block[layout.Plan.TIMES] = address(times)
         try:
-            failure = self.run(arrays)
+            failure = self.run(arrays, python)
         finally:
-            self._block[driver.PLAN_WALK], self._block[driver.PLAN_TIMES] = self.executor.walk, 0
-        threads = int(self._block[driver.PLAN_USED])  # 1 where another thread's step had the workers
-        ticks = times.reshape(-1, 2)[: len(self._records) * threads].reshape(-1, threads, 2)
-        seconds = ticks / self.executor.ticks_per_second()
-        seconds[ticks[..., 0] == 0] = np.nan
-        if len(seconds) and not np.isnan(seconds).all():
-            seconds -= np.nanmin(seconds)
-        return failure, Timing(seconds[..., 0], seconds[..., 1], self._owners)
+            self._block[layout.Plan.TIMES] = 0
+        count = times[..., layout.Times.CALLS].copy()
+        rate = self.executor.ticks_per_second()
+        start, busy = times[..., layout.Times.FIRST] / rate, times[..., layout.Times.TOTAL] / rate
+        start[count == 0] = np.nan
+        if count.any():
+            start -= np.nanmin(start)
+        return failure, Timing(start, busy, count, self._owners)
+
+
+def judge(entries: Sequence[Entry], cost: float, most: int) -> int:
+    """How many threads a plan is worth that takes `cost` seconds on one.
+
+    Each thread must pay for being woken. In loops it must also pay for the meetings, whose number grows with the rounds as the work does:
+    rounds of a microsecond are run alone, however many they are.
+    """
+    if all(isinstance(e, Call) for e in entries):
+        return max(1, min(most, int(cost / WORTH_A_THREAD)))
+    equal = cost / max(sum(e.weight for e in entries if isinstance(e, Call)), 1e-9)
+    shared = meetings = 0.0
+    wakes = 1.0
+    for entry in entries:
+        if isinstance(entry, Call):
+            shared += entry.weight * (equal if entry.cost is None else entry.cost) if any(entry.parallel) else 0
+            meetings += entry.weight * (len(entry.functions) - 1 + entry.barrier)
+        elif isinstance(entry, Jump):
+            meetings += entry.weight
+        else:
+            wakes += entry.weight
+
+    def saved(threads: int) -> float:
+        return shared * (1 - 1 / threads) - (meetings * MEETING + (threads - 1) * wakes * WORTH_A_THREAD if threads > 1 else 0)
+
+    return max(range(1, most + 1), key=saved)
 
 
 class Executor:
@@ -187,10 +293,11 @@ class Executor:
         self.flush_denormals = flush_denormals
         self.pool = Pool(jit, threads, spin, parking, back_off)
         code = self.pool.code
-        self.walk, self.walk_timed = code["graphflow.walk"], code["graphflow.walk_timed"]
-        enter = code["graphflow.enter"]
+        enter, resume = code["graphflow.enter"], code["graphflow.resume"]
         self.enter: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(enter)
         self.enter_locked: Any = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(enter)
+        self.resume: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(resume)
+        self.resume_locked: Any = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(resume)
         self._ticks_per_second = 0.0
 
     @property
@@ -199,16 +306,16 @@ class Executor:
         return self.pool.threads
 
     def plan(
-        self, calls: Sequence[Call], slots: int = 0, cost: float = 1.0, keep: Sequence[object] = (), flush: bool | None = None
+        self, entries: Sequence[Entry], slots: int = 0, cost: float = 1.0, keep: Sequence[object] = (), flush: bool | None = None
     ) -> NativePlan:
-        """The native form of `calls`.
+        """The native form of calls, jumps and pauses.
 
         slots   how many arrays a run is given
-        cost    estimated seconds of one run on one thread: short plans run on the calling thread only
+        cost    estimated seconds of one run on one thread: short plans run on the calling thread only (see `judge`)
         keep    objects that the addresses among the arguments belong to: Code, arenas, constants
         flush   whether denormal floats count as zero; the executor's setting where it is None
         """
-        return NativePlan(self, calls, slots, cost, keep, self.flush_denormals if flush is None else flush)
+        return NativePlan(self, entries, slots, cost, keep, self.flush_denormals if flush is None else flush)
 
     def run(self, plan: NativePlan, arrays: Sequence[Array] = ()) -> Failure | None:
         """Run one step of `plan`."""

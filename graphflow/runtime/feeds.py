@@ -11,6 +11,7 @@ from graphflow.errors import describe
 from graphflow.graph.graph import Graph
 from graphflow.graph.literal import to_bytes
 from graphflow.graph.tensor import Tensor
+from graphflow.runtime.handles import TensorHandle
 
 Array = np.ndarray[Any, Any]
 
@@ -47,6 +48,8 @@ class FeedSlot:
 
     def _cast(self, value: Any) -> Array:
         tensor = self.tensor
+        if isinstance(value, TensorHandle) and self.dtype is not dtypes.string:
+            value = value.array()
         if isinstance(value, Tensor) or hasattr(value, "_as_graph_element"):
             raise TypeError(
                 "The value of a feed cannot be a tf.Tensor object. Acceptable feed values include Python scalars, strings, "

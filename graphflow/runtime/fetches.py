@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from graphflow.graph.composite import IndexedSlices, IndexedSlicesValue, SparseTensor, SparseTensorValue
@@ -124,16 +124,15 @@ def expand_feed(feed: Any, value: Any) -> Sequence[tuple[Any, Any]]:
 
 def flat_feeds(feed_dict: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
     """A feed_dict as (tensor or name, value) pairs, with structured keys taken apart."""
-    pairs: list[tuple[Any, Any]] = []
-    for feed, value in feed_dict.items():
-        if isinstance(feed, (list, tuple)):
-            if not isinstance(value, (list, tuple)) or len(value) != len(feed):
-                raise ValueError(f"Could not flatten dictionary. Key {feed!r} and value {value!r} have different structures.")
-            for f, v in zip(feed, value, strict=True):
-                pairs += expand_feed(f, v)
-        else:
-            pairs += expand_feed(feed, value)
-    return pairs
+    return [pair for feed, value in feed_dict.items() for pair in _flat_feed(feed, value)]
+
+
+def _flat_feed(feed: Any, value: Any) -> Iterable[tuple[Any, Any]]:
+    if not isinstance(feed, (list, tuple)):
+        return expand_feed(feed, value)  # type: ignore[no-any-return]
+    if not isinstance(value, (list, tuple)) or len(value) != len(feed):
+        raise ValueError(f"Could not flatten dictionary. Key {feed!r} and value {value!r} have different structures.")
+    return [pair for f, v in zip(feed, value, strict=True) for pair in _flat_feed(f, v)]
 
 
 def _slices_parts(fetch: IndexedSlices) -> list[Tensor]:

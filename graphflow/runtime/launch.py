@@ -7,14 +7,16 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphflow import errors
-from graphflow.compiler.plan import Argument, BoundPlan, HostArgument, HostCall
+from graphflow.compiler.plan import Argument, BoundCall, BoundJump, BoundPlan, HostArgument, HostCall, cost_of
+from graphflow.kernel.index import evaluate
 from graphflow.runtime.buffers import Arena, address, aligned_copy
-from graphflow.runtime.executor import STATUS, Call, Executor, NativePlan, Slot
+from graphflow.runtime.executor import STATUS, Call, Entry, Executor, Failure, Jump, NativePlan, Pause, Slot, Timing
 
 Array = np.ndarray[Any, Any]
 
@@ -38,22 +40,29 @@ class Launch:
         self._slot_of_output = {k: self._feeds + n for n, k in enumerate(computed)}
         self._made = [(bound.outputs[k].shape, np.dtype(bound.outputs[k].dtype.as_numpy_dtype)) for k in computed]
         self._keep = (self._arena.block, *self._constants, *self._states, *compiled.codes)
-        self._stages: list[tuple[int, NativePlan | HostCall]] = []
         self._objects: dict[int, Array] = {}
-        calls: list[Call] = []
-        share = bound.cost / max(len(bound.calls), 1)
-        slots = self._feeds + len(computed)
-        for number, call in enumerate(bound.calls):
-            if isinstance(call, HostCall):
-                if calls:
-                    self._stages.append((number - len(calls), executor.plan(calls, slots, share * len(calls), self._keep)))
-                self._stages.append((number, call))
-                calls = []
+        self.traced: tuple[Timing, float, list[tuple[int, float, float]]] | None = None
+        self._plan: NativePlan | None = None
+        self._pauses = any(isinstance(call, HostCall) for call in bound.calls)
+        if bound.calls:
+            self._plan = executor.plan(self._entries(), self._feeds + len(computed), bound.cost, self._keep)
+
+    def _entries(self) -> list[Entry]:
+        """The calls as the executor takes them, with what it must know to choose the number of threads."""
+        bound = self.bound
+        straight = all(isinstance(call, BoundCall) for call in bound.calls)
+        entries: list[Entry] = []
+        for step, call in zip(bound.compiled.steps, bound.calls, strict=True):
+            if isinstance(call, BoundCall):
+                addresses = bound.compiled.codes[call.kernel].addresses
+                cost = None if straight else cost_of(step, partial(evaluate, env=bound.sizes))
+                arguments = [self._argument(a) for a in call.arguments]
+                entries.append(Call(addresses, arguments, call.parallel, call.barrier, cost=cost, weight=step.weight))
+            elif isinstance(call, BoundJump):
+                entries.append(Jump(self._argument(call.place), call.on, call.target, step.weight))
             else:
-                code = compiled.codes[call.kernel]
-                calls.append(Call(code.addresses, [self._argument(a) for a in call.arguments], call.parallel, call.barrier))
-        if calls:
-            self._stages.append((len(bound.calls) - len(calls), executor.plan(calls, slots, share * len(calls), self._keep)))
+                entries.append(Pause(step.weight))
+        return entries
 
     def _argument(self, argument: Argument) -> Any:
         kind, value = argument
@@ -74,28 +83,30 @@ class Launch:
     def run(self, arrays: Sequence[Array] = ()) -> list[Array]:
         """The outputs for these feeds: dense arrays of the right type and of the shapes that were bound."""
         made = [np.empty(shape, dtype) for shape, dtype in self._made]
-        for first, stage in self._stages:
-            if isinstance(stage, HostCall):
-                self._call_python(first, stage, arrays, made)
-                continue
-            failure = stage.run((*arrays, *made))
+        if self._plan is not None:
+            failure = self._plan.run((*arrays, *made), partial(self._call_python, arrays, made) if self._pauses else None)
             if failure is not None:
-                self._fail(first, failure)
+                self._fail(failure)
         return self._results(made)
 
     def run_traced(self, arrays: Sequence[Array], trace: Any) -> list[Array]:
-        """`run`, noting in a runtime.trace.Trace when each kernel ran."""
+        """`run`, noting in a runtime.trace.Trace when each kernel ran. `traced` keeps the last run's times for `session.report`."""
         made = [np.empty(shape, dtype) for shape, dtype in self._made]
-        for first, stage in self._stages:
+        if self._plan is not None:
+            called: list[tuple[int, float, float]] = []
+
+            def python(number: int) -> None:
+                begin = time.time()
+                self._call_python(arrays, made, number)
+                called.append((number, begin, time.time()))
+                trace.python(self, *called[-1])
+
             start = time.time()
-            if isinstance(stage, HostCall):
-                self._call_python(first, stage, arrays, made)
-                trace.python(self, first, start, time.time())
-                continue
-            failure, timing = stage.run_timed((*arrays, *made))
-            trace.native(self, first, timing, start)
+            failure, timing = self._plan.run_timed((*arrays, *made), python)
+            self.traced = timing, start, called
+            trace.native(self, timing, start)
             if failure is not None:
-                self._fail(first, failure)
+                self._fail(failure)
         return self._results(made)
 
     def _results(self, made: list[Array]) -> list[Array]:
@@ -104,17 +115,19 @@ class Launch:
         fresh = iter(made)
         return [next(fresh) if o.known is None else o.known.copy() for o in self.bound.outputs]
 
-    def _call_python(self, number: int, call: HostCall, arrays: Sequence[Array], made: Sequence[Array]) -> None:
-        """Run an op of Python on copies of its operands, and put its results where the rest looks for them."""
+    def _call_python(self, arrays: Sequence[Array], made: Sequence[Array], number: int) -> None:
+        """Run the op of Python that is call `number` on copies of its operands, and put its results where the rest looks for them."""
+        call = self.bound.calls[number]
+        assert isinstance(call, HostCall)
 
         def at(argument: HostArgument) -> Array:
-            kind, number = argument.place
+            kind, value = argument.place
             if kind == "object":
-                return self._objects[number].reshape(argument.shape)
+                return self._objects[value].reshape(argument.shape)
             if kind == "arena":
-                return self._arena.view(number, argument.shape, argument.dtype.as_numpy_dtype)
+                return self._arena.view(value, argument.shape, argument.dtype.as_numpy_dtype)
             source = {"feed": arrays, "state": self._states, "constant": self._constants}.get(kind)
-            return (made[self._slot_of_output[number] - self._feeds] if source is None else source[number]).reshape(argument.shape)
+            return (made[self._slot_of_output[value] - self._feeds] if source is None else source[value]).reshape(argument.shape)
 
         try:
             results = call.op.run(*[at(a).copy() for a in call.inputs])
@@ -132,15 +145,22 @@ class Launch:
             else:
                 at(argument)[...] = result
 
-    def _fail(self, first: int, failure: Any) -> None:
+    def _fail(self, failure: Failure) -> None:
         """Raise what the failed check of a kernel says."""
-        step = self.bound.compiled.steps[first + failure.call]
+        step = self.bound.compiled.steps[failure.call]
         check = step.checks[failure.check]
         origin = next((o for o in reversed(step.group.origins) if o.name == check.origin), None)
-        message = check.message.replace("{value}", str(failure.value)).replace("{name}", check.origin)
+        message, value = check.message, failure.value
         assert step.lowered is not None
         for name, symbol in zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True):
             message = re.sub(rf"\b{name}\b", str(self.bound.sizes[symbol]), message)
+        where = re.search(r"{position( in ([\d,]*))?}", message)
+        if where is not None:
+            sizes = [int(d) for d in (where[2] or "").split(",") if d]
+            shown = ",".join(map(str, np.unravel_index(value >> 32, sizes))) if sizes else str(value >> 32)
+            message = message.replace(where[0], shown)
+            value = (value + (1 << 31)) % (1 << 32) - (1 << 31)
+        message = message.replace("{value}", str(value)).replace("{name}", check.origin)
         place = f"\nCreated at {origin.line}." if origin is not None and origin.line else ""
         raise getattr(errors, check.error)(None, None, f"{check.origin}: {message}{place}")
 

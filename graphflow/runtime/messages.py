@@ -185,6 +185,12 @@ class ConfigProto(Message):
     }
 
 
+class DebugOptions(Message):
+    """Which tensors a debugger watches. Accepted and ignored."""
+
+    FIELDS = {"debug_tensor_watch_opts": [], "global_step": 0, "reset_disk_byte_usage": False}
+
+
 class RunOptions(Message):
     """How one run shall go: `trace_level` decides whether its times are noted in a RunMetadata."""
 
@@ -194,7 +200,7 @@ class RunOptions(Message):
         "timeout_in_ms": 0,
         "inter_op_thread_pool": 0,
         "output_partition_graphs": False,
-        "debug_options": Message,
+        "debug_options": DebugOptions,
         "report_tensor_allocations_upon_oom": False,
         "experimental": Message,
     }

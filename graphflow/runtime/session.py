@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphflow import errors
-from graphflow.compiler.capture import Captured, Cut, needed_operations
+from graphflow.compiler.capture import Captured, Cut, Irregular, Stepwise, needed_operations
 from graphflow.errors import OpError, describe
 from graphflow.graph import sessions
 from graphflow.graph.graph import GRAPHS, Graph, get_default_graph
-from graphflow.graph.printer import graph_text
+from graphflow.graph.shown import Shown
 from graphflow.graph.tensor import Tensor
 from graphflow.runtime.feeds import FeedSlot
 from graphflow.runtime.fetches import Fetches, fetch_key, flat_feeds
+from graphflow.runtime.handles import TensorHandle
 from graphflow.runtime.messages import ConfigProto, RunMetadata
-from graphflow.runtime.steps import Engine, Stage, Step, runs_in_python
+from graphflow.runtime.stages import Stage, runs_in_python
+from graphflow.runtime.steps import Engine, Step
 
 if TYPE_CHECKING:  # the compiler proper loads with the first run
     from graphflow.compiler.dump import CompiledReport
@@ -44,7 +46,7 @@ ADVICE = (  # what to check, by words of what went wrong
 class Route:
     """What a run with certain fetches and feeds does; made when they are first seen."""
 
-    __slots__ = ("engine", "fetches", "positions", "runs", "slots", "staged", "step", "steps")
+    __slots__ = ("engine", "fetches", "handles", "positions", "runs", "slots", "staged", "step", "steps")
 
     def __init__(self, engine: Engine, fetches: Any, feeds: Sequence[Any]) -> None:
         graph = engine.graph
@@ -52,12 +54,14 @@ class Route:
         self.slots = [FeedSlot(graph, feed) for feed in feeds]
         self.fetches = Fetches(graph, fetches)
         fed = {slot.tensor: n for n, slot in enumerate(self.slots)}
+        named = [(n, t) for n, t in enumerate(self.fetches.tensors) if t.op.type == "GetSessionHandle" and t not in fed]
+        self.handles = [(n, t.op.inputs[0].dtype) for n, t in named]
         # where each fetched tensor comes from: a result (>= 0) or a feed (< 0)
         wanted = [t for t in self.fetches.tensors if t not in fed]
         numbers = {t: n for n, t in enumerate(wanted)}
         self.positions = [numbers[t] if t in numbers else -1 - fed[t] for t in self.fetches.tensors]
         needed = needed_operations(wanted, self.fetches.targets, set(fed), (), lambda op: op.inputs)
-        self.staged = any(runs_in_python(op) for op in needed)
+        self.staged = any(runs_in_python(op) for op in needed.operations)
         nothing = not wanted and not self.fetches.targets
         self.step = None if nothing else Step(engine, wanted, self.fetches.targets, list(fed))
         self.steps: dict[Any, Step] = {}
@@ -75,10 +79,12 @@ class Route:
         else:
             try:
                 results = step.run(arrays)
-            except Cut:
+            except (Cut, Irregular, Stepwise):
                 self.staged = True
                 results = self._in_parts(arrays)
         fetched = [_own(results[p] if p >= 0 else arrays[-1 - p]) for p in self.positions]
+        for place, dtype in self.handles:
+            fetched[place] = TensorHandle(fetched[place], dtype, self.engine.kept)
         return self.fetches.rebuild(fetched)
 
     def _in_parts(self, arrays: Sequence[Array]) -> list[Array]:
@@ -182,6 +188,10 @@ class BaseSession:
         feeds: tuple[Any, ...] = ()
         if feed_dict:
             feeds, values = tuple(feed_dict), list(feed_dict.values())
+            if any(isinstance(feed, (tuple, list)) for feed in feeds):  # a state carried from run to run: parts that are looked up like any
+                pairs = flat_feeds(feed_dict)
+                feeds, values = tuple(f for f, _ in pairs), [v for _, v in pairs]
+                feed_dict = dict(pairs)
         try:
             key = (fetches if type(fetches) is Tensor else fetch_key(fetches), feeds)
             route = self._routes.get(key)
@@ -272,7 +282,15 @@ class BaseSession:
             raise ValueError("these fetches are all fed: there is nothing to compile")
         arrays = [slot.take(value) for slot, value in zip(route.slots, values, strict=True)]
         compiled = route.step.compiled(arrays)
-        return Compilation(compiled.captured, compiled.program, compiled.program.bind([a.shape for a in arrays]))
+        launches = tuple(compiled.launches.values())
+        return Compilation(compiled.captured, compiled.program, compiled.program.bind([a.shape for a in arrays]), launches)
+
+    def report(self, path: str) -> None:
+        """Writes a page (one HTML file, no network needed) of every run that this session has compiled: source lines, graph, passes, kernels
+        with their code, memory; and times of those that were run with `tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)`."""
+        from graphflow.tools.report.notebook import session_report
+
+        session_report(self, path)
 
     # -- partial runs ------------------------------------------------------------------------------------------------------
 
@@ -301,16 +319,16 @@ class BaseSession:
         return wanted.rebuild([_own(r) for r in results])
 
 
-class Compilation:
+class Compilation(Shown):
     """A compiled run: `captured` (with the Program), `program` (kernels and places), `plan` (for the given shapes), and
     `report`, which shows every stage as text."""
 
-    def __init__(self, captured: Captured, program: CompiledProgram, plan: BoundPlan) -> None:
+    def __init__(self, captured: Captured, program: CompiledProgram, plan: BoundPlan, launches: Sequence[Any] = ()) -> None:
+        self.launches = launches  # of this program, with what was traced
         self.captured = captured
         self.program = program
         self.plan = plan
         self.report: CompiledReport = program.report
-        self.report.graph = graph_text(captured.operations)
 
     def __repr__(self) -> str:
         return f"{len(self.captured.operations)} operations, {self.report!r}"

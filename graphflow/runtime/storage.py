@@ -17,7 +17,8 @@ Array = np.ndarray[Any, Any]
 class Storage(dict[str, Array]):
     """name -> array. Native code writes into the arrays, so one is replaced only when its shape changes; `moves` counts that.
 
-    Names that begin with "random/" hold the position of a random op: [a number drawn at first use, Philox blocks used so far].
+    Names that begin with "random/" hold what a random op keeps: as uint64 its position, [a number drawn at first use, Philox blocks used
+    so far], as other types anything that begins with zeros.
     """
 
     def __init__(self) -> None:
@@ -42,9 +43,9 @@ class Storage(dict[str, Array]):
         if array is not None and array.shape == tuple(shape) and array.dtype == numpy_type:
             return
         if name.startswith("random/"):
-            first = int.from_bytes(os.urandom(8), "little")
-            self[name] = aligned((2,), np.uint64)
-            self[name][:] = (first, 0)
+            self[name] = aligned(shape, numpy_type, 0)
+            if numpy_type == np.uint64:
+                self[name][0] = int.from_bytes(os.urandom(8), "little")
             self.initialized_names.add(name)
         else:
             self[name] = aligned(shape, numpy_type)

@@ -20,7 +20,7 @@ from weakref import WeakSet
 import numpy as np
 
 from graphflow.config import options
-from graphflow.runtime import driver
+from graphflow.runtime import driver, layout
 from graphflow.runtime.buffers import address, aligned
 from graphflow.runtime.jit import Jit
 
@@ -37,8 +37,8 @@ class Pool:
     def __init__(self, jit: Jit, threads: int | None = None, spin: float = SPIN, parking: str = "auto", back_off: bool = True) -> None:
         wanted = options().threads if threads is None else threads
         triple = jit.target.triple
-        self.parking = _choose_parking(parking, driver.architecture(triple))
-        self.threads = min(wanted, driver.MAX_THREADS) if self.parking != driver.PARK_NEVER else 1
+        self.parking = _choose_parking(parking, layout.architecture(triple))
+        self.threads = min(wanted, layout.MAX_THREADS) if self.parking != layout.Pool.PARK_NEVER else 1
         self.code = jit.compile(driver.driver_key(triple), lambda: driver.driver_text(triple), driver.FUNCTIONS)
         self.running = False
         self._lock = threading.Lock()
@@ -46,13 +46,13 @@ class Pool:
         self._stop = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(self.code["graphflow.stop"])
         clock = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(self.code["graphflow.pauses"])
         self.clock = clock
-        self.block = aligned((driver.POOL_THREADS + self.threads * driver.THREAD_WORDS,), np.int64, 0)
+        self.block = aligned((layout.Pool.THREADS + self.threads * layout.Pool.THREAD_WORDS,), np.int64, 0)
         self.address = address(self.block)
         self._files: list[int] = []
         pauses_per_second = _measure_pauses(clock)
-        self.block[driver.POOL_PAUSES] = max(1, int(spin * pauses_per_second))
-        self.block[driver.POOL_PATIENCE] = max(1, int(PATIENCE * pauses_per_second))
-        self.block[driver.POOL_LONGEST_REST] = LONGEST_REST if back_off else 0
+        self.block[layout.Pool.PAUSES] = max(1, int(spin * pauses_per_second))
+        self.block[layout.Pool.PATIENCE] = max(1, int(PATIENCE * pauses_per_second))
+        self.block[layout.Pool.LONGEST_REST] = LONGEST_REST if back_off else 0
         self._link_system()
         _pools.add(self)
 
@@ -62,7 +62,7 @@ class Pool:
             if self.running or _ending:
                 return
             self.running = True
-            if self.parking == driver.PARK_PIPE:
+            if self.parking == layout.Pool.PARK_PIPE:
                 self._open_files()
             started = 0
             for thread in range(1, self.threads):
@@ -71,16 +71,16 @@ class Pool:
                 except RuntimeError:
                     break
                 started += 1
-            self.block[driver.POOL_WORKERS] = started
+            self.block[layout.Pool.WORKERS] = started
 
     def stop(self, patience: float | None = None) -> bool:
         """Send the workers away and wait for that; False where a step kept them busy for too long. They come back when needed."""
         end = time.monotonic() + (STOP_PATIENCE if patience is None else patience)
         with self._lock:
-            workers, self.block[driver.POOL_WORKERS] = self.workers, 0  # from now on steps run alone
+            workers, self.block[layout.Pool.WORKERS] = self.workers, 0  # from now on steps run alone
             while self.running and not self._stop(self.address, workers, STOP_ATTEMPT):
                 if time.monotonic() > end:
-                    self.block[driver.POOL_WORKERS] = workers
+                    self.block[layout.Pool.WORKERS] = workers
                     return False
                 time.sleep(1e-4)
             self.running = False
@@ -90,27 +90,27 @@ class Pool:
     @property
     def workers(self) -> int:
         """How many workers there are now."""
-        return int(self.block[driver.POOL_WORKERS])
+        return int(self.block[layout.Pool.WORKERS])
 
     def _live(self, thread: int) -> None:
         self._worker(self.address, thread)
 
     def _link_system(self) -> None:
         """Tell the native code where the system's functions are."""
-        if self.parking == driver.PARK_NEVER:
+        if self.parking == layout.Pool.PARK_NEVER:
             return
         libc = ctypes.CDLL(None)
-        wait, wake = ("syscall", "syscall") if self.parking == driver.PARK_FUTEX else ("read", "write")
-        for word, name in ((driver.POOL_YIELD, "sched_yield"), (driver.POOL_WAIT, wait), (driver.POOL_WAKE, wake)):
+        wait, wake = ("syscall", "syscall") if self.parking == layout.Pool.PARK_FUTEX else ("read", "write")
+        for word, name in ((layout.Pool.YIELD, "sched_yield"), (layout.Pool.WAIT, wait), (layout.Pool.WAKE, wake)):
             self.block[word] = ctypes.cast(getattr(libc, name), ctypes.c_void_p).value
-        self.block[driver.POOL_PARKING] = self.parking
+        self.block[layout.Pool.PARKING] = self.parking
 
     def _open_files(self) -> None:
         for thread in range(1, self.threads):
             wait, wake = os.pipe()
             os.set_blocking(wake, False)  # a wake too many must not stop the caller
-            line = driver.POOL_THREADS + thread * driver.THREAD_WORDS
-            self.block[line + driver.JOB_WAIT_FILE], self.block[line + driver.JOB_WAKE_FILE] = wait, wake
+            line = layout.Pool.THREADS + thread * layout.Pool.THREAD_WORDS
+            self.block[line + layout.Pool.JOB_WAIT_FILE], self.block[line + layout.Pool.JOB_WAKE_FILE] = wait, wake
             self._files += [wait, wake]
 
     def _close_files(self) -> None:
@@ -122,18 +122,18 @@ class Pool:
         self._lock = threading.Lock()
         self.running = False
         self._close_files()
-        self.block[driver.POOL_WORKERS] = self.block[driver.POOL_BUSY] = 0
-        self.block[driver.POOL_THREADS :].fill(0)
+        self.block[layout.Pool.WORKERS] = self.block[layout.Pool.BUSY] = 0
+        self.block[layout.Pool.THREADS :].fill(0)
 
 
 def _choose_parking(wanted: str, machine: str) -> int:
     """How workers sleep: "futex", "pipe" (any POSIX system), or "auto", the best there is."""
     if os.name != "posix":
-        return driver.PARK_NEVER  # no native way to sleep is known here: the caller works alone
-    futex = sys.platform == "linux" and sys.byteorder == "little" and machine in driver.FUTEX_CALL
+        return layout.Pool.PARK_NEVER  # no native way to sleep is known here: the caller works alone
+    futex = sys.platform == "linux" and sys.byteorder == "little" and machine in layout.FUTEX_CALL
     if wanted == "pipe" or not futex:
-        return driver.PARK_PIPE
-    return driver.PARK_FUTEX
+        return layout.Pool.PARK_PIPE
+    return layout.Pool.PARK_FUTEX
 
 
 def _measure_pauses(clock: ctypes._FuncPointer) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["Timeline"]
 
-_LABEL = re.compile(r"(.*) = (.*)\((.*)\)")
+_LABEL = re.compile(r"(.*) = (.*)\((.*)\)(?: x (\d+))?")
 
 
 class Timeline:
@@ -30,8 +30,10 @@ class Timeline:
                 start, length = node.all_start_micros, max(node.all_end_rel_micros, 1)
                 lane = next((k for k, busy_until in enumerate(lanes) if busy_until <= start), len(lanes))
                 lanes[lane:] = [start + length, *lanes[lane + 1 :]]
-                own, op, inputs = parse_label(node)
+                own, op, inputs, calls = parse_label(node)
                 arguments = {"name": own, "op": op, **{f"input{k}": i for k, i in enumerate(inputs)}}
+                if calls > 1:
+                    arguments["calls"] = calls
                 events.append({"ph": "X", "cat": "Op", "name": op, "pid": pid, "tid": lane, "ts": start, "dur": length, "args": arguments})
                 for source in inputs if show_dataflow else ():
                     if source in ends:
@@ -44,10 +46,10 @@ class Timeline:
         return json.dumps({"traceEvents": events}, indent=4, separators=(",", ": "))
 
 
-def parse_label(node: Any) -> tuple[str, str, list[str]]:
-    """Name, operation and inputs of a node, from its label "name = Op(input, input)"."""
+def parse_label(node: Any) -> tuple[str, str, list[str], int]:
+    """Name, operation, inputs and number of calls of a node, from its label: "name = Op(input, input)", in a loop "… x 100"."""
     match = _LABEL.match(node.timeline_label)
     if match is None:
-        return node.node_name, node.node_name, []
-    name, op, inputs = match.groups()
-    return name, op, [i for i in inputs.split(", ") if i]
+        return node.node_name, node.node_name, [], 1
+    name, op, inputs, calls = match.groups()
+    return name, op, [i for i in inputs.split(", ") if i], int(calls or 1)

@@ -14,7 +14,10 @@ DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 
 
 class Span(NamedTuple):
-    """One call of a kernel, or of Python. Times are seconds since the epoch; `busy` is the time that each thread spent in it."""
+    """One kernel of a run, or one call of Python. Times are seconds since the epoch; `busy` is the time that each thread spent in it.
+
+    What stands in a loop was called `calls` times: it begins with the first of them, and the end is as if
+    the others had followed at once."""
 
     name: str  # the operation whose result it gives
     type: str
@@ -23,7 +26,8 @@ class Span(NamedTuple):
     start: float
     end: float
     busy: tuple[float, ...]
-    bytes: int  # read and written, each array once
+    bytes: int  # read and written, each array once for every call
+    calls: int
 
 
 class Trace:
@@ -34,40 +38,42 @@ class Trace:
 
     def python(self, launch: Any, number: int, start: float, end: float) -> None:
         """Notes a call of Python."""
-        self._add(launch, number, start, end, (end - start,))
+        self._add(launch, number, start, end, (end - start,), 1)
 
-    def native(self, launch: Any, first: int, timing: Any, start: float) -> None:
-        """Notes the kernels of a native plan, whose first one is the launch's step `first`."""
-        for call in np.unique(timing.calls):
-            rows = timing.calls == call
-            begins, ends = timing.start[rows], timing.end[rows]
-            if np.isnan(begins).all():  # not reached: an earlier check failed
+    def native(self, launch: Any, timing: Any, start: float) -> None:
+        """Notes the kernels of a run that began at `start`."""
+        for number in np.unique(timing.calls):
+            rows = timing.calls == number
+            count, begins, busy = timing.times[rows], timing.start[rows], timing.busy[rows]
+            if not count.any():  # a jump, or not reached: an earlier check failed
                 continue
-            busy = tuple(np.nansum(ends - begins, axis=0).tolist())
-            self._add(launch, first + int(call), start + float(np.nanmin(begins)), start + float(np.nanmax(ends)), busy)
+            first = float(np.nanmin(begins))
+            last = max(float(np.nanmax(begins + busy)), first + float(busy.max(axis=1).sum()))
+            self._add(launch, int(number), start + first, start + last, tuple(busy.sum(axis=0).tolist()), int(count.max()))
 
-    def _add(self, launch: Any, number: int, start: float, end: float, busy: tuple[float, ...]) -> None:
+    def _add(self, launch: Any, number: int, start: float, end: float, busy: tuple[float, ...], calls: int) -> None:
         step = launch.bound.compiled.steps[number]
         group = step.group
         names = tuple(dict.fromkeys(o.name for o in group.origins))
         node = group.nodes[-1]
         name = node.origins[-1].name if node.origins else step.name
         sizes = launch.bound.sizes
-        moved = sum(evaluate(bytes_of(v), sizes) for v in dict.fromkeys((*group.inputs, *group.outputs)))
+        moved = calls * sum(evaluate(bytes_of(v), sizes) for v in dict.fromkeys((*group.inputs, *group.outputs)))
         kernel = "python" if step.lowered is None else step.name
-        self.spans.append(Span(name, node.op.type, names, kernel, start, end, busy, moved))
+        self.spans.append(Span(name, node.op.type, names, kernel, start, end, busy, moved, calls))
 
     def step_stats(self) -> StepStats:
-        """The spans as TensorFlow's StepStats: one node for each call, named after the operation whose result it gives."""
+        """The spans as TensorFlow's StepStats: a node for each, named after the operation whose result it gives."""
         stats = StepStats()
         device = stats.dev_stats.add(device=DEVICE)
         for span in self.spans:
             others = ", ".join(n for n in span.operations if n != span.name)
+            label = f"{span.name} = {span.type}({others})" + (f" x {span.calls}" if span.calls > 1 else "")
             begin, length = int(span.start * 1e9), max(int((span.end - span.start) * 1e9), 1)
             micros = -(-length // 1000)
             device.node_stats.add(
                 node_name=span.name, all_start_micros=begin // 1000, op_end_rel_micros=micros, all_end_rel_micros=micros,
-                scheduled_micros=begin // 1000, timeline_label=f"{span.name} = {span.type}({others})", all_start_nanos=begin,
+                scheduled_micros=begin // 1000, timeline_label=label, all_start_nanos=begin,
                 op_end_rel_nanos=length, all_end_rel_nanos=length, scheduled_nanos=begin,
             )  # fmt: skip
         return stats

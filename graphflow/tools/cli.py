@@ -3,6 +3,10 @@
     graphflow run PROGRAM.py [ARGS]     run a TensorFlow 1.x program on graphflow, without an edit
     graphflow demo                      train a small net on the embedded digits and show what the compiler made of it
     graphflow profile PROGRAM.py [ARGS] run a program and show which kernels its time went to
+    graphflow inspect PROGRAM.py [ARGS] -o report.html
+                                        run a program and write a page of every stage of its compilation, with times
+    graphflow dump PROGRAM.py [ARGS] --after PASS --kernel NAME --format text|dot|json
+                                        run a program and print one stage; --explain OP OP: were they fused, and if not, why
     graphflow doctor                    the machine, the settings, and what would be slow here
     graphflow cache [ls|clear]          the compiled objects on disk
     python -m graphflow ...             the same
@@ -18,6 +22,8 @@ from collections.abc import Sequence
 USAGE = """usage: graphflow run PROGRAM.py [ARGS ...]   run a TensorFlow 1.x program on graphflow
        graphflow demo [--steps N] [--dump DIR]   train on the embedded digits and show the compiler's work
        graphflow profile PROGRAM.py [ARGS ...]   run a program and show which kernels its time went to
+       graphflow inspect PROGRAM.py [ARGS ...] -o report.html   ... and write a page of every stage of its compilation
+       graphflow dump PROGRAM.py [ARGS ...] [--after PASS] [--kernel NAME] [--format text|dot|json] [--explain OP OP]
        graphflow doctor                          show the machine, the settings, and what would be slow here
        graphflow cache [ls|clear]                show or remove the compiled objects on disk
        graphflow --help"""
@@ -55,6 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         from graphflow.tools import profile
 
         return profile.main(rest, run_program)
+    if command == "inspect":
+        from graphflow.tools import inspect
+
+        return inspect.main(rest, run_program)
+    if command == "dump":
+        from graphflow.tools import dump
+
+        return dump.main(rest, run_program)
     if command == "doctor":
         from graphflow.tools import doctor
 

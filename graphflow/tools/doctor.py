@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from graphflow.config import cgroup_quota, options
+from graphflow.compiler.llvm.target import Target, target
+from graphflow.config import Options, cgroup_quota, options
 from graphflow.runtime.cache import SUFFIX, DiskCache
+from graphflow.tools.machine import Machine, available, measured
 
 
 def _versions() -> str:
@@ -31,28 +33,14 @@ def _size(count: int) -> str:
     return f"{count:.1f} GiB"
 
 
-def bandwidth(seconds: float = 0.2) -> float:
-    """Bytes a second that one thread copies in main memory, read and written bytes together: the best of several copies."""
-    import numpy as np
-
-    source, target = np.ones(1 << 24, np.float32), np.empty(1 << 24, np.float32)
-    best, end = float("inf"), time.perf_counter() + seconds
-    while True:
-        start = time.perf_counter()
-        np.copyto(target, source)
-        best = min(best, time.perf_counter() - start)
-        if time.perf_counter() > end:
-            return 2 * source.nbytes / best
-
-
 def report() -> str:
     """The findings, one a line; what makes programs slow here begins with "slow:"."""
     import graphflow
-    from graphflow.compiler.llvm.target import target
 
     chosen, machine = options(), target(options().target)
     cpus, quota = os.cpu_count() or 1, cgroup_quota()
     files = DiskCache(chosen.cache_dir)._files() if chosen.cache_dir else []
+    speed = measured(chosen.threads)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     lines = [
         f"graphflow {graphflow.graphflow_version} for TensorFlow {graphflow.__version__} programs",
@@ -62,23 +50,48 @@ def report() -> str:
         f"vectors   {machine.vector_bytes * 8} bits ({machine.vector_bytes // 4} float32), {machine.registers} registers"
         + "".join(f", {name}" for name, has in (("fma", machine.fma), ("masks", machine.masks), ("half", machine.half)) if has),
         f"threads   {chosen.threads} of {cpus} CPUs" + ("" if quota is None else f" (the container allows {quota:g})"),
-        f"memory    one thread copies {bandwidth() / 1e9:.1f} GB/s",
+        f"peak      {speed.flops / 1e9:.0f} GF/s float32 on {speed.threads} threads, {speed.core_flops / 1e9:.0f} on one (measured)",
+        f"memory    L2 {speed.l2 / 1e9:.0f}, L3 {speed.l3 / 1e9:.0f}, DRAM {speed.dram / 1e9:.0f} GB/s read on {speed.threads} threads (measured);"
+        f" L2 {_size(speed.sizes['l2'])} a core, L3 {_size(speed.sizes['l3'])}",
         f"cache     {chosen.cache_dir or 'off'}: {len(files)} files, {_size(sum(size for _, size, _ in files))}",
     ]
+    return "\n".join([*lines, *(f"slow:     {text}" for text in slow_here(chosen, machine, speed, load))])
+
+
+def slow_here(chosen: Options, machine: Target, speed: Machine, load: float) -> list[str]:
+    """What makes programs slower on this machine, with these settings, than they need be."""
     slow = []
+    cpus, quota = os.cpu_count() or 1, cgroup_quota()
     if not chosen.cache_dir:
         slow.append("no cache folder: every process compiles anew (unset GRAPHFLOW_CACHE_DIR)")
     elif not DiskCache(chosen.cache_dir)._ready():
         slow.append(f"the cache folder {chosen.cache_dir} cannot be used, or others may write to it: every process compiles anew")
+    if chosen.threads < available() and (quota is None or chosen.threads < int(quota)):
+        slow.append(f"GRAPHFLOW_THREADS={chosen.threads}: {available()} CPUs may be used")
+    if quota is not None and quota != int(quota) and quota < cpus:
+        slow.append(f"the container's share of {quota:g} CPUs is no whole number: a thread is stopped for part of every period")
+    if speed.flops < 0.75 * speed.threads * speed.core_flops:
+        times = speed.flops / speed.core_flops
+        slow.append(f"{speed.threads} threads together reach {times:.1f} times the peak of one: the CPUs are halves of one core, or busy")
+    if speed.dram / speed.flops < 0.02:
+        slow.append(f"memory is slow beside arithmetic, {speed.flops / speed.dram:.0f} operations a byte: large elementwise work waits for it")
+    if not machine.half:
+        slow.append("no half precision in hardware: float16 is converted number by number")
     if machine.vector_bytes < 32 and "86" in machine.triple:
         slow.append("no AVX2: kernels use 128-bit vectors")
     if chosen.target != "native":
         slow.append(f"GRAPHFLOW_TARGET={chosen.target}: not the machine's own instructions")
     if chosen.debug or chosen.verify > 1:
         slow.append("GRAPHFLOW_DEBUG or GRAPHFLOW_VERIFY is set: compiling takes longer")
+    if chosen.watch_nan:
+        slow.append("GRAPHFLOW_DEBUG=nan: every kernel's result is looked at in Python")
+    if chosen.passes_off or chosen.pass_limit is not None:
+        slow.append("GRAPHFLOW_PASSES_OFF or GRAPHFLOW_PASS_LIMIT is set: what those passes would have saved is computed")
+    if chosen.dump_to:
+        slow.append(f"GRAPHFLOW_DUMP_TO={chosen.dump_to}: every compilation is written down")
     if load > cpus:
         slow.append(f"load {load:.1f} on {cpus} CPUs: other processes take time away")
-    return "\n".join([*lines, *(f"slow:     {text}" for text in slow)])
+    return slow
 
 
 def cache(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""`graphflow profile PROGRAM.py [ARGS]`: runs a program and shows which kernels its time went to."""
+"""`graphflow profile PROGRAM.py [ARGS]`: runs a program and shows which kernels its time went to, and what keeps them from being faster."""
 
 from __future__ import annotations
 
@@ -6,61 +6,83 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from graphflow.runtime.trace import Trace
-from graphflow.runtime.tracing import trace_everything
+from graphflow.tools.machine import Machine, available, measured
+from graphflow.tools.recorder import Recorder, Signature, recording
+from graphflow.tools.roofline import Standing, Work, standing, work_of_call
 
 SHOWN = 30  # rows
 
 
-class Totals:
-    """What the calls of one kernel, for one result, add up to."""
+class Row(NamedTuple):
+    """One kernel of one compiled signature, summed over all runs."""
 
-    def __init__(self, span: Any) -> None:
-        self.kernel, self.name, self.operations = span.kernel, span.name, span.operations
-        self.calls, self.seconds, self.bytes, self.threads = 0, 0.0, 0, 0
-
-    def add(self, span: Any) -> None:
-        """Takes over one call."""
-        self.calls += 1
-        self.seconds += span.end - span.start
-        self.bytes += span.bytes
-        self.threads = max(self.threads, sum(b > 0 for b in span.busy))
+    signature: int
+    name: str
+    operations: int
+    seconds: float
+    calls: int
+    threads: int
+    work: Work  # of one call
+    standing: Standing
 
 
-class Profile(Trace):
-    """A trace that keeps sums instead of spans: a program may make millions of calls."""
+def rows_of(signatures: Sequence[Signature], machine: Machine) -> list[Row]:
+    """The kernels of several signatures, the longest first. Jumps are left out."""
+    rows = []
+    for number, signature in enumerate(signatures):
+        for k, step in enumerate(signature.compiled.steps):
+            calls = int(signature.times[k])
+            if calls:
+                work = work_of_call(step, signature.bound.sizes)
+                seconds, threads = float(signature.seconds[k]), int(signature.threads[k])
+                stand = standing(work, seconds / calls, threads, machine)
+                names = len(dict.fromkeys(o.name for o in step.group.origins))
+                rows.append(Row(number, _shown(step), names, seconds, calls, threads, work, stand))
+    return sorted(rows, key=lambda row: -row.seconds)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.totals: dict[tuple[str, str], Totals] = {}
 
-    def _add(self, launch: Any, number: int, start: float, end: float, busy: tuple[float, ...]) -> None:
-        super()._add(launch, number, start, end, busy)
-        span = self.spans.pop()
-        key = (span.kernel, span.name)
-        if key not in self.totals:
-            self.totals[key] = Totals(span)
-        self.totals[key].add(span)
+def _shown(step: Any) -> str:
+    origins = step.group.origins
+    kind = "python" if step.lowered is None else step.name.split("_")[0]
+    return f"{kind} {origins[-1].name if origins else step.name}"
 
 
-def table(profile: Profile, wall: float, shown: int = SHOWN) -> str:
+def table(recorder: Recorder, machine: Machine, wall: float, shown: int = SHOWN) -> str:
     """The sums as a table, the longest first."""
-    rows = sorted(profile.totals.values(), key=lambda t: -t.seconds)
-    total = sum(t.seconds for t in rows)
-    lines = [f"{'time':>10} {'share':>6} {'calls':>8} {'mean':>10} {'GB/s':>7} {'thr':>3}  kernel: result (operations)"]
-    for t in rows[:shown]:
-        rate = t.bytes / t.seconds / 1e9 if t.seconds else 0.0
-        fused = "" if len(t.operations) <= 1 else f" ({len(t.operations)} operations)"
+    signatures = recorder.signatures
+    rows = rows_of(signatures, machine)
+    total = sum(row.seconds for row in rows)
+    several = len(signatures) > 1
+    lines = [
+        f"{'time':>10} {'share':>6} {'calls':>8} {'mean':>10} {'GF/s':>7} {'GB/s':>7} {'roof':>6} {'bound':>7} {'thr':>3}  kernel and result"
+        + (" (of signature)" if several else "")
+    ]
+    for row in rows[:shown]:
+        mean = row.seconds / row.calls
+        work, stand = row.work, row.standing
+        python = row.name.startswith("python")
+        roof, bound = ("-", "python") if python else (f"{stand.share:.0%}", stand.bound)
+        fused = f", {row.operations} operations" if row.operations > 1 else ""
         lines.append(
-            f"{t.seconds * 1e3:>8.2f}ms {t.seconds / (total or 1):>6.1%} {t.calls:>8} {t.seconds / t.calls * 1e6:>8.1f}us {rate:>7.1f} "
-            f"{t.threads:>3}  {t.kernel}: {t.name}{fused}"
+            f"{row.seconds * 1e3:>8.2f}ms {row.seconds / (total or 1):>6.1%} {row.calls:>8} {mean * 1e6:>8.1f}us "
+            f"{work.flops / mean / 1e9 if mean else 0:>7.1f} {work.bytes / mean / 1e9 if mean else 0:>7.1f} {roof:>6} {bound:>7} {row.threads:>3}"
+            f"  {row.name}{fused}" + (f" (#{row.signature})" if several else "")
         )
     if len(rows) > shown:
-        rest = sum(t.seconds for t in rows[shown:])
-        lines.append(f"{rest * 1e3:>8.2f}ms {rest / (total or 1):>6.1%} {'':>8} {'':>10} {'':>7} {'':>3}  {len(rows) - shown} more")
+        rest = sum(row.seconds for row in rows[shown:])
+        lines.append(f"{rest * 1e3:>8.2f}ms {rest / (total or 1):>6.1%} {'':>8} {'':>10} {len(rows) - shown} more kernels")
     lines.append(f"{total * 1e3:>8.2f}ms in {len(rows)} kernels; the program took {wall * 1e3:.0f} ms, compiling and Python included")
+    native = sum(s.wall for s in signatures)
+    if native:
+        lines.append(f"{native * 1e3:>8.2f}ms in native code: {total / native:.1%} of it in kernels, the rest between them")
+    for number, signature in enumerate(signatures if several else ()):
+        lines.append(f"  #{number}: {signature.runs} runs, {signature.wall * 1e3:.2f} ms, {len(signature.compiled.steps)} calls a run")
+    lines.append(
+        f"The machine, measured just now on {machine.threads} threads: {machine.flops / 1e9:.0f} GF/s, L2 {machine.l2 / 1e9:.0f}, "
+        f"L3 {machine.l3 / 1e9:.0f}, DRAM {machine.dram / 1e9:.0f} GB/s. roof: share of what these allow for the kernel's work."
+    )
     return "\n".join(lines)
 
 
@@ -69,12 +91,11 @@ def main(arguments: Sequence[str], run: Callable[[str, Sequence[str]], None]) ->
     if not arguments or not os.path.exists(arguments[0]):
         print(f"graphflow profile: {f'no program {arguments[0]!r}' if arguments else 'which program?'}", file=sys.stderr)
         return 2
-    profile = Profile()
-    trace_everything(profile)
     start = time.perf_counter()
-    try:
-        run(arguments[0], arguments[1:])
-    finally:
-        trace_everything(None)
-        print(table(profile, time.perf_counter() - start), file=sys.stderr)
+    with recording(Recorder()) as recorder:
+        try:
+            run(arguments[0], arguments[1:])
+        finally:
+            wall = time.perf_counter() - start
+            print(table(recorder, measured(available()), wall), file=sys.stderr)
     return 0

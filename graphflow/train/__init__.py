@@ -2,7 +2,8 @@
 
 from graphflow.graph.importer import write_graph
 from graphflow.io.events import summary_iterator
-from graphflow.io.schema import SaverDef
+from graphflow.io.schema import QueueRunnerDef, SaverDef
+from graphflow.missing import names_of
 from graphflow.summary.writer import FileWriter as SummaryWriter
 from graphflow.train.checkpoints import (
     NewCheckpointReader,
@@ -18,21 +19,43 @@ from graphflow.train.checkpoints import (
     remove_checkpoint,
     update_checkpoint_state,
 )
+from graphflow.train.coordinator import Coordinator, LooperThread
 from graphflow.train.decay import (
     cosine_decay,
+    cosine_decay_restarts,
     exponential_decay,
     inverse_time_decay,
     linear_cosine_decay,
     natural_exp_decay,
+    noisy_linear_cosine_decay,
     piecewise_constant,
     piecewise_constant_decay,
     polynomial_decay,
 )
+from graphflow.train.hooks import (
+    FeedFnHook,
+    FinalOpsHook,
+    GlobalStepWaiterHook,
+    LoggingTensorHook,
+    NanLossDuringTrainingError,
+    NanTensorHook,
+    SecondOrStepTimer,
+    StopAtStepHook,
+)
 from graphflow.train.meta_graph import export_meta_graph
+from graphflow.train.monitored_session import (
+    ChiefSessionCreator,
+    MonitoredSession,
+    MonitoredTrainingSession,
+    SessionCreator,
+    SingularMonitoredSession,
+    WorkerSessionCreator,
+)
 from graphflow.train.moving_averages import ExponentialMovingAverage
 from graphflow.train.optimizer import Optimizer
 from graphflow.train.optimizers import (
     AdadeltaOptimizer,
+    AdagradDAOptimizer,
     AdagradOptimizer,
     AdamOptimizer,
     FtrlOptimizer,
@@ -42,7 +65,19 @@ from graphflow.train.optimizers import (
     ProximalGradientDescentOptimizer,
     RMSPropOptimizer,
 )
+from graphflow.train.queue_runner import QueueRunner, add_queue_runner, start_queue_runners
 from graphflow.train.saver import Saver, import_meta_graph
+from graphflow.train.saving_hooks import (
+    CheckpointSaverHook,
+    CheckpointSaverListener,
+    ProfilerHook,
+    StepCounterHook,
+    SummarySaverHook,
+)
+from graphflow.train.scaffold import Scaffold
+from graphflow.train.session_manager import SessionManager
+from graphflow.train.session_run_hook import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
+from graphflow.train.supervisor import Supervisor
 from graphflow.train.training_util import (
     assert_global_step,
     create_global_step,
@@ -51,3 +86,5 @@ from graphflow.train.training_util import (
     global_step,
 )
 from graphflow.train.warm_start import init_from_checkpoint
+
+globals()["__getattr__"] = names_of("train")

@@ -7,7 +7,9 @@ from typing import Any
 
 from graphflow import dtypes
 from graphflow.graph.build import convert_to_tensor, make, name_scope
+from graphflow.ops.control_flow.cond import cond
 from graphflow.ops.logic import cast
+from graphflow.ops.random import random_normal
 
 
 def _progress(learning_rate: Any, global_step: Any, decay_steps: Any, factor: Any, staircase: bool) -> tuple[Any, Any, Any]:
@@ -75,6 +77,45 @@ def linear_cosine_decay(learning_rate: Any, global_step: Any, decay_steps: Any, 
         steps, periods, lift, floor, step = (cast(v, rate.dtype) for v in (decay_steps, num_periods, alpha, beta, global_step))
         step = make("Minimum", step, steps)
         line = (steps - step) / steps
+        wave = 0.5 * (1.0 + make("Cos", convert_to_tensor(math.pi, name="Const") * (2.0 * periods * (step / steps))))
+        return make("Mul", rate, (lift + line) * wave + floor, name=scope)
+
+
+def cosine_decay_restarts(learning_rate: Any, global_step: Any, first_decay_steps: Any, t_mul: Any = 2.0, m_mul: Any = 1.0,
+                          alpha: Any = 0.0, name: str | None = None) -> Any:  # fmt: skip
+    """cosine_decay again and again (SGDR, Loshchilov and Hutter 2016): each period t_mul times as long as the one before, from m_mul times
+    its learning rate."""
+    with name_scope(name or "SGDRDecay") as scope:
+        rate = convert_to_tensor(learning_rate, name="initial_learning_rate")
+        first, floor, longer, lower = (cast(v, rate.dtype) for v in (first_decay_steps, alpha, t_mul, m_mul))
+        passed = cast(global_step, rate.dtype) / first
+
+        def equal_periods() -> tuple[Any, Any]:
+            restarts = make("Floor", passed)
+            return restarts, passed - restarts
+
+        def growing_periods() -> tuple[Any, Any]:
+            restarts = make("Floor", make("Log", 1.0 - passed * (1.0 - longer)) / make("Log", longer))
+            begun = (1.0 - longer**restarts) / (1.0 - longer)
+            return restarts, (passed - begun) / longer**restarts
+
+        restarts, fraction = cond(make("Equal", longer, 1.0), equal_periods, growing_periods)
+        wave = 0.5 * lower**restarts * (1.0 + make("Cos", convert_to_tensor(math.pi, name="Const") * fraction))
+        return make("Mul", rate, (1 - floor) * wave + floor, name=scope)
+
+
+def noisy_linear_cosine_decay(learning_rate: Any, global_step: Any, decay_steps: Any, initial_variance: float = 1.0,
+                              variance_decay: float = 0.55, num_periods: float = 0.5, alpha: float = 0.0, beta: float = 0.001,
+                              name: str | None = None) -> Any:  # fmt: skip
+    """linear_cosine_decay with noise on the straight line, of variance initial_variance / (1 + global_step) ^ variance_decay."""
+    with name_scope(name or "NoisyLinearCosineDecay") as scope:
+        rate = convert_to_tensor(learning_rate, name="initial_learning_rate")
+        numbers = (decay_steps, initial_variance, variance_decay, num_periods, alpha, beta, global_step)
+        steps, variance, power, periods, lift, floor, step = (cast(v, rate.dtype) for v in numbers)
+        step = make("Minimum", step, steps)
+        line = (steps - step) / steps
+        deviation = make("Sqrt", variance / make("Pow", 1.0 + step, power))
+        line = line + random_normal(line.shape, stddev=deviation)
         wave = 0.5 * (1.0 + make("Cos", convert_to_tensor(math.pi, name="Const") * (2.0 * periods * (step / steps))))
         return make("Mul", rate, (lift + line) * wave + floor, name=scope)
 

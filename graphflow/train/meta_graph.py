@@ -19,6 +19,7 @@ from graphflow.io.files import make_parents, write_atomically
 from graphflow.io.schema import MetaGraphDef, SaverDef, VariableDef
 from graphflow.io.text import ParseError, from_text
 from graphflow.io.wire import DecodeError
+from graphflow.ops.control_flow.protos import context_from_proto, context_to_proto
 from graphflow.ops.variable_protos import strip_scope, variable_from_proto, variable_to_proto
 from graphflow.ops.variables import Variable
 
@@ -31,7 +32,8 @@ _VARIABLES = frozenset(
         GraphKeys.MODEL_VARIABLES, GraphKeys.METRIC_VARIABLES, GraphKeys.GLOBAL_STEP,
     }
 )  # fmt: skip
-_FOREIGN = frozenset({GraphKeys.COND_CONTEXT, GraphKeys.WHILE_CONTEXT, GraphKeys.QUEUE_RUNNERS})  # messages of other kinds
+_CONTEXTS: dict[str, Any] = {GraphKeys.COND_CONTEXT: schema.CondContextDef, GraphKeys.WHILE_CONTEXT: schema.WhileContextDef}
+_FOREIGN = frozenset({GraphKeys.QUEUE_RUNNERS})  # messages of other kinds
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------------------
@@ -79,7 +81,7 @@ def export_meta_graph(
     for key in graph.get_all_collection_keys() if collection_list is None else collection_list:
         items = [i for i in graph.get_collection(key) if getattr(getattr(i, "op", i), "name", None) not in left_out]
         if clear_extraneous_savers and key == GraphKeys.SAVERS:
-            items = []
+            items = [i for i in items if i.saver_def == saver_def]
         _add_collection(meta, key, items, export_scope)
     if filename is not None:
         make_parents(filename)
@@ -133,6 +135,9 @@ def _add_collection(meta: MetaGraphDef, key: Any, items: Sequence[Any], scope: s
             found.bytes_list.value.extend(p.SerializeToString() for p in protos if p is not None)
         elif key == GraphKeys.SAVERS:
             protos = [saver.to_proto(scope) for saver in items]
+            found.bytes_list.value.extend(p.SerializeToString() for p in protos if p is not None)
+        elif key in _CONTEXTS:
+            protos = [context_to_proto(context, scope) for context in items]
             found.bytes_list.value.extend(p.SerializeToString() for p in protos if p is not None)
         elif key in _FOREIGN:
             return
@@ -207,7 +212,8 @@ def restore_graph(
             nodes = schema.GraphDef.FromString(nodes.SerializeToString())
             for node in nodes.node:
                 node.device = ""
-        import_graph_def(nodes, name=import_scope or scope, input_map=input_map, producer_op_list=None)
+        # a slash at the end: `scope` is the whole name, also inside a name scope
+        import_graph_def(nodes, name=import_scope or (scope and scope + "/"), input_map=input_map, producer_op_list=None)
         known: dict[bytes, Any] = {}
         for key in sorted(meta.collection_def):
             if restore_collections_predicate(key):
@@ -231,6 +237,9 @@ def _restore_collection(
     elif key == GraphKeys.SAVERS and kind == "bytes_list":
         for data in values:
             graph.add_to_collection(key, make_saver(SaverDef.FromString(data), scope))
+    elif key in _CONTEXTS and kind == "bytes_list":
+        for data in values:
+            graph.add_to_collection(key, context_from_proto(_CONTEXTS[key].FromString(data), scope))
     elif key in _FOREIGN or kind == "any_list":
         logging.info("collection %s of the meta graph is left out", key)
     elif kind == "node_list":

@@ -21,6 +21,9 @@ from graphflow.graph.indexed_slices import IndexedSlices, convert_to_tensor_or_i
 from graphflow.graph.literal import flatten
 from graphflow.graph.scopes import colocate_with, control_dependencies, get_collection_ref, init_scope
 from graphflow.graph.tensor import Tensor
+from graphflow.ops.choose import unique
+from graphflow.ops.resource_variable import ResourceVariable
+from graphflow.ops.shape import shape
 from graphflow.ops.source import group
 from graphflow.ops.source import tuple as tuple_of
 from graphflow.ops.variables import Variable, trainable_variables
@@ -176,8 +179,10 @@ class Optimizer:
         raise NotImplementedError
 
     def _apply_sparse_duplicate_indices(self, grad: IndexedSlices, var: Any) -> Any:
-        """The update for rows that may be named twice. The operations here sum such rows themselves, so nothing is done before."""
-        return self._apply_sparse(grad, var)
+        """The update for rows that may be named twice: what stands for one row is summed before, because each row takes one step."""
+        rows, places = unique(grad.indices)
+        summed = make("UnsortedSegmentSum", grad.values, places, shape(rows)[0])
+        return self._apply_sparse(IndexedSlices(summed, rows, grad.dense_shape), var)
 
     def _apply_sparse(self, grad: IndexedSlices, var: Any) -> Any:
         raise NotImplementedError
@@ -211,7 +216,8 @@ class Optimizer:
         key = (name, colocate_with.graph)
         if key not in self._non_slot_dict:
             with get_default_graph().colocate_with(colocate_with):
-                self._non_slot_dict[key] = Variable(initial_value, name=name, trainable=False)
+                resource = isinstance(colocate_with, ResourceVariable)
+                self._non_slot_dict[key] = Variable(initial_value, name=name, trainable=False, use_resource=resource)
         return self._non_slot_dict[key]
 
     def _get_non_slot_variable(self, name: str, graph: Any = None) -> Variable | None:
@@ -223,6 +229,11 @@ class Optimizer:
     def _as_tensor(self, value: Any, name: str) -> Tensor:
         """A hyperparameter, which may be a function that gives it, as a tensor."""
         return convert_to_tensor(self._call_if_callable(value), name=name)
+
+
+def operation_of(update: Any) -> Any:
+    """An update's operation: updates of reference variables give the variable, those of resource variables give nothing."""
+    return getattr(update, "op", update)
 
 
 def _target(variable: Any) -> Any:

@@ -13,11 +13,14 @@ from graphflow.graph.indexed_slices import IndexedSlices
 from graphflow.graph.scopes import colocate_with, control_dependencies
 from graphflow.graph.tensor import Tensor
 from graphflow.ops import apply as updates
+from graphflow.ops.apply_sparse import SPARSE
 from graphflow.ops.initializers import constant_initializer, ones_initializer
 from graphflow.ops.logic import cast
-from graphflow.ops.scatter import ScatterSub
-from graphflow.ops.source import constant, group
-from graphflow.train.optimizer import Optimizer
+from graphflow.ops.resource_variable import ResourceVariable
+from graphflow.ops.scatter import scatter_add
+from graphflow.ops.source import constant, group, identity
+from graphflow.ops.state import assign_sub
+from graphflow.train.optimizer import Optimizer, operation_of
 
 
 class _Standard(Optimizer):
@@ -58,11 +61,11 @@ class _Standard(Optimizer):
         return {"use_locking": self._use_locking}
 
     def _apply_dense(self, grad: Tensor, var: Any) -> Any:
-        return apply(self._op(**self._fields()), var._ref(), *self._operands(var, grad)).op
+        return operation_of(apply(self._op(**self._fields()), var._ref(), *self._operands(var, grad)))
 
     def _apply_sparse(self, grad: IndexedSlices, var: Any) -> Any:
-        update = updates.SPARSE[self._op](**self._fields())
-        return apply(update, var._ref(), *self._operands(var, grad.values, grad.indices)).op
+        update = SPARSE[self._op](**self._fields())
+        return operation_of(apply(update, var._ref(), *self._operands(var, grad.values, grad.indices)))
 
 
 class GradientDescentOptimizer(_Standard):
@@ -76,10 +79,12 @@ class GradientDescentOptimizer(_Standard):
         super().__init__(use_locking, name)
         self._learning_rate = learning_rate
 
-    def _apply_sparse(self, grad: IndexedSlices, var: Any) -> Any:
+    def _apply_sparse_duplicate_indices(self, grad: IndexedSlices, var: Any) -> Any:
+        # Subtracting is as good one after the other: what stands for one row need not be summed before.
         rate = cast(self._tensors["_learning_rate"], var.dtype.base_dtype)
-        update = ScatterSub(use_locking=self._use_locking)
-        return apply(update, var._ref(), grad.indices, grad.values * rate).op
+        if isinstance(var, ResourceVariable):
+            return make("ScatterAdd", var._ref(), grad.indices, -grad.values * rate)
+        return var.scatter_sub(IndexedSlices(grad.values * rate, grad.indices, grad.dense_shape), use_locking=self._use_locking)
 
 
 class MomentumOptimizer(_Standard):
@@ -127,9 +132,20 @@ class AdamOptimizer(_Standard):
         return [*slots, *(cast(n, var.dtype.base_dtype) for n in numbers), grad]
 
     def _apply_sparse(self, grad: IndexedSlices, var: Any) -> Any:
-        # TensorFlow's sparse step moves every row too (the running means of unnamed rows decay), so the dense step is the same step.
-        rows = make("UnsortedSegmentSum", grad.values, grad.indices, var.get_shape().as_list()[0])
-        return self._apply_dense(rows, var)
+        # The running means of rows that are not named decay too, so that every row takes a step, as in TensorFlow.
+        numbers = [*self._get_beta_accumulators(), *self._tensors.values()]
+        beta1_power, beta2_power, rate, beta1, beta2, epsilon = (cast(n, var.dtype.base_dtype) for n in numbers)
+        rate = rate * make("Sqrt", 1 - beta2_power) / (1 - beta1_power)
+        means = []
+        for name, beta, power in (("m", beta1, 1), ("v", beta2, 2)):
+            slot = self.get_slot(var, name)
+            assert slot is not None
+            share = (grad.values * grad.values if power == 2 else grad.values) * (1 - beta)
+            with control_dependencies([slot.assign(slot * beta, use_locking=self._use_locking)]):
+                means.append(scatter_add(slot, grad.indices, share, use_locking=self._use_locking))
+        length = make("Sqrt", means[1])
+        update = assign_sub(var, rate * means[0] / (length + epsilon), use_locking=self._use_locking)
+        return group(update, *means)
 
     def _finish(self, update_ops: list[Any], name_scope: str) -> Any:
         beta1_power, beta2_power = self._get_beta_accumulators()
@@ -138,7 +154,7 @@ class AdamOptimizer(_Standard):
                 beta1_power.assign(beta1_power * self._tensors["_beta1"], use_locking=self._use_locking),
                 beta2_power.assign(beta2_power * self._tensors["_beta2"], use_locking=self._use_locking),
             ]
-        return group(*update_ops, *powers, name=name_scope)
+        return group(*update_ops, *map(operation_of, powers), name=name_scope)
 
 
 class AdagradOptimizer(_Standard):
@@ -160,6 +176,47 @@ class AdagradOptimizer(_Standard):
             dtype = variable.dtype.base_dtype
             begin = constant_initializer(self._initial_accumulator_value, dtype=dtype)
             self._get_or_make_slot_with_initializer(variable, begin, variable.get_shape(), dtype, "accumulator", self._name)
+
+
+class AdagradDAOptimizer(Optimizer):
+    """Dual averaging (Duchi, Hazan, Singer 2011): the weights follow from the sums of all gradients so far, so that with l1 those of rare
+    features stay at zero. `global_step` counts the steps from 0."""
+
+    def __init__(self, learning_rate: Any, global_step: Any, initial_gradient_squared_accumulator_value: float = 0.1,
+                 l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0, use_locking: bool = False,
+                 name: str = "AdagradDA") -> None:  # fmt: skip
+        if initial_gradient_squared_accumulator_value <= 0.0:
+            raise ValueError(f"initial_gradient_squared_accumulator_value must be positive: {initial_gradient_squared_accumulator_value}")
+        super().__init__(use_locking, name)
+        self._learning_rate, self._global_step = learning_rate, global_step
+        self._initial_squares = initial_gradient_squared_accumulator_value
+        self._l1, self._l2 = l1_regularization_strength, l2_regularization_strength
+
+    def _create_slots(self, var_list: Any) -> None:
+        for variable in var_list:
+            dtype, shape = variable.dtype.base_dtype, variable.get_shape()
+            with colocate_with(variable):
+                total = constant(0.0, dtype, shape)
+                squares = constant(self._initial_squares, dtype, shape)
+            self._get_or_make_slot(variable, total, "gradient_accumulator", self._name)
+            self._get_or_make_slot(variable, squares, "gradient_squared_accumulator", self._name)
+
+    def _prepare(self) -> None:
+        self._rate = self._as_tensor(self._learning_rate, "learning_rate")
+        with colocate_with(self._rate):
+            self._step = identity(self._global_step) + 1
+
+    def _apply(self, kind: str, var: Any, grads: list[Any]) -> Any:
+        step = identity(self._step)
+        slots = [self.get_slot(var, name)._ref() for name in ("gradient_accumulator", "gradient_squared_accumulator")]  # type: ignore[union-attr]
+        numbers = [cast(n, var.dtype.base_dtype) for n in (self._rate, self._l1, self._l2)]
+        return operation_of(make(kind, var._ref(), *slots, *grads, *numbers, step, use_locking=self._use_locking))
+
+    def _apply_dense(self, grad: Tensor, var: Any) -> Any:
+        return self._apply("ApplyAdagradDA", var, [grad])
+
+    def _apply_sparse(self, grad: IndexedSlices, var: Any) -> Any:
+        return self._apply("SparseApplyAdagradDA", var, [grad.values, grad.indices])
 
 
 class AdadeltaOptimizer(_Standard):

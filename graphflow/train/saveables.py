@@ -17,7 +17,9 @@ from graphflow.graph.devices import DeviceSpec
 from graphflow.graph.scopes import control_dependencies, device, get_collection
 from graphflow.graph.tensor import Tensor
 from graphflow.io.schema import SaverDef
+from graphflow.ops.partitioned import PartitionedVariable
 from graphflow.ops.reshape import reshape
+from graphflow.ops.resource_variable import ResourceVariable
 from graphflow.ops.shape import shape
 from graphflow.ops.source import constant, group, identity, placeholder_with_default, with_dependencies
 from graphflow.ops.state import assign
@@ -74,6 +76,36 @@ class VariableSaveable(SaveableObject):
         return assign(self.op, value, validate_shape=whole)
 
 
+class ResourceVariableSaveable(SaveableObject):
+    """A resource variable. A part of a variable is read when it is saved, a whole one was read when it was made."""
+
+    def __init__(self, var: Any, slice_spec: str, name: str) -> None:
+        place = var.device
+
+        def read() -> Tensor:
+            with device(place):
+                value = var.read_value()
+            with device("/device:CPU:0"):
+                return identity(value)  # type: ignore[no-any-return]
+
+        tensor = read if slice_spec else var._as_graph_element()
+        super().__init__(var, [SaveSpec(tensor, slice_spec, name, dtype=var.dtype, device=place)], name)
+
+    def restore(self, restored_tensors: Sequence[Any], restored_shapes: Sequence[Any] | None) -> Any:
+        value = restored_tensors[0]
+        if restored_shapes is not None:
+            value = reshape(value, restored_shapes[0])
+        with device(self.op.device):
+            value = identity(value)
+        value.set_shape(self.op.get_shape())
+        return make("AssignVariableOp", self.op._ref(), value)
+
+
+def _variable_saveable(variable: Any, slice_spec: str, name: str) -> SaveableObject:
+    kind = ResourceVariableSaveable if isinstance(variable, ResourceVariable) else VariableSaveable
+    return kind(variable, slice_spec, name)
+
+
 def all_saveable_objects(scope: str | None = None) -> list[Any]:
     """What a Saver saves that is not told what."""
     return [*get_collection(GraphKeys.GLOBAL_VARIABLES, scope), *get_collection(GraphKeys.SAVEABLE_OBJECTS, scope)]
@@ -101,10 +133,16 @@ def op_list_to_dict(op_list: Any) -> dict[str, Any]:
                 raise ValueError(f"Mixing slices and non-slices with the same name: {info.full_name}")
             others.append(item)
         else:
-            tensor = _reference(item, "Variable to save is not a Variable")
-            if tensor.op.name in found:
-                raise ValueError(f"At least two variables have the same name: {tensor.op.name}")
-            found[tensor.op.name] = tensor
+            if isinstance(item, PartitionedVariable):
+                saved, name = item, item.name
+            elif isinstance(item, ResourceVariable):
+                saved, name = item, item._shared_name
+            else:
+                saved = _reference(item, "Variable to save is not a Variable")
+                name = saved.op.name
+            if name in found:
+                raise ValueError(f"At least two variables have the same name: {name}")
+            found[name] = saved
     return found
 
 
@@ -115,7 +153,7 @@ def _saveables_for(item: Any, name: Any) -> Iterator[SaveableObject]:
         )
     if isinstance(item, SaveableObject):
         yield item
-    elif isinstance(item, (list, tuple)):
+    elif isinstance(item, (list, tuple, PartitionedVariable)):
         full_name = None
         for variable in item:
             if not isinstance(variable, Variable):
@@ -126,7 +164,9 @@ def _saveables_for(item: Any, name: Any) -> Iterator[SaveableObject]:
             if full_name not in (None, info.full_name):
                 raise ValueError(f"Slices must all be from the same tensor: {full_name} != {info.full_name}")
             full_name = info.full_name
-            yield VariableSaveable(variable, info.spec, name)
+            yield _variable_saveable(variable, info.spec, name)
+    elif isinstance(item, ResourceVariable):
+        yield ResourceVariableSaveable(item, "", name)
     else:
         wrong = "names_to_saveables must be a dict mapping string names to Tensors/Variables. Not a variable"
         yield VariableSaveable(_reference(item, wrong), "", name)

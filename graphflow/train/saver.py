@@ -20,7 +20,9 @@ import numpy as np
 
 from graphflow import errors
 from graphflow.compat import logging
+from graphflow.graph.collections import GraphKeys
 from graphflow.graph.graph import get_default_graph
+from graphflow.graph.scopes import add_to_collection, get_collection
 from graphflow.io.schema import MetaGraphDef, SaverDef
 from graphflow.ops.variable_protos import strip_scope
 from graphflow.runtime.session import BaseSession
@@ -211,7 +213,12 @@ class Saver:
             raise TypeError(f"'sess' must be a Session; {sess}")
         written: str | None = None
         if not self._is_empty:
-            named = sess.run(self.saver_def.save_tensor_name, {self.saver_def.filename_tensor_name: target})
+            try:
+                named = sess.run(self.saver_def.save_tensor_name, {self.saver_def.filename_tensor_name: target})
+            except (errors.AlreadyExistsError, errors.FailedPreconditionError, errors.NotFoundError):
+                if os.path.isdir(os.path.dirname(save_path) or "."):
+                    raise
+                raise ValueError(f"Parent directory of {save_path} doesn't exist, can't save.") from None
             written = named.decode() if isinstance(named, bytes) else str(named)
         if write_meta_graph:
             with sess.graph.as_default():
@@ -310,6 +317,20 @@ def _explained(error: Any, cause: str) -> errors.OpError:
         f"altered the graph expected based on the checkpoint. Original error:\n\n{error.message}"
     )
     return type(error)(error.node_def, error.op, message)  # type: ignore[no-any-return]
+
+
+def saver_or_default() -> Saver:
+    """The graph's saver, made if there is none; RuntimeError where there are several."""
+    found = get_collection(GraphKeys.SAVERS)
+    if len(found) > 1:
+        raise RuntimeError(
+            f"More than one item in collection {GraphKeys.SAVERS}. Please indicate which one to use by passing it to the constructor."
+        )
+    if found:
+        return found[0]  # type: ignore[no-any-return]
+    saver = Saver(sharded=True, allow_empty=True)
+    add_to_collection(GraphKeys.SAVERS, saver)
+    return saver
 
 
 def import_meta_graph(

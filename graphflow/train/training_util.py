@@ -9,6 +9,7 @@ from graphflow.graph.collections import GraphKeys
 from graphflow.graph.graph import Graph, get_default_graph
 from graphflow.graph.tensor import Tensor
 from graphflow.ops.initializers import zeros_initializer
+from graphflow.ops.state import assign_add
 from graphflow.ops.variable_scope import get_variable
 from graphflow.ops.variables import Variable
 
@@ -66,3 +67,35 @@ def assert_global_step(global_step_tensor: Any) -> None:
     shape = global_step_tensor.get_shape()
     if shape.ndims != 0 and shape.is_fully_defined():
         raise TypeError(f'Existing "global_step" is not scalar: {shape}')
+
+
+_READ = "global_step_read_op_cache"
+
+
+def get_or_create_global_step_read(graph: Graph | None = None) -> Tensor | None:
+    """A tensor with the global step as it is before the run's updates, made once for each graph; None where there is no global step."""
+    graph = graph or get_default_graph()
+    found = graph.get_collection(_READ)
+    if len(found) > 1:
+        raise RuntimeError(f"There are multiple items in collection {_READ}. There should be only one.")
+    if found:
+        return found[0]  # type: ignore[no-any-return]
+    step = get_global_step(graph)
+    if step is None:
+        return None
+    with graph.as_default(), graph.name_scope(step.op.name + "/"):
+        # adding 0 makes a copy: what is fetched is the value of that moment, not the variable itself
+        read: Tensor = (step.initialized_value() if isinstance(step, Variable) else step) + 0
+    graph.add_to_collection(_READ, read)
+    return read
+
+
+def increment_global_step(increment: int, graph: Graph | None = None) -> Tensor:
+    """An operation that adds to the global step, after it was read."""
+    graph = graph or get_default_graph()
+    step = get_global_step(graph)
+    if step is None:
+        raise ValueError("Global step tensor should be created by tf.train.get_or_create_global_step before calling increment.")
+    read = get_or_create_global_step_read(graph)
+    with graph.as_default(), graph.name_scope(step.op.name + "/"), graph.control_dependencies([read]):
+        return assign_add(step, increment)

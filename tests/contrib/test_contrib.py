@@ -98,7 +98,7 @@ def test_hyperparameters() -> None:
 @pytest.mark.parametrize(
     ("ask", "told"),
     [
-        (lambda: tf.contrib.rnn.GRUBlockCellV2, "TensorFlow 1.15 has tf.contrib.rnn.GRUBlockCellV2, but graphflow does not have it yet"),
+        (lambda: tf.contrib.rnn.GridLSTMCell, "TensorFlow 1.15 has tf.contrib.rnn.GridLSTMCell, but graphflow does not have it yet"),
         (lambda: tf.LMDBReader, "TensorFlow 1.15 has tf.LMDBReader, but"),
         (lambda: tf.reduce_men, "has no attribute 'reduce_men'; the nearest name that is here: tf.reduce_mean"),
     ],

@@ -32,8 +32,19 @@ OPTIMIZERS = {
         "ProximalAdagradOptimizer",
         {"learning_rate": 0.1, "l1_regularization_strength": 0.3, "l2_regularization_strength": 0.2},
     ),
+    "adagrad_da": (
+        "AdagradDAOptimizer",
+        {"learning_rate": 0.3, "l1_regularization_strength": 0.1, "l2_regularization_strength": 0.2},
+    ),
 }
-NO_SPARSE = ("proximal", "proximal_adagrad")
+COUNTING = ("AdagradDAOptimizer",)  # must know the global step
+
+
+def step_of(tf, kind, settings, pairs):
+    """The operation that takes a step, and the optimizer."""
+    count = tf.Variable(0, dtype=tf.int64, name="count") if kind in COUNTING else None
+    optimizer = getattr(tf.train, kind)(**settings) if count is None else getattr(tf.train, kind)(global_step=count, **settings)
+    return optimizer.apply_gradients(pairs, global_step=count), optimizer
 
 
 def gradient(step, shape):
@@ -49,8 +60,7 @@ def run(tf, name, sparse):
         w = tf.Variable(START, name="w")
         g = tf.placeholder(tf.float32, [3, 2] if sparse else [4, 2])
         given = tf.IndexedSlices(g, tf.constant(INDICES), tf.constant([4, 2])) if sparse else g
-        optimizer = getattr(tf.train, kind)(**settings)
-        step = optimizer.apply_gradients([(given, w)])
+        step, optimizer = step_of(tf, kind, settings, [(given, w)])
         with tf.Session() as sess:
             sess.run(tf.global_variables_initializer())
             for k in range(STEPS):
@@ -64,8 +74,7 @@ if __name__ == "__main__":
     found = {}
     for chosen in OPTIMIZERS:
         found[chosen] = run(tensorflow, chosen, sparse=False)
-        if chosen not in NO_SPARSE:
-            found[chosen + "/sparse"] = run(tensorflow, chosen, sparse=True)
+        found[chosen + "/sparse"] = run(tensorflow, chosen, sparse=True)
     with open(sys.argv[1], "w") as out:
         json.dump(found, out, indent=1, sort_keys=True)
         out.write("\n")

@@ -17,9 +17,9 @@ from graphflow.graph.op import REGISTRY, Case, Kind, Op
 
 graphflow._load_top_level()
 
-TESTED = sorted((c for c in REGISTRY if c.kind not in (Kind.SOURCE, Kind.STATE, Kind.HOST)), key=lambda c: c.type)
+TESTED = sorted((c for c in REGISTRY if c.kind not in (Kind.SOURCE, Kind.STATE, Kind.HOST, Kind.CONTROL)), key=lambda c: c.type)
 FLOATS = ("float32", "float64")
-TOLERANCE = {"float16": 4e-3, "float32": 3e-5, "float64": 1e-11}
+TOLERANCE = {"float16": 4e-3, "float32": 3e-5, "float64": 1e-11, "complex64": 3e-5, "complex128": 1e-11}
 
 
 class Prepared(NamedTuple):
@@ -61,10 +61,12 @@ def tested_dtypes(cls: type[Op], case: Case) -> tuple[str, ...]:
     attribute = main_attribute(cls)
     if case.dtypes:
         return case.dtypes
-    allowed = [d.name for d in cls.types.get(attribute, ()) if d.kernel_type is not None]
+    allowed = [d.name for d in cls.types.get(attribute, ()) if d.kernel_type is not None or d.is_complex]
     if not allowed:
         return FLOATS if attribute else ("float32",)
-    return tuple(d for d in allowed if d in FLOATS) or tuple(allowed)
+    # special values have no counterpart among complex numbers: those are tested where operands are drawn
+    drawn = not case.error and any(isinstance(i, tuple) for i in case.inputs)
+    return tuple(d for d in allowed if d in FLOATS or (d == "complex64" and drawn)) or tuple(allowed)
 
 
 def _drawn(shape: tuple[int, ...], dtype: np.dtype[Any], case: Case, random: np.random.RandomState) -> np.ndarray[Any, Any]:
@@ -73,6 +75,8 @@ def _drawn(shape: tuple[int, ...], dtype: np.dtype[Any], case: Case, random: np.
     if dtype.kind in "iu":
         low = max(case.low, 0) if dtype.kind == "u" else case.low
         return np.asarray(random.randint(int(np.ceil(low)), int(np.floor(case.high)) + 1, shape), dtype)
+    if dtype.kind == "c":
+        return np.asarray(random.uniform(case.low, case.high, shape) + 1j * random.uniform(case.low, case.high, shape), dtype)
     return np.asarray(random.uniform(case.low, case.high, shape), dtype)
 
 

@@ -40,10 +40,10 @@ def test_shape_rule_is_the_references(cls) -> None:
 
 def _assert_close(found, wanted, item: Prepared) -> None:
     assert found.dtype == wanted.dtype and found.shape == wanted.shape, (item.label, found.dtype, found.shape)
-    if wanted.dtype.kind != "f":
+    if wanted.dtype.kind not in "fc":
         np.testing.assert_array_equal(found, wanted, item.label)
     elif wanted.size:
-        narrow = min((a.dtype for a in (*item.operands, wanted) if a.dtype.kind == "f"), key=lambda t: t.itemsize)
+        narrow = min((a.dtype for a in (*item.operands, wanted) if a.dtype.kind in "fc"), key=lambda t: t.itemsize)
         tolerance = item.case.tolerance or TOLERANCE[narrow.name]
         finite = np.abs(wanted[np.isfinite(wanted)]).max(initial=0)
         np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * max(1.0, min(float(finite), 1e3)), err_msg=item.label)

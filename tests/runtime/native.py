@@ -76,3 +76,29 @@ def delay(b, word, thread, threads):
     cell = b.alloca("i64", align=8)
     with b.loop("i", b.i64(0), word(0), b.i64(1)) as loop:
         b.emit(f"store volatile i64 {loop.index.ref}, ptr {cell.ref}")
+
+
+def count(b, word, thread, threads):
+    """array0[0] += 1; byte array1[0] = array0[0] < argument2"""
+    cell = pointer(b, word(0))
+    value = b.add(b.load("i64", cell), b.i64(1))
+    b.store(value, cell)
+    b.store(b.convert("zext", b.compare("icmp slt", value, word(2)), "i8"), pointer(b, word(1)))
+
+
+def put(b, word, thread, threads):
+    """array0[0] = argument1"""
+    b.store(word(1), pointer(b, word(0)))
+
+
+def fail_at(b, word, thread, threads):
+    """Report check 2 with the value of array1[0] in status block argument 0, where that is argument 2 and this is thread argument 3, or
+    the last one."""
+    last = b.binary("sub", threads, b.i64(1))
+    wanted = b.select(b.compare("icmp slt", word(3), last), word(3), last)
+    value = b.load("i64", pointer(b, word(1)))
+    hit = b.binary("and", b.compare("icmp eq", value, word(2)), b.compare("icmp eq", thread, wanted))
+    with b.when(hit):
+        status = pointer(b, word(0))
+        b.store(b.i64(3), status)
+        b.store(value, b.element(status, b.i64(1), "i64"))

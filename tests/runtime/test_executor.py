@@ -258,13 +258,14 @@ def test_timing(executor, code):
     plan.run()
     failure, timing = plan.run_timed()
     n = executor.threads
-    assert failure is None and timing.start.shape == timing.end.shape == (4, n)
+    end = timing.start + timing.busy
+    assert failure is None and timing.start.shape == timing.busy.shape == timing.times.shape == (4, n)
     assert timing.calls.tolist() == [0, 1, 1, 2]
-    serial = timing.end[2] - timing.start[2]
-    assert np.isnan(serial[1:]).all() and serial[0] > 5e-6
+    assert timing.times.tolist() == [[1] * n, [1] * n, [1] + [0] * (n - 1), [1] * n]
+    assert np.isnan(timing.start[2, 1:]).all() and timing.busy[2, 0] > 5e-6 and not timing.busy[2, 1:].any()
     parallel = [0, 1, 3]
-    assert (timing.end[parallel] >= timing.start[parallel]).all() and np.nanmin(timing.start) == 0
-    assert (timing.start[3] >= timing.end[2, 0]).all()  # the clock shows the barrier
+    assert (timing.busy[parallel] >= 0).all() and np.nanmin(timing.start) == 0
+    assert (timing.start[3] >= end[2, 0]).all()  # the clock shows the barrier
     assert plan.run() is None
 
 

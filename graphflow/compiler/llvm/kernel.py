@@ -27,16 +27,18 @@ def shared(phase: tuple[Stmt, ...]) -> bool:
     return isinstance(only, Contract) or (isinstance(only, Loop) and only.mode is Mode.PARALLEL)
 
 
-def emit_phase(kernel: Kernel, number: int, target: Target) -> FunctionBuilder:
-    """One function of a kernel."""
+def emit_phase(
+    kernel: Kernel, number: int, target: Target, builder_type: type[FunctionBuilder] = FunctionBuilder, emitter_type: type[Emitter] = Emitter
+) -> FunctionBuilder:
+    """One function of a kernel, written with these kinds of builder and emitter."""
     phase = kernel.phases[number]
     parameters = [("ptr", "args"), ("i64", "thread"), ("i64", "threads")]
-    builder = FunctionBuilder(phase_name(kernel, number), parameters, target.attributes)
+    builder = builder_type(phase_name(kernel, number), parameters, target.attributes)
     if shared(phase):
-        Emitter(builder, kernel, target, emit_contract, written(phase)).run(phase)
+        emitter_type(builder, kernel, target, emit_contract, written(phase)).run(phase)
         return builder
     with builder.when(builder.compare("icmp eq", builder.params[1], builder.i64(0)), "first"):
-        emitter = Emitter(builder, kernel, target, emit_contract, written(phase))
+        emitter = emitter_type(builder, kernel, target, emit_contract, written(phase))
         emitter.thread, emitter.threads = builder.i64(0), builder.i64(1)
         emitter.run(phase)
     return builder

@@ -100,37 +100,38 @@ class Emitter(Expressions):
     def run(self, statements: Sequence[Stmt]) -> None:
         """Emit statements at the present place and number of lanes."""
         done = 0
-        for n, statement in enumerate(statements):
-            if n < done:
-                continue
-            match statement:
-                case Let(name, value):
-                    self.set_local(name, self._value(self.renamed(value)))
-                case Var(name, value):
-                    self.types[name] = value.type
-                    self.set_local(name, (self.wide(value), self.top))
-                case Set(name, value):
-                    self.set_local(name, (self._masked(name, self._as_wide_as(name, value)), self.top))
-                case Accumulate():
-                    self._accumulate(statement)
-                case Store():
-                    together = interleaved(self, statements[n:])
-                    if together:
-                        store_every(self, together)
-                        done = n + len(together)
-                    else:
-                        self._store(statement)
-                case If():
-                    self._if(statement)
-                case Loop():
-                    if not transpose(self, statement):
-                        self._loop(statement)
-                case Contract():
-                    from graphflow.compiler.contract.emit import (
-                        emit_contract,  # an emitter of its own, built on this one
-                    )
+        while done < len(statements):
+            done += self._run(statements[done:])
 
-                    emit_contract(self, statement)
+    def _run(self, statements: Sequence[Stmt]) -> int:
+        """Emit the first of `statements`, and with it others that go together; how many that is."""
+        statement = statements[0]
+        match statement:
+            case Let(name, value):
+                self.set_local(name, self._value(self.renamed(value)))
+            case Var(name, value):
+                self.types[name] = value.type
+                self.set_local(name, (self.wide(value), self.top))
+            case Set(name, value):
+                self.set_local(name, (self._masked(name, self._as_wide_as(name, value)), self.top))
+            case Accumulate():
+                self._accumulate(statement)
+            case Store():
+                together = interleaved(self, statements)
+                if together:
+                    store_every(self, together)
+                    return len(together)
+                self._store(statement)
+            case If():
+                self._if(statement)
+            case Loop():
+                if not transpose(self, statement):
+                    self._loop(statement)
+            case Contract():
+                from graphflow.compiler.contract.emit import emit_contract  # an emitter of its own, built on this one
+
+                emit_contract(self, statement)
+        return 1
 
     # -- mutable locals ----------------------------------------------------------------------------------------------
 

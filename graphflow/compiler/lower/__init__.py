@@ -19,6 +19,7 @@ from graphflow.compiler.lower.contraction import lower_contraction
 from graphflow.compiler.lower.custom import lower_custom
 from graphflow.compiler.lower.inplace import aliasable
 from graphflow.compiler.lower.pointwise import lower_pointwise
+from graphflow.compiler.lower.provenance import Provenance
 from graphflow.compiler.lower.rows import lower_rows
 from graphflow.compiler.lower.scope import CannotFuse, Scope
 from graphflow.compiler.program import Node, Value
@@ -27,7 +28,7 @@ from graphflow.kernel.index import Index, IndexExpr, substitute, symbol, symbols
 from graphflow.kernel.nodes import Kernel
 from graphflow.kernel.printer import body_text
 
-__all__ = ["CannotFuse", "Lowered", "lower_group", "symbols_of_group"]
+__all__ = ["CannotFuse", "Lowered", "lower_group", "lower_traced", "symbols_of_group"]
 
 KERNEL_NAME = "k"  # of every kernel: names for people are the plan's
 REMEMBERED = 4096  # kernels of this process
@@ -88,7 +89,14 @@ def signature(group: Group) -> tuple[Any, list[int]]:
     return (group.form, tuple(parts), ends, root, tuple(described)), list(numbers)
 
 
-def _lower(group: Group, target: Any) -> Lowered:
+def lower_traced(group: Group, target: Any) -> tuple[Lowered, Provenance]:
+    """`lower_group`, not remembered, and what in the kernel comes from which node."""
+    provenance = Provenance()
+    provenance.root = group.root
+    return _lower(group, target, provenance), provenance
+
+
+def _lower(group: Group, target: Any, provenance: Provenance | None = None) -> Lowered:
     names = symbols_of_group(group)
     canonical = tuple(f"d{k}" for k in range(len(names)))
     if names != canonical:
@@ -97,7 +105,7 @@ def _lower(group: Group, target: Any) -> Lowered:
     if group.form is Shape.KERNEL:
         kernel, held = lower_custom(group, KERNEL_NAME)
     else:
-        scope = Scope(group)
+        scope = Scope(group, provenance)
         if group.form is Shape.POINTWISE:
             phases = lower_pointwise(scope)
         elif group.form is Shape.ROWS:

@@ -91,7 +91,7 @@ def lower_columns(scope: Scope) -> Phases:
         buffer = scope.scratch(type_, (parts, beside, *kept))
         partial.append(buffer)
         place = part * size + at
-        terms.append(Term(scope.name("t"), combine, buffer, place, reader.at(node.inputs[0], index)))
+        terms.append(Term(scope.name("t", node), combine, buffer, place, reader.at(node.inputs[0], index)))
     lets: list[Stmt] = []
     writes: list[Stmt] = []
     for value in full:

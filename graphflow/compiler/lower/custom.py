@@ -1,4 +1,4 @@
-"""Ops that write their own kernel (sorting, pooling, random numbers, scatters)."""
+"""Ops that write their own kernel (sorting, pooling, random numbers, scatters). What is changed in place is one buffer, in and out."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ def lower_custom(group: Group, name: str) -> tuple[Kernel, list[Value | None]]:
     k = KernelBuilder(name)
     values: list[Value | None] = []
     inputs, outputs = [], []
-    for value in node.inputs:
-        inputs.append(k.input(f"b{len(values)}", _type(value), value.shape))
-        values.append(value)
-    for value in node.outputs:
+    changed = dict(zip(node.op.inplace, node.outputs, strict=True)) if node.op.inplace else {}
+    for number, value in enumerate(node.inputs):
+        declare = k.inout if number in changed else k.input
+        inputs.append(declare(f"b{len(values)}", _type(value), value.shape))
+        values.append(changed.get(number, value))
+    for number, value in enumerate(node.outputs):
+        if changed:
+            outputs.append(inputs[node.op.inplace[number]])
+            continue
         outputs.append(k.output(f"b{len(values)}", _type(value), value.shape))
         values.append(value)
     node.op.lower(k, inputs, outputs)

@@ -123,7 +123,7 @@ def _row_body(scope: Scope, rows: Rows) -> list[Stmt]:
         sums = [n for n in rows.reduces if rows.stage.get(n.inputs[0].id, 0) == stage]
         accumulators = []
         for node in sums:
-            name, type_ = scope.name("a"), node.inputs[0].dtype.kernel_type
+            name, type_ = scope.name("a", node), node.inputs[0].dtype.kernel_type
             assert type_ is not None
             combine: str = node.op.combine  # type: ignore[attr-defined]
             body.append(Var(name, const(identity_of(combine, type_), type_)))
@@ -240,7 +240,7 @@ def _whole(scope: Scope, rows: Rows) -> Phases:
         type_ = node.inputs[0].dtype.kernel_type
         assert type_ is not None
         combine: str = node.op.combine  # type: ignore[attr-defined]
-        names.append(scope.name("a"))
+        names.append(scope.name("a", node))
         variables.append(Var(names[-1], const(identity_of(combine, type_), type_)))
         inner.append(Accumulate(names[-1], combine, reader.at(node.inputs[0], rows.index_of(node))))
         partial.append(scope.scratch(type_, (PARTS,)))

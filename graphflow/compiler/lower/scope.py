@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphflow.compiler.groups import Group, uniform, unit
+from graphflow.compiler.lower.provenance import Provenance
 from graphflow.compiler.program import Node, Value
 from graphflow.graph.op import Kind
 from graphflow.kernel.expr import Call, Expr, Local, cast, const, load, local, position, rebuild
@@ -29,8 +30,9 @@ class CannotFuse(Exception):
 class Scope:
     """The buffers and checks of one kernel under construction."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, provenance: Provenance | None = None) -> None:
         self.group = group
+        self.provenance = provenance  # where somebody wants to know what came from where
         self.buffers: list[Buffer] = []
         self.values: list[Value | None] = []  # what each buffer holds; None for scratch
         self.checks: list[Check] = []
@@ -43,6 +45,11 @@ class Scope:
                 self._in[value.id] = self._add(value, value.shape, _type(value), Role.IN)
         for value in group.outputs:
             self._out[value.id] = self._add(value, value.shape, _type(value), Role.OUT)
+        if provenance is not None:
+            provenance.root = group.root
+            makers = {v.id: n for n in group.nodes for v in n.outputs}
+            for value in group.outputs:
+                provenance.note_buffer(self._out[value.id].name, makers[value.id])
 
     def _add(self, value: Value | None, shape: Indices, type_: str, role: Role) -> Buffer:
         buffer = Buffer(f"b{len(self.buffers)}", type_, shape, role)
@@ -67,10 +74,13 @@ class Scope:
         """A buffer private to one run of the kernel."""
         return self._add(None, shape, type_, Role.SCRATCH)
 
-    def name(self, prefix: str) -> str:
-        """A new local's name."""
+    def name(self, prefix: str, maker: Node | None = None) -> str:
+        """A new local's name; the local is to hold the result of `maker`."""
         self._names += 1
-        return f"{prefix}{self._names - 1}"
+        name = f"{prefix}{self._names - 1}"
+        if maker is not None and self.provenance is not None:
+            self.provenance.note_local(name, maker)
+        return name
 
     def adopt(self, buffers: Sequence[Buffer]) -> None:
         """Append scratch buffers that somebody else named."""
@@ -162,7 +172,10 @@ class Reader:
                 self._memo[(v.id, False, index)] = results[k]
             return results[number]
         if node.op.kind is Kind.MOVEMENT:
-            return self.typed(node.op.element([Access(self, v, node) for v in node.inputs], index), value)
+            moved = self.typed(node.op.element([Access(self, v, node) for v in node.inputs], index), value)
+            if self.scope.provenance is not None:
+                self.scope.provenance.note(node, (moved,))
+            return moved
         raise CannotFuse(f"{node.op!r} is read before it is there")
 
     def _flat(self, value: Value, offset: Index) -> Expr:
@@ -207,6 +220,8 @@ class Reader:
                 return None
 
             many = tuple(rebuild(r, leaf) for r in (results if isinstance(results, tuple) else (results,)))
+        if self.scope.provenance is not None:
+            self.scope.provenance.note(node, many)
         return tuple(self.typed(r, v) for r, v in zip(many, node.outputs, strict=True))
 
     @staticmethod

@@ -31,6 +31,7 @@ def _rule(b: Rewriter, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]
     if name == "Div" and inputs[0].dtype.is_floating:
         return (b.make("RealDiv", *inputs),)
     if name in COMMUTATIVE and inputs[0].known is not None and inputs[1].known is None:
+        b.rule = "literal op x -> x op literal"
         return (b.apply(op, inputs[1], inputs[0]),)
     if isinstance(op, core.View):
         inner = b.producer(inputs[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphflow.compiler.builder import assemble, is_symbolic, normal_contents
-from graphflow.compiler.passes.rewrite import Rewriter, rewrite, substituted
+from graphflow.compiler.passes.rewrite import Rewriter, note, rewrite, substituted
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Effect, Kind
 from graphflow.kernel.index import product
@@ -18,7 +18,7 @@ def fold_constants(program: Program) -> Program:
 
     def rule(b: Rewriter, node: Node, inputs: tuple[Value, ...]) -> Any:
         op = node.op
-        if op.effect is not Effect.PURE or op.kind in (Kind.HOST, Kind.SOURCE, Kind.STATE) or not inputs:
+        if op.effect is not Effect.PURE or op.kind in (Kind.HOST, Kind.REGION, Kind.SOURCE, Kind.STATE) or not inputs:
             return None
         for v in inputs:
             if v.known is None or v.dtype.kernel_type is None or is_symbolic(v.known):
@@ -35,6 +35,7 @@ def fold_constants(program: Program) -> Program:
         except (ArithmeticError, IndexError, TypeError, ValueError):
             return None  # it fails at run time, with its message
         many = computed if isinstance(computed, tuple) else (computed,)
+        b.rule = "op(literals) -> literal"
         return [b.value(v.dtype, v.shape, normal_contents(r, v.dtype)) for v, r in zip(node.outputs, many, strict=True)]
 
     return rewrite(program, rule)
@@ -65,6 +66,7 @@ def cse(program: Program) -> Program:
             first = seen.setdefault(key, node)
             if first is not node:
                 changed = True
+                note(node, first.outputs, "equal ops on equal operands are one")
                 env.update((old.id, new) for old, new in zip(node.outputs, first.outputs, strict=True))
                 continue
         nodes.append(node)

@@ -13,7 +13,7 @@ no cluster: they are index arithmetic in whoever reads them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphflow.compiler.groups import Shape, floating, inlined, reduction_form, unit
 from graphflow.compiler.program import Node, Program, Value
@@ -26,6 +26,26 @@ WHOLE = 8192  # elements up to which what follows from a sum of everything is do
 PREFERENCE = {Shape.CONTRACTION: 0, Shape.ROWS: 1, Shape.COLUMNS: 2, Shape.POINTWISE: 3}
 
 Dims = tuple[Index, ...]
+
+# Why two nodes are not computed together.
+FULL = f"the kernel would have more than {NODES} nodes"
+CROWDED = f"the kernel would read more than {OPERANDS} values"
+ELSEWHERE = "it reads elements of the other's result that stand elsewhere: they must be in memory first"
+BETWEEN = "something outside lies between them: computing them together would make a circle of kernels"
+SPACES = "their loops run over different index spaces"
+WAITS = "it needs a sum that is complete only after the loop over all elements"
+TAKEN = "it is computed with another of its operands already"
+AXES = "they are reduced over different axes"
+CONTRACTED = "a sum of products reads its operands from memory, and takes in elementwise work on its result only"
+REDUCED = "a reduction begins a loop nest of its own here: the other one's form takes in elementwise work only"
+
+
+class Refusal(NamedTuple):
+    """Nodes that were not taken in with others, and the rule that said so."""
+
+    nodes: tuple[int, ...]
+    others: tuple[int, ...]
+    reason: str
 
 
 def longer(shape: Iterable[Index]) -> Dims:
@@ -54,10 +74,12 @@ class Cluster:
 
 
 class Clusters:
-    """The clusters of a Program; `of[k]` is the cluster of node k, None for movements and for ops that stand alone."""
+    """The clusters of a Program; `of[k]` is the cluster of node k, None for movements and for ops that stand alone. `refusals`: what was
+    not taken in and why, where that is asked for."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, refusals: list[Refusal] | None = None) -> None:
         self.program = program
+        self.refusals = refusals
         self.nodes = program.nodes
         self.producer: dict[int, int] = {v.id: k for k, n in enumerate(self.nodes) for v in n.outputs}
         self.floating = floating(self.nodes)
@@ -72,6 +94,8 @@ class Clusters:
             elif kind is Kind.REDUCTION:
                 self._reduction(k, node)
             elif kind is Kind.CONTRACTION:
+                for n in self.reads(k):
+                    self._refuse((k,), self.of[n], CONTRACTED)
                 self.of[k] = Cluster(Shape.CONTRACTION, k, longer(node.outputs[0].shape), self.reads(k))
         self._siblings()
 
@@ -130,6 +154,12 @@ class Clusters:
                 stack.extend(n for n in cluster.before if self.of[n] is not cluster)
         return False
 
+    def _refuse(self, nodes: Iterable[int], cluster: Cluster | None, reason: str) -> bool:
+        """Note that `nodes` are not computed with `cluster`."""
+        if self.refusals is not None and cluster is not None:
+            self.refusals.append(Refusal(tuple(nodes), tuple(cluster.nodes), reason))
+        return False
+
     # -- joining -------------------------------------------------------------------------------------------------------------------
 
     def _elementwise(self, number: int, node: Node) -> None:
@@ -145,7 +175,10 @@ class Clusters:
         home: Cluster | None = None
         for cluster in ranked:
             if home is None:
-                if self._fits(cluster, number, dims, flat) and not self._circle(cluster, reads):
+                obstacle = self._obstacle(cluster, number, dims, flat) or (BETWEEN if self._circle(cluster, reads) else "")
+                if obstacle:
+                    self._refuse((number,), cluster, obstacle)
+                else:
                     if cluster.form is Shape.POINTWISE:
                         cluster.dims = dims if cluster.flat else cluster.dims
                         cluster.flat = cluster.flat and flat
@@ -153,6 +186,8 @@ class Clusters:
                     home = cluster
             elif cluster.form is Shape.POINTWISE:
                 self._absorb(home, cluster)
+            else:
+                self._refuse((number,), cluster, TAKEN)
         if home is None:
             home = self.of[number] = Cluster(Shape.POINTWISE, number, dims, reads, flat)
             for cluster in ranked:
@@ -187,16 +222,25 @@ class Clusters:
         home: Cluster | None = None
         for n in near:
             cluster = self.of[n]
-            if cluster is None or not self._in_place(cluster, node) or self._circle(cluster, reads):
+            if cluster is None:
+                continue
+            if not self._in_place(cluster, node):
+                self._refuse((number,), cluster, ELSEWHERE)
+                continue
+            if self._circle(cluster, reads):
+                self._refuse((number,), cluster, BETWEEN)
                 continue
             if cluster.dims != longer(shape):
                 if not cluster.flat or cluster.form is not Shape.POINTWISE or product(cluster.dims) != product(shape):
+                    self._refuse((number,), cluster, SPACES)
                     continue
                 cluster.dims = longer(shape)
             if cluster.form is form and (cluster.kept, cluster.reduced) == (kept, reduced):
                 if form is Shape.COLUMNS and (near & cluster.after or cluster.space != (shape, axes)):
+                    self._refuse((number,), cluster, WAITS if near & cluster.after else AXES)
                     continue
                 if form is Shape.ROWS and not kept and near & cluster.after and not small(cluster.dims):
+                    self._refuse((number,), cluster, WAITS)
                     continue
                 self._add(cluster, number, reads)
                 home = cluster
@@ -204,6 +248,8 @@ class Clusters:
                 self._add(cluster, number, reads)
                 cluster.form = form
                 home = cluster
+            else:
+                self._refuse((number,), cluster, FULL if cluster.form is Shape.POINTWISE else AXES if cluster.form is form else REDUCED)
             if home is not None:
                 break
         if home is None:
@@ -212,24 +258,28 @@ class Clusters:
         home.space = (shape, axes) if home.space is None else home.space
         home.after.add(number)
 
-    def _fits(self, cluster: Cluster, number: int, dims: Dims, flat: bool) -> bool:
-        """Whether the loop nest of `cluster` can carry the elementwise node."""
-        if len(cluster.nodes) >= NODES or not self._in_place(cluster, self.nodes[number]):
-            return False
+    def _obstacle(self, cluster: Cluster, number: int, dims: Dims, flat: bool) -> str:
+        """Why the loop nest of `cluster` cannot carry the elementwise node; "" where it can."""
+        if len(cluster.nodes) >= NODES:
+            return FULL
+        if not self._in_place(cluster, self.nodes[number]):
+            return ELSEWHERE
         if len(self._operands(cluster) | {v.id for v in self.nodes[number].inputs if not inlined(v)}) > OPERANDS:
-            return False
+            return CROWDED
         if dims not in (cluster.dims, cluster.kept) and product(dims) == product(cluster.dims):
             if cluster.form is Shape.POINTWISE and cluster.flat:
-                return True
+                return ""
             dims = cluster.dims if flat else dims
         if cluster.form in (Shape.POINTWISE, Shape.CONTRACTION):
-            return dims == cluster.dims
+            return "" if dims == cluster.dims else SPACES
         follows = any(near & cluster.after for near, _ in map(self.sources, self.nodes[number].inputs))
         if cluster.form is Shape.COLUMNS:
-            return dims == cluster.kept if follows else dims in (cluster.dims, cluster.kept)
+            if follows:
+                return "" if dims == cluster.kept else WAITS
+            return "" if dims in (cluster.dims, cluster.kept) else SPACES
         if dims == cluster.dims:
-            return bool(cluster.kept) or not follows or small(cluster.dims)
-        return dims == cluster.kept
+            return "" if cluster.kept or not follows or small(cluster.dims) else WAITS
+        return "" if dims == cluster.kept else SPACES
 
     def _in_place(self, cluster: Cluster, node: Node) -> bool:
         """Whether the node sees the cluster's values only where they stand."""
@@ -256,29 +306,36 @@ class Clusters:
 
     def _absorb(self, home: Cluster, other: Cluster) -> bool:
         """Draw a pointwise cluster into `home` if that is possible."""
-        if other is home or len(home.nodes) + len(other.nodes) > NODES:
+        if other is home:
             return False
-        row = home.form in (Shape.ROWS, Shape.COLUMNS) and other.dims == home.kept
-        if other.dims != home.dims and not row:
-            if product(other.dims) != product(home.dims) or not (other.flat or (home.flat and home.form is Shape.POINTWISE)):
-                return False
-        for n in other.nodes:
-            if not self._in_place(home, self.nodes[n]):
-                return False
-        for n in home.nodes:
-            if not self._in_place(other, self.nodes[n]):
-                return False
-        outside_home = [n for n in home.before if self.of[n] is not home and self.of[n] is not other]
-        outside_other = [n for n in other.before if self.of[n] is not home and self.of[n] is not other]
-        if self.depends(outside_home, other) or self.depends(outside_other, home):
-            return False
-        if len(self._operands(home) | self._operands(other)) > OPERANDS:
-            return False
+        obstacle = self._apart(home, other)
+        if obstacle:
+            return self._refuse(home.nodes, other, obstacle)
         if home.form is Shape.POINTWISE:
             home.dims = other.dims if home.flat else home.dims
             home.flat = home.flat and other.flat
         self._merge(home, other)
         return True
+
+    def _apart(self, home: Cluster, other: Cluster) -> str:
+        """Why a pointwise cluster cannot be drawn into `home`."""
+        if len(home.nodes) + len(other.nodes) > NODES:
+            return FULL
+        row = home.form in (Shape.ROWS, Shape.COLUMNS) and other.dims == home.kept
+        if other.dims != home.dims and not row:
+            if product(other.dims) != product(home.dims) or not (other.flat or (home.flat and home.form is Shape.POINTWISE)):
+                return SPACES
+        if not all(self._in_place(home, self.nodes[n]) for n in other.nodes):
+            return ELSEWHERE
+        if not all(self._in_place(other, self.nodes[n]) for n in home.nodes):
+            return ELSEWHERE
+        outside_home = [n for n in home.before if self.of[n] is not home and self.of[n] is not other]
+        outside_other = [n for n in other.before if self.of[n] is not home and self.of[n] is not other]
+        if self.depends(outside_home, other) or self.depends(outside_other, home):
+            return BETWEEN
+        if len(self._operands(home) | self._operands(other)) > OPERANDS:
+            return CROWDED
+        return ""
 
     def _follows(self, some: Cluster, others: Cluster) -> bool:
         """Whether one of the two reads a sum of the other."""
@@ -318,6 +375,8 @@ class Clusters:
                     continue
                 if home.form is Shape.COLUMNS and self._follows(home, other_now):
                     continue
+                if not all(self._in_place(a, self.nodes[n]) for a, b in ((home, other_now), (other_now, home)) for n in b.nodes):
+                    continue  # one reads the other's results through a movement, which would be a circle
                 if len(self._operands(home) | self._operands(other_now)) > OPERANDS:
                     continue
                 self._merge(home, other_now)

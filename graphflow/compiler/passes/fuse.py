@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from graphflow.compiler.groups import Group, Shape, inlined, singleton
 from graphflow.compiler.passes.clusters import Cluster, Clusters
 from graphflow.compiler.program import Node, Program, Value
-from graphflow.graph.op import Kind
+from graphflow.graph.op import Effect, Kind
 
 INLINES = (Shape.POINTWISE, Shape.ROWS, Shape.COLUMNS, Shape.CONTRACTION)  # forms whose operands may be index arithmetic
 REPEATS = frozenset(("Expand", "Take"))  # movements that read an element of their operand many times
+ALONE = {Kind.KERNEL: Shape.KERNEL, Kind.HOST: Shape.HOST, Kind.REGION: Shape.REGION, Kind.ALIAS: Shape.ALIAS}
 
 
 def fuse(program: Program) -> Program:
@@ -51,7 +52,7 @@ class _Grouping:
         for value in (*self.program.outputs, *self.program.updates.values()):
             self._need(value)
         for number, node in enumerate(self.nodes):
-            if node.op.kind is Kind.HOST:  # it may fail the run: called whether or not its results are used
+            if node.op.kind is Kind.HOST or node.op.effect is Effect.HOST:  # called whether or not its results are used
                 self._draft(number)
         while self._queue:
             self._fill(self._queue.pop())
@@ -84,9 +85,7 @@ class _Grouping:
             draft.nodes = {n: self.nodes[n] for n in cluster.nodes}
         else:
             kind = node.op.kind
-            form = Shape.KERNEL if kind is Kind.KERNEL else Shape.HOST if kind is Kind.HOST else Shape.POINTWISE
-            if node.op.type == "View":
-                form = Shape.ALIAS
+            form = ALONE.get(kind, Shape.ALIAS if node.op.type == "View" else Shape.POINTWISE)
             draft = _Draft(form, None if form is Shape.POINTWISE else node)
             draft.nodes = {number: node}
         return draft
@@ -145,7 +144,7 @@ class _Grouping:
 
     def _group(self, draft: _Draft) -> Group:
         nodes = [draft.nodes[n] for n in sorted(draft.nodes)]
-        if draft.form in (Shape.KERNEL, Shape.HOST, Shape.ALIAS) and draft.root is not None:
+        if draft.form in ALONE.values() and draft.root is not None:
             return singleton(draft.root)
         return Group(draft.form, nodes, tuple(draft.inputs.values()), tuple(v for _, v in sorted(draft.outputs.items())), draft.root)
 

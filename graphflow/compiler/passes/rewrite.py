@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import NamedTuple
 
 from graphflow.compiler.builder import ProgramBuilder, assemble
 from graphflow.compiler.program import Node, Program, Value
@@ -18,6 +20,7 @@ class Rewriter(ProgramBuilder):
         self._next = 1 + highest_id(program)
         self._made: dict[int, Node] = {}
         self._seen = 0
+        self.rule = ""  # what a rule that replaces a node calls itself
 
     def producer(self, value: Value) -> Node | None:
         """The node that defines `value`, None for an input or a literal."""
@@ -26,6 +29,34 @@ class Rewriter(ProgramBuilder):
             self._made.update((v.id, node) for v in node.outputs)
             self._seen += 1
         return self._made.get(value.id)
+
+
+class Change(NamedTuple):
+    """A node that a rule replaced, and the values that took the place of its results."""
+
+    node: Node
+    results: tuple[Value, ...]
+    rule: str
+
+
+_journal: ContextVar[list[Change] | None] = ContextVar("journal", default=None)
+
+
+def recorded(function: Callable[[Program], Program], program: Program) -> tuple[Program, tuple[Change, ...]]:
+    """What a pass makes of a Program, and what its rules replaced."""
+    journal: list[Change] = []
+    token = _journal.set(journal)
+    try:
+        return function(program), tuple(journal)
+    finally:
+        _journal.reset(token)
+
+
+def note(node: Node, results: Sequence[Value], rule: str) -> None:
+    """A rule replaced `node`."""
+    journal = _journal.get()
+    if journal is not None:
+        journal.append(Change(node, tuple(results), rule))
 
 
 def highest_id(program: Program) -> int:
@@ -52,6 +83,8 @@ def rewrite(program: Program, rule: Rule) -> Program:
             b.nodes.append(node if inputs == node.inputs else Node(node.op, inputs, node.outputs, node.origins))
             continue
         changed = True
+        note(node, results, b.rule)
+        b.rule = ""
         for old, new in zip(node.outputs, results, strict=True):
             if old.dtype != new.dtype or len(old.shape) != len(new.shape):
                 raise TypeError(f"a rule replaces {old!r} by {new!r}")

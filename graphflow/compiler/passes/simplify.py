@@ -42,6 +42,7 @@ def neutral(element: float, sides: Sequence[int]) -> Rule:
                 return _shaped(node, inputs[1 - side])
         return None
 
+    rule.__doc__ = f"x op {element:g} -> x"
     return rule
 
 
@@ -148,5 +149,6 @@ def _rule(b: Rewriter, node: Node, inputs: Values) -> Sequence[Value] | None:
     for rule in RULES.get(node.op.type, ()):
         result = rule(b, node, inputs)
         if result is not None:
+            b.rule = (rule.__doc__ or "").strip()
             return (result,)
     return None

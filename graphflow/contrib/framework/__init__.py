@@ -1,6 +1,7 @@
 """tf.contrib.framework: argument scopes, model variables, the global step."""
 
 from graphflow.contrib.framework.arg_scope import add_arg_scope, arg_scope, arg_scoped_arguments, has_arg_scope
+from graphflow.contrib.framework.shape_checks import with_same_shape, with_shape
 from graphflow.contrib.framework.variables import (
     assert_or_get_global_step,
     filter_variables,
@@ -17,6 +18,7 @@ from graphflow.contrib.framework.variables import (
     model_variable,
     variable,
 )
+from graphflow.missing import names_of
 from graphflow.ops.weights import remove_squeezable_dimensions
 from graphflow.train.checkpoints import list_variables, load_checkpoint, load_variable
 from graphflow.train.training_util import assert_global_step, create_global_step, get_global_step, get_or_create_global_step
@@ -52,4 +54,8 @@ __all__ = [
     "model_variable",
     "remove_squeezable_dimensions",
     "variable",
+    "with_same_shape",
+    "with_shape",
 ]  # fmt: skip
+
+globals()["__getattr__"] = names_of("contrib.framework")

@@ -47,6 +47,7 @@ from graphflow.contrib.layers.shaping import (
     stack,
     unit_norm,
 )
+from graphflow.missing import names_of
 
 __all__ = [
     "OPTIMIZER_CLS_NAMES", "OPTIMIZER_SUMMARIES", "apply_regularization", "avg_pool2d", "avg_pool3d", "batch_norm", "bias_add", "conv1d",
@@ -57,3 +58,5 @@ __all__ = [
     "separable_convolution2d", "softmax", "stack", "sum_regularizer", "unit_norm", "variance_scaling_initializer", "xavier_initializer",
     "xavier_initializer_conv2d",
 ]  # fmt: skip
+
+globals()["__getattr__"] = names_of("contrib.layers")

@@ -14,7 +14,7 @@ from graphflow.graph.build import convert
 from graphflow.graph.collections import GraphKeys
 from graphflow.graph.scopes import add_to_collections, control_dependencies
 from graphflow.layers.base import ONES, ZEROS
-from graphflow.layers.conditional import constant_bool, smart_cond
+from graphflow.layers.conditional import constant_value, smart_cond
 from graphflow.nn.moments import moments, weighted_moments
 from graphflow.nn.normalization import batch_normalization, fused_batch_norm
 from graphflow.ops.reshape import reshape
@@ -93,31 +93,10 @@ def _by_hand(given: dict[str, Any]) -> Any:
     beta = parameter("beta", ZEROS, True) if given["center"] else constant(0.0, inputs.dtype.base_dtype, [channels])
     gamma = parameter("gamma", ONES, True) if given["scale"] else constant(1.0, inputs.dtype.base_dtype, [channels])
     average_mean, average_variance = parameter("moving_mean", ZEROS, False), parameter("moving_variance", ONES, False)
-    training, known = given["is_training"], constant_bool(given["is_training"])
-    normalise = _fused if given["fused"] else _spread
-    if known is False:
-        return _shaped(normalise(inputs, gamma, beta, (average_mean, average_variance), given, axis)[0], given)
-    outputs, mean, variance = normalise(inputs, gamma, beta, None, given, axis)
-    # TensorFlow updates in a branch; an average that keeps all of itself is the same update in the other branch.
-    decay = given["decay"] if known else smart_cond(training, lambda: given["decay"], lambda: 1.0)
-    if known is None:
-        fixed, live = normalise(inputs, gamma, beta, (average_mean, average_variance), given, axis)[0], outputs
-        outputs = smart_cond(training, lambda: live, lambda: fixed)
-    updates = [
-        assign_moving_average(average_mean, mean, decay, zero_debias=given["zero_debias_moving_mean"]),
-        assign_moving_average(average_variance, variance, decay, zero_debias=False),
-    ]
-    if given["updates_collections"] is None:
-        with control_dependencies(updates):
-            outputs = identity(outputs)
-    else:
-        for update in updates:
-            add_to_collections(given["updates_collections"], update)
-    return _shaped(outputs, given)
-
-
-def _shaped(outputs: Any, given: dict[str, Any]) -> Any:
+    averages = average_mean, average_variance
+    outputs = (_fused if given["fused"] else _spread)(inputs, gamma, beta, averages, given, axis)
     original = given["inputs"]
+    outputs.set_shape(inputs.shape)
     if outputs.shape.ndims != original.shape.ndims:
         outputs = reshape(outputs, shape_of(original))
     outputs.set_shape(original.shape)
@@ -125,23 +104,68 @@ def _shaped(outputs: Any, given: dict[str, Any]) -> Any:
 
 
 def _fused(inputs: Any, gamma: Any, beta: Any, averages: Any, given: dict[str, Any], axis: int) -> Any:
-    mean, variance = averages or (None, None)
-    return fused_batch_norm(inputs, gamma, beta, mean, variance, given["epsilon"], given["data_format"], averages is None)
+    training, settings = given["is_training"], {"epsilon": given["epsilon"], "data_format": given["data_format"]}
+    outputs, mean, variance = smart_cond(
+        training,
+        lambda: fused_batch_norm(inputs, gamma, beta, **settings),
+        lambda: fused_batch_norm(inputs, gamma, beta, mean=averages[0], variance=averages[1], is_training=False, **settings),
+    )
+    if constant_value(training) is False:
+        return outputs
+    if given["updates_collections"] is not None:
+        _update_later(averages, (mean, variance), given)
+        return outputs
+
+    def updated() -> Any:
+        with control_dependencies(_moved(averages, (mean, variance), given)):
+            return identity(outputs)
+
+    return smart_cond(training, updated, lambda: outputs)
+
+
+def _moved(averages: Any, values: Any, given: dict[str, Any]) -> tuple[Any, Any]:
+    """The moving averages after a step towards `values`."""
+    mean = assign_moving_average(averages[0], values[0], given["decay"], zero_debias=given["zero_debias_moving_mean"])
+    return mean, assign_moving_average(averages[1], values[1], given["decay"], zero_debias=False)
+
+
+def _update_later(averages: Any, values: Any, given: dict[str, Any]) -> None:
+    for update in smart_cond(given["is_training"], lambda: _moved(averages, values, given), lambda: averages):
+        add_to_collections(given["updates_collections"], update)
 
 
 def _spread(inputs: Any, gamma: Any, beta: Any, averages: Any, given: dict[str, Any], axis: int) -> Any:
-    rank = inputs.shape.ndims
+    rank, training = inputs.shape.ndims, given["is_training"]
+    mean, variance = averages
+    if constant_value(training) is not False:
+        mean, variance = _batch_moments(inputs, given, axis)
+        if given["updates_collections"] is None:
+            batch = mean, variance
+
+            def updated() -> Any:
+                with control_dependencies(_moved(averages, batch, given)):
+                    return identity(batch[0]), identity(batch[1])
+
+            mean, variance = smart_cond(training, updated, lambda: averages)
+        else:
+            batch = mean, variance
+            _update_later(averages, batch, given)
+            mean, variance = smart_cond(training, lambda: batch, lambda: averages)
+    if axis != rank - 1:
+        wide = [-1 if a == axis else 1 for a in range(rank)]
+        mean, variance, beta, gamma = (reshape(v, wide) for v in (mean, variance, beta, gamma))
+    return batch_normalization(inputs, mean, variance, beta, gamma, given["epsilon"])
+
+
+def _batch_moments(inputs: Any, given: dict[str, Any], axis: int) -> Any:
+    """Mean and variance over the batch and the positions, [channels] each."""
+    rank, last = inputs.shape.ndims, axis == inputs.shape.ndims - 1
     axes = [a for a in range(rank) if a != axis]
-    if averages is not None:
-        mean, variance = averages
-    elif given["batch_weights"] is None:
-        mean, variance = moments(inputs, axes)
+    if given["batch_weights"] is None:
+        found = moments(inputs, axes, keep_dims=not last)
     else:
-        weights = reshape(given["batch_weights"], [-1] + [1] * (rank - 1))
-        mean, variance = weighted_moments(inputs, axes, weights)
-    wide = [-1 if a == axis else 1 for a in range(rank)]
-    mean_, variance_, beta_, gamma_ = (v if axis == rank - 1 else reshape(v, wide) for v in (mean, variance, beta, gamma))
-    return batch_normalization(inputs, mean_, variance_, beta_, gamma_, given["epsilon"]), mean, variance
+        found = weighted_moments(inputs, axes, reshape(given["batch_weights"], [-1] + [1] * (rank - 1)), keep_dims=not last)
+    return found if last else tuple(reshape(v, [-1]) for v in found)
 
 
 @add_arg_scope

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from graphflow.compat.missing import missing
+from graphflow.missing import missing
 
 
 def __getattr__(name: str) -> Any:

@@ -65,6 +65,7 @@ from graphflow.contrib.layers import (
     xavier_initializer_conv2d,
 )
 from graphflow.contrib.slim import utils
+from graphflow.missing import names_of
 
 __all__ = [
     "add_arg_scope", "apply_regularization", "arg_scope", "arg_scoped_arguments", "avg_pool2d", "avg_pool3d", "batch_norm", "bias_add",
@@ -77,3 +78,5 @@ __all__ = [
     "separable_convolution2d", "softmax", "stack", "sum_regularizer", "unit_norm", "utils", "variable", "variance_scaling_initializer",
     "xavier_initializer", "xavier_initializer_conv2d",
 ]  # fmt: skip
+
+globals()["__getattr__"] = names_of("contrib.slim")

@@ -1,0 +1,467 @@
+"""Which operations of a graph a run needs, and which of them make up loops and branches.
+
+TensorFlow's control flow is a dataflow graph of Switch, Merge, Enter, Exit and NextIteration. Seen from outside a loop all of it is one
+thing, a `Frame`: it waits for what enters, and gives what exits. So `Needed` lists the operations on one level, with the Exits standing for
+the loops; what is inside a loop is another level. Branches are found among the operations of a level: an operation that depends on an
+output of a Switch runs only where the predicate chose that output, which is its *guard*; a Merge ends a guard.
+
+    Needed       operations of a level in an order in which each follows what it waits for
+    guards       the guards of every operation of a level
+    arrange      a level as a list of operations, loops and Conditionals
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
+from graphflow.errors import InvalidArgumentError
+from graphflow.graph.op import Kind
+from graphflow.graph.operation import Operation
+from graphflow.graph.tensor import Tensor
+
+ENTERS = frozenset(("Enter", "RefEnter"))
+EXITS = frozenset(("Exit", "RefExit"))
+SWITCHES = frozenset(("Switch", "RefSwitch"))
+MERGES = frozenset(("Merge", "RefMerge"))
+NEXTS = frozenset(("NextIteration", "RefNextIteration"))
+
+Guard = tuple[Tensor, bool]  # a predicate and the value under which something runs
+Guards = frozenset[Guard]
+ALWAYS: Guards = frozenset()
+Chosen = Callable[[Operation], Sequence[Tensor]]
+
+
+def is_loop_merge(op: Operation) -> bool:
+    """Whether a Merge is the head of a loop variable."""
+    return op.type in MERGES and bool(op.inputs) and op.inputs[0].op.type in ENTERS
+
+
+def is_loop_switch(op: Operation) -> bool:
+    """Whether a Switch sends a loop variable into the body or out of the loop."""
+    return op.type in SWITCHES and op.inputs[1].op.type == "LoopCond"
+
+
+class Frame:
+    """One loop, as far as a run needs it. `variables` are the Merges of its loop variables, `enters` the Enters of what does not change."""
+
+    def __init__(self, condition: Operation, chosen: Chosen) -> None:
+        self.condition = condition
+        self.variables: dict[Operation, None] = {}
+        self.enters: dict[Operation, None] = {}
+        self.exits: dict[Operation, None] = {}
+        self._chosen = chosen
+        self._level = Needed(set(), (), chosen, self)
+        self._level.need([condition.inputs[0]], ())
+
+    def leave_by(self, exit_: Operation) -> None:
+        """`exit_` is needed, and so is what its variable is computed from."""
+        self.exits[exit_] = None
+        self.variable(left_variable(exit_))
+
+    def variable(self, merge: Operation) -> None:
+        """A loop variable is needed, by its Merge."""
+        if merge not in self.variables:
+            self.variables[merge] = None
+            self._level.need([following(merge)], ())
+
+    def entering(self) -> list[Operation]:
+        """Every Enter that is needed."""
+        return [*(m.inputs[0].op for m in self.variables), *self.enters]
+
+    def deciding(self) -> Needed:
+        """What computes the condition, from the Merges."""
+        level = Needed(set(), (), self._chosen, self)
+        level.need([self.condition.inputs[0]], ())
+        return level
+
+    def computing(self) -> Needed:
+        """What computes the next values of the variables."""
+        level = Needed(set(), (), self._chosen, self)
+        level.need([following(m) for m in self.variables], ())
+        return level
+
+
+def following(merge: Operation) -> Tensor:
+    """What a loop variable is in the next iteration: the input of its NextIteration."""
+    return merge.inputs[1].op.inputs[0]
+
+
+def _left(exit_: Operation) -> Operation:
+    """The Switch that an Exit comes from. tf.gradients may have put an Identity between: the gradients of a Merge wait for each other."""
+    source = exit_.inputs[0].op
+    while source.type == "Identity":
+        source = source.inputs[0].op
+    return source
+
+
+def left_variable(exit_: Operation) -> Operation:
+    """The Merge of the loop variable whose last value an Exit gives."""
+    return _left(exit_).inputs[0].op
+
+
+def of_exit(op: Operation) -> Operation:
+    """The LoopCond of the loop that an Exit leaves."""
+    return _left(op).inputs[1].op
+
+
+class Needed:
+    """The operations that must run on one level. `hidden` tensors are given, which hides what is behind them; operations in `done` have run;
+    `chosen` gives the inputs that an operation really needs. `frame`: the loop whose inside this level is."""
+
+    def __init__(self, hidden: set[Tensor], done: Iterable[Operation], chosen: Chosen, frame: Frame | None = None) -> None:
+        self.hidden = hidden
+        self.frames: dict[Operation, Frame] = {}
+        self._chosen = chosen
+        self._seen = set(done)
+        self._found: list[Operation] = []
+        self._frame = frame
+        self.controlled = False
+
+    def need(self, tensors: Iterable[Tensor], targets: Iterable[Operation]) -> None:
+        """These tensors, and these operations, are needed too."""
+        stack = [t.op for t in tensors if t not in self.hidden] + list(targets)
+        while stack:
+            op = stack.pop()
+            if op in self._seen:
+                continue
+            self._seen.add(op)
+            if op.definition.kind is Kind.CONTROL:
+                if self._at_border(op):
+                    continue
+                self.controlled = True
+                if op.type in EXITS:
+                    self._exit(op)
+            self._found.append(op)
+            stack.extend(b for b in self._before(op) if b not in self._seen)
+
+    def _at_border(self, op: Operation) -> bool:
+        """Whether it is where this level's own loop begins; what stands behind it belongs to the level around."""
+        if not (op.type in ENTERS or op.type == "LoopCond" or op.type in NEXTS or is_loop_merge(op) or (op.type in SWITCHES and is_loop_switch(op))):
+            return False
+        if self._frame is None:
+            raise InvalidArgumentError(None, op, f"Operation '{op.name}' is inside a while loop: what it computes cannot be fetched or fed there")
+        if op.type in ENTERS:
+            self._frame.enters[op] = None
+        elif op.type != "LoopCond":
+            self._frame.variable(op if op.type in MERGES else op.inputs[0].op)
+        return True
+
+    def _exit(self, op: Operation) -> None:
+        condition = of_exit(op)
+        frame = self.frames.get(condition)
+        if frame is None:
+            frame = self.frames[condition] = Frame(condition, self._chosen)
+        frame.leave_by(op)
+
+    def _before(self, op: Operation) -> Iterator[Operation]:
+        """What an operation waits for on this level: a loop for all that enters it."""
+        if op.type in EXITS:
+            for enter in self.frames[of_exit(op)].entering():
+                yield from (t.op for t in enter.inputs if t not in self.hidden)
+                yield from self._control_inputs(enter)
+        else:
+            yield from (t.op for t in self._chosen(op) if t not in self.hidden)
+        yield from self._control_inputs(op)
+
+    def _control_inputs(self, op: Operation) -> Iterator[Operation]:
+        """Operations to wait for; one whose results are all given has nothing left to do."""
+        return (c for c in op._control_inputs if not c.outputs or not all(t in self.hidden for t in c.outputs))
+
+    def waits_for(self, op: Operation) -> Iterator[Operation]:
+        """What an operation of this level follows."""
+        if op.type in EXITS:
+            yield from self._before(op)
+            return
+        yield from (t.op for t in op.inputs if t not in self.hidden)
+        yield from self._control_inputs(op)
+
+    @property
+    def operations(self) -> list[Operation]:
+        """In order: as they were created, where that will do."""
+        self._settle()
+        found = self._found
+        found.sort(key=_created)
+        if all(before._id < op._id for op in found for before in self.waits_for(op)):
+            return found
+        return topological(found, self.waits_for)
+
+    def _settle(self) -> None:
+        """Exits that were needed later may have drawn more into their loops, which needs more out here."""
+        while True:
+            count = len(self._found)
+            for op in list(self._found):
+                if op.type in EXITS:
+                    self.need((), self._before(op))
+            if len(self._found) == count:
+                return
+
+
+def _created(op: Operation) -> int:
+    return op._id
+
+
+def topological(ops: Sequence[Operation], waits_for: Callable[[Operation], Iterable[Operation]]) -> list[Operation]:
+    """Kahn's order, the earliest created first among those that are ready."""
+    inside = set(ops)
+    waiting = {op: {b for b in waits_for(op) if b in inside} for op in ops}
+    users: dict[Operation, list[Operation]] = {op: [] for op in ops}
+    for op, before in waiting.items():
+        for b in before:
+            users[b].append(op)
+    ready = [(op._id, op) for op, before in waiting.items() if not before]
+    heapify(ready)
+    out: list[Operation] = []
+    left = {op: len(before) for op, before in waiting.items()}
+    while ready:
+        _, op = heappop(ready)
+        out.append(op)
+        for user in users[op]:
+            left[user] -= 1
+            if not left[user]:
+                heappush(ready, (user._id, user))
+    if len(out) < len(ops):
+        stuck = next(op for op in ops if left[op])
+        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle through {stuck.name}")
+    return out
+
+
+# -- branches ----------------------------------------------------------------------------------------------------------------------
+
+
+def guards(level: Needed, operations: Sequence[Operation]) -> dict[Operation, Guards]:
+    """Under which predicates each operation runs."""
+    found: dict[Operation, Guards] = {}
+    for op in operations:
+        if op.type in MERGES:
+            found[op] = _merged([_of_tensor(t, found, level.hidden) for t in op.inputs])
+            for c in op._control_inputs:
+                found[op] |= found.get(c, ALWAYS)
+            continue
+        mine: set[Guard] = set()
+        if op.type in EXITS:
+            for enter in level.frames[of_exit(op)].entering():
+                for t in enter.inputs:
+                    mine |= _of_tensor(t, found, level.hidden)
+                for c in enter._control_inputs:
+                    mine |= found.get(c, ALWAYS)
+        else:
+            for t in op.inputs:
+                mine |= _of_tensor(t, found, level.hidden)
+        for c in op._control_inputs:
+            mine |= found.get(c, ALWAYS)
+        found[op] = frozenset(mine) if mine else ALWAYS
+    return found
+
+
+def _of_tensor(tensor: Tensor, found: Mapping[Operation, Guards], hidden: set[Tensor]) -> Guards:
+    if tensor in hidden:
+        return ALWAYS
+    mine = found.get(tensor.op, ALWAYS)
+    if tensor.op.type in SWITCHES and tensor.op in found:
+        predicate, on = decided_by(tensor.op, found, hidden)
+        return mine | {(predicate, on if tensor.value_index else not on)}
+    return mine
+
+
+def decided_by(switch: Operation, found: Mapping[Operation, Guards], hidden: set[Tensor]) -> Guard:
+    """What a Switch decides by: a predicate, and the value of it that sends data to output 1.
+
+    All branches over one predicate are found by it, so it is taken from behind the Identities that tf.cond puts in between, and where a
+    Switch (of a gradient) asks which input of a Merge was alive, it is the predicate of that Merge."""
+    predicate, on = switch.inputs[1], True
+    while predicate not in hidden:
+        op = predicate.op
+        if op.type == "Identity":
+            predicate = op.inputs[0]
+        elif op.type == "LogicalNot":
+            predicate, on = op.inputs[0], not on
+        elif op.type == "Equal" and op.inputs[0].op.type in MERGES and op.inputs[0].value_index == 1 and op.inputs[0] not in hidden:
+            asked = op.inputs[1].op.definition.contents() if op.inputs[1].op.type == "Const" else None
+            merge = op.inputs[0].op
+            ended = merged_predicate(merge, found, hidden)
+            if asked is None or ended is None:
+                break
+            alive = (ended, True) in _of_tensor(merge.inputs[int(asked)], found, hidden)
+            predicate, on = ended, on if alive else not on
+        else:
+            break
+    return predicate, on
+
+
+def _merged(sides: Sequence[Guards]) -> Guards:
+    """The guards of a Merge: what its inputs have in common, and what does not contradict."""
+    union = frozenset().union(*sides)
+    ended = {p for p, on in union if (p, not on) in union}
+    return frozenset(g for g in union if g[0] not in ended)
+
+
+def merged_predicate(op: Operation, found: Mapping[Operation, Guards], hidden: set[Tensor]) -> Tensor | None:
+    """The predicate that a Merge decides by; None where its inputs do not exclude each other."""
+    sides = [_of_tensor(t, found, hidden) for t in op.inputs]
+    for p, on in sorted(sides[0], key=lambda g: g[0].op._id):
+        if len(sides) == 2 and (p, not on) in sides[1]:
+            return p
+    return None
+
+
+class Conditional:
+    """Operations that run where `predicate` is false and where it is true, and the Merges that end them. `crossing`: tensors of theirs that
+    other Conditionals over the same predicate read (the gradient's read what the forward's have computed)."""
+
+    def __init__(self, predicate: Tensor, hidden: set[Tensor], found: Mapping[Operation, Guards], outer: Mapping[Operation, Guard]) -> None:
+        """`found`: the guards of every operation of the level; `outer`: the outermost ones."""
+        self.predicate = predicate
+        self._found = found
+        self._hidden = hidden
+        self._outer = outer
+        self.sides: tuple[list[Operation], list[Operation]] = ([], [])
+        self.merges: list[Operation] = []
+        self.crossing: dict[Tensor, None] = {}
+
+    def side_of(self, tensor: Tensor) -> int | None:
+        """The side on which a tensor has a value; None where it is none of the two."""
+        op = tensor.op
+        if op.type in SWITCHES:
+            predicate, on = decided_by(op, self._found, self._hidden)
+            if predicate is self.predicate:
+                return int(on if tensor.value_index else not on)
+        predicate, on = self._outer.get(op, (None, False))
+        return int(on) if predicate is self.predicate else None
+
+    @property
+    def members(self) -> list[Operation]:
+        """All operations."""
+        return [*self.sides[0], *self.sides[1], *self.merges]
+
+
+Item = Operation | Frame | Conditional
+
+
+class Arranged(NamedTuple):
+    """A level in order. `inner`: the guards that operations inside Conditionals have besides that of the Conditional."""
+
+    items: list[Item]
+    inner: dict[Operation, Guards]
+
+
+def arrange(level: Needed, operations: Sequence[Operation], found: Mapping[Operation, Guards]) -> Arranged:
+    """Loops and branches as one item each. One predicate may give several Conditionals, where a later one needs what an earlier one gave
+    (as gradients need it)."""
+    unit: dict[Operation, Item] = {}
+    inner: dict[Operation, Guards] = {}
+    outer: dict[Operation, Guard] = {}
+    for op in operations:
+        guard = _outermost(found[op], found, level.hidden)
+        if guard is not None:
+            outer[op] = guard
+            inner[op] = found[op] - {guard}
+    merging = {op: p for op in operations if op.type in MERGES and op not in outer
+               for p in [merged_predicate(op, found, level.hidden)] if p is not None}  # fmt: skip
+    stages = _stages(level, operations, outer, merging)
+    conditionals: dict[tuple[Tensor, int], Conditional] = {}
+
+    def conditional(predicate: Tensor, op: Operation) -> Conditional:
+        key = (predicate, stages.get((predicate, op), 0))
+        if key not in conditionals:
+            conditionals[key] = Conditional(predicate, level.hidden, found, outer)
+        return conditionals[key]
+
+    for op in operations:
+        if op in outer:
+            predicate, on = outer[op]
+            unit[op] = made = conditional(predicate, op)
+            made.sides[on].append(op)
+        elif op in merging:
+            unit[op] = made = conditional(merging[op], op)
+            made.merges.append(op)
+        elif op.type in EXITS:
+            unit[op] = level.frames[of_exit(op)]
+        else:
+            unit[op] = op
+    for op in operations:
+        for tensor in _read_by(level, op):
+            made = unit.get(tensor.op)
+            if isinstance(made, Conditional) and made is not unit[op] and tensor.op not in merging:
+                made.crossing[tensor] = None
+    return Arranged(_in_order(level, operations, unit), inner)
+
+
+def _read_by(level: Needed, op: Operation) -> Iterator[Tensor]:
+    """The tensors that an operation reads; for an Exit those that enter its loop."""
+    if op.type in EXITS:
+        for enter in level.frames[of_exit(op)].entering():
+            yield from enter.inputs
+    else:
+        yield from op.inputs
+
+
+def _outermost(mine: Guards, found: Mapping[Operation, Guards], hidden: set[Tensor]) -> Guard | None:
+    """The guard whose predicate is computed on this level; the earliest, where there are several."""
+    if not mine:
+        return None
+    free = [g for g in mine if not _of_tensor(g[0], found, hidden)]
+    return min(free, key=lambda g: (g[0].op._id, g[0].value_index)) if free else None
+
+
+def _stages(level: Needed, operations: Sequence[Operation], outer: Mapping[Operation, Guard],
+            merging: Mapping[Operation, Tensor]) -> dict[tuple[Tensor, Operation], int]:  # fmt: skip
+    """For a predicate and an operation how many Merges over that predicate lie before it. Left out where it is 0 for all."""
+    found: dict[tuple[Tensor, Operation], int] = {}
+    by_predicate: dict[Tensor, list[Operation]] = {}
+    for op, predicate in merging.items():
+        by_predicate.setdefault(predicate, []).append(op)
+    last: dict[Tensor, int] = {}
+    for op, (predicate, _) in outer.items():
+        last[predicate] = max(last.get(predicate, -1), op._id)
+    for op, predicate in merging.items():
+        last[predicate] = max(last.get(predicate, -1), op._id)
+    for predicate, merges in by_predicate.items():
+        if min(m._id for m in merges) >= last[predicate]:
+            continue
+        depth: dict[Operation, int] = {}
+        for op in operations:
+            stage = max((depth.get(b, 0) for b in level.waits_for(op)), default=0)
+            if stage:
+                found[predicate, op] = stage
+            depth[op] = stage + 1 if merging.get(op) is predicate else stage
+    return found
+
+
+def _in_order(level: Needed, operations: Sequence[Operation], unit: Mapping[Operation, Item]) -> list[Item]:
+    """The items, each after those it waits for, otherwise in the order of their first operations."""
+    rank: dict[int, int] = {}
+    items: dict[int, Item] = {}
+    waits: dict[int, set[int]] = {}
+    users: dict[int, list[int]] = {}
+    for number, op in enumerate(operations):
+        key = id(unit[op])
+        rank.setdefault(key, number)
+        items.setdefault(key, unit[op])
+        mine = waits.setdefault(key, set())
+        for before in level.waits_for(op):
+            other = unit.get(before)
+            if other is not None and id(other) != key and id(other) not in mine:
+                mine.add(id(other))
+                users.setdefault(id(other), []).append(key)
+        if isinstance(unit[op], Conditional):
+            other = unit.get(unit[op].predicate.op)  # type: ignore[union-attr]
+            if other is not None and id(other) != key and id(other) not in mine:
+                mine.add(id(other))
+                users.setdefault(id(other), []).append(key)
+    left = {key: len(before) for key, before in waits.items()}
+    ready = [(rank[key], key) for key, count in left.items() if not count]
+    heapify(ready)
+    out: list[Item] = []
+    while ready:
+        _, key = heappop(ready)
+        out.append(items[key])
+        for user in users.get(key, ()):
+            left[user] -= 1
+            if not left[user]:
+                heappush(ready, (rank[user], user))
+    if len(out) < len(items):
+        stuck = next(op for op in operations if left[id(unit[op])])
+        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle through {stuck.name}")
+    return out

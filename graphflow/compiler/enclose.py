@@ -1,0 +1,440 @@
+"""Loops and branches of a graph become nodes with bodies.
+
+A branch whose predicate is known is no branch: the side that is taken stands where the node would be. Where the two sides give different
+shapes, or something in one of them cannot be compiled, the predicate is computed first (a Cut) and then is known. A loop whose variables
+change their shapes, or that holds what cannot be compiled, is left to Python (Stepwise).
+
+A loop is turned round: its body computes the next values and then the condition on them, so that what both need is computed once and one
+kernel may do both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from graphflow.compiler.arrays import Array, Irregular, Unborn
+from graphflow.compiler.builder import ProgramBuilder, assemble
+from graphflow.compiler.control import Conditional, Frame, Guards, Needed, following, guards, left_variable
+from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value
+from graphflow.compiler.regions import Body, Branch, Loop, Region
+from graphflow.compiler.scope import Cut, Entry, Memory, Scope, Stepwise
+from graphflow.errors import UnimplementedError
+from graphflow.graph.operation import Operation
+from graphflow.graph.tensor import Tensor
+from graphflow.kernel.index import Index, IndexExpr, minimum
+
+
+class Differs(Exception):
+    """What is computed inside does not fit outside: the shapes of two branches, of a loop variable and its next value."""
+
+
+def _body_scope(scope: Scope) -> Scope:
+    return Scope(ProgramBuilder(), scope.shared, scope)
+
+
+def _inline_scope(scope: Scope) -> Scope:
+    return Scope(scope.b, scope.shared, scope)
+
+
+# -- branches ----------------------------------------------------------------------------------------------------------------------
+
+
+def conditional(scope: Scope, item: Conditional, level: Needed, inner: Mapping[Operation, Guards], mask: int) -> int:
+    """Runs a Conditional; bits of the updates that it makes."""
+    predicate = scope.read(item.predicate, mask)
+    if predicate.known is not None:
+        return _taken(scope, item, level, inner, bool(predicate.known))
+    try:
+        return _branch(scope, item, level, inner, mask, predicate)
+    except Cut as cut:
+        if any(t in scope.values for t in cut.tensors) and scope.outer is None:
+            raise Cut([t for t in cut.tensors if t in scope.values]) from None
+        raise Cut([item.predicate]) from None
+    except (Differs, Irregular, Stepwise, UnimplementedError):
+        raise Cut([item.predicate]) from None
+
+
+def _taken(scope: Scope, item: Conditional, level: Needed, inner: Mapping[Operation, Guards], on: bool) -> int:
+    """One side, in the scope itself."""
+    before = scope.next_bit
+    scope.run(level, item.sides[on], inner)
+    for merge in item.merges:
+        number = _side_inputs(merge, item)[on]
+        scope.values[merge.outputs[0]] = scope.entry(merge.inputs[number])
+        scope.values[merge.outputs[1]] = scope.b.constant(number, "int32")
+    return (scope.next_bit - 1) & ~(before - 1)
+
+
+def _side_inputs(merge: Operation, item: Conditional) -> tuple[int, int]:
+    """Numbers of the inputs of a Merge that are alive where the predicate is false and where it is true."""
+    first, second = map(item.side_of, merge.inputs)
+    return (0, 1) if first == 0 or second == 1 else (1, 0)
+
+
+def _branch(scope: Scope, item: Conditional, level: Needed, inner: Mapping[Operation, Guards], mask: int, predicate: Value) -> int:
+    sides = [_body_scope(scope), _body_scope(scope)]
+    for inside, operations in zip(sides, item.sides, strict=True):
+        inside.run(level, operations, inner)
+    origins = tuple(Origin(op.name, op.created_at) for op in (item.merges[:1] or item.members[:1]))
+    builder = _Enclosed(scope, sides, mask, origins)
+    for merge in item.merges:
+        numbers = _side_inputs(merge, item)
+        entries = [inside.entry(merge.inputs[n]) for inside, n in zip(sides, numbers, strict=True)]
+        scope.values[merge.outputs[1]] = _chosen_number(scope, predicate, numbers)
+        if all(isinstance(e, Memory) and e == entries[0] for e in entries) and merge.outputs[0].dtype._is_ref_dtype:
+            scope.values[merge.outputs[0]] = entries[0]
+        else:
+            builder.result(merge.outputs[0], entries)
+    for tensor in item.crossing:
+        on = item.side_of(tensor)
+        assert on is not None
+        entry = sides[on].entry(tensor)
+        if isinstance(entry, Value):
+            builder.partial(tensor, on, entry)
+        else:
+            scope.values[tensor] = entry if not isinstance(entry, Array) else _refuse(tensor)
+    return builder.branch(predicate)
+
+
+def _refuse(tensor: Tensor) -> Any:
+    raise Differs(f"the array {tensor.name} is used outside the branch that makes it")
+
+
+def _chosen_number(scope: Scope, predicate: Value, numbers: tuple[int, int]) -> Value:
+    """The second result of a Merge; code only where something reads it."""
+    return scope.b.select(predicate, scope.b.constant(numbers[1], "int32"), scope.b.constant(numbers[0], "int32"))
+
+
+class _Result(NamedTuple):
+    """What a node gives for a tensor: its value in each body, and what makes an entry of the node's output."""
+
+    tensor: Tensor
+    values: list[Value]
+    entry: Callable[[Value], Entry]
+
+
+class _Enclosed:
+    """A node with bodies being put together. What bodies update is carried: variables, the positions of random ops."""
+
+    def __init__(self, scope: Scope, bodies: Sequence[Scope], mask: int, origins: tuple[Origin, ...]) -> None:
+        self.scope = scope
+        self.bodies = bodies
+        self.mask = mask
+        self.origins = origins
+        self.carried: list[tuple[Value, list[Value | None], list[Value | None]]] = []  # outside, input and new value in each body
+        self.results: list[_Result] = []
+        self._after: list[Callable[[Value], None]] = []  # what becomes of each carried value's new contents outside
+        self.bits = 0
+
+    def result(self, tensor: Tensor, entries: Sequence[Entry]) -> None:
+        """A tensor that every body gives."""
+        arrays = [e for e in entries if isinstance(e, Array)]
+        if arrays:
+            arrays = [a for a in arrays if a.element is not None] or arrays
+            entries = [arrays[0]._replace(value=None, rows=()) if e is not arrays[0] and not (isinstance(e, Array) and e.value) else e
+                       for e in entries]  # fmt: skip
+        values = [inside.value_of(e, -1) for inside, e in zip(self.bodies, entries, strict=True)]
+        first = values[0]
+        if any(v.dtype != first.dtype or v.shape != first.shape for v in values):
+            raise Differs(f"{tensor.name} is {values!r}")
+        if first.dtype.kernel_type is None and not first.dtype.is_complex:
+            raise UnimplementedError(None, tensor.op, f"a branch that gives a tensor of type {first.dtype.name}")
+        like = arrays[0] if arrays else None
+        self.results.append(_Result(tensor, values, lambda v: v if like is None else like._replace(value=v, rows=())))
+
+    def partial(self, tensor: Tensor, number: int, value: Value) -> None:
+        """A tensor that one body gives and that is only looked at where it ran; in the other it is zeros."""
+        values = []
+        for k, inside in enumerate(self.bodies):
+            zero = inside.b.constant(False if value.dtype.name == "bool" else 0, value.dtype) if k != number else None
+            values.append(value if zero is None else inside.b.broadcast(zero, value.shape))
+        self.results.append(_Result(tensor, values, lambda v: v))
+
+    def carry(self, outside: Value, inputs: list[Value | None], new: list[Value | None], after: Callable[[Value], None]) -> None:
+        """A value that the bodies change; `after` is told what it is outside once the node has run."""
+        self.carried.append((outside, inputs, new))
+        self._after.append(after)
+
+    def _carry_updates(self) -> None:
+        scope = self.scope
+        memories = {name: m for body in self.bodies for name, m in body.memories.items()}
+        for name in dict.fromkeys(n for body in self.bodies for n in body.versions):
+            new = [body.versions[name][-1].value if name in body.versions else None for body in self.bodies]
+            outside = scope.version(memories[name], -1)
+            self.carry(outside, [body.initial.get(name) for body in self.bodies], new, lambda v, name=name: self._updated(name, v))  # type: ignore[misc]
+        for name in dict.fromkeys(n for body in self.bodies for n in body.b.updates):
+            new = [body.b.updates.get(name) for body in self.bodies]
+            inputs = [body.b.state_input(name) for body in self.bodies]
+            like = next(v for v in inputs if v is not None)
+            outside = scope.b.state(name, like.dtype, like.shape)
+            self.carry(outside, inputs, new, lambda v, name=name: scope.b.updates.__setitem__(name, v))  # type: ignore[misc]
+
+    def _updated(self, name: str, value: Value) -> None:
+        self.bits |= self.scope.updated(name, value)
+
+    def _programs(self, outputs: Sequence[Sequence[Value]]) -> tuple[list[Program], list[Value]]:
+        """The bodies, and what they read from outside."""
+        given: dict[tuple[int, int], Value] = {}  # by id, and number among the inputs that are this value
+        inputs_of: list[list[Input]] = []
+        for k, body in enumerate(self.bodies):
+            reads = list(body.reads)
+            reads += [(self.scope.version(m, self.mask), body.initial[n]) for n, m in body.memories.items()
+                      if n not in body.versions and n in body.initial]  # fmt: skip
+            inputs = [Input(Source.STATE, f"c{n}", v) for n, (_, vs, _) in enumerate(self.carried) for v in [vs[k]] if v is not None]
+            counts: dict[int, int] = {}
+            for outer, inside in reads:
+                counts[outer.id] = number = counts.get(outer.id, -1) + 1
+                given[outer.id, number] = outer
+                inputs.append(Input(Source.FEED, f"{outer.id}.{number}", inside))
+            inputs_of.append(inputs)
+        programs = []
+        for k, body in enumerate(self.bodies):
+            updates = {f"c{n}": new for n, (_, _, vs) in enumerate(self.carried) for new in [vs[k]] if new is not None}
+            programs.append(assemble(inputs_of[k], body.b.nodes, outputs[k], updates, self.scope.shared.symbols))
+        read = [{v.id for n in p.nodes for v in n.inputs} | {v.id for v in (*p.outputs, *p.updates.values())} for p in programs]
+        used = {i.name for k, p in enumerate(programs) for i in p.inputs if i.value.id in read[k]}
+        kept = [key for key in given if f"{key[0]}.{key[1]}" in used]
+        names = {f"{key[0]}.{key[1]}": f"g{n}" for n, key in enumerate(kept)}
+        named = []
+        for program in programs:
+            inputs = [i._replace(name=names[i.name]) if i.source is Source.FEED else i
+                      for i in program.inputs if i.source is not Source.FEED or i.name in names]  # fmt: skip
+            named.append(program._replace(inputs=tuple(inputs)))
+        return named, [given[key] for key in kept]
+
+    def branch(self, predicate: Value) -> int:
+        """The node of a branch; bits of its updates."""
+        self._carry_updates()
+        outputs = [[r.values[k] for r in self.results] for k in range(2)]
+        programs, given = self._programs(outputs)
+        if not self.results and not self.carried and not any(p.nodes for p in programs):
+            return 0
+        shapes = [r.values[0] for r in self.results]
+        op = Branch(len(self.carried), Body(programs[1]), Body(programs[0]))
+        made = self._node(op, predicate, given, shapes)
+        for result, value in zip(self.results, made, strict=True):
+            self.scope.values[result.tensor] = result.entry(value)
+            self.scope.producers.setdefault(value.id, result.tensor)
+        return self.bits
+
+    def loop(self, first: Value, goes_on: Value, trips: int) -> int:
+        """The node of a loop; bits of its updates."""
+        self._carry_updates()
+        (program,), given = self._programs([[goes_on]])
+        self._node(Loop(len(self.carried), Body(program), trips), first, given, ())
+        return self.bits
+
+    def _node(self, op: Region, predicate: Value, given: Sequence[Value], results: Sequence[Value]) -> list[Value]:
+        b = self.scope.b
+        outside = [value for value, _, _ in self.carried]
+        outputs = [b.value(v.dtype, v.shape) for v in (*outside, *results)]
+        b.nodes.append(Node(op, (predicate, *outside, *given), outputs, self.origins))
+        for after, value in zip(self._after, outputs, strict=False):
+            after(value)
+        return outputs[len(outside) :]
+
+
+# -- loops -------------------------------------------------------------------------------------------------------------------------
+
+
+def loop(scope: Scope, frame: Frame, mask: int) -> int:
+    """Runs a loop; bits of the updates that it makes."""
+    variables = list(frame.variables)
+    initial = [_loop_entry(scope, merge, mask) for merge in variables]
+    deciding = frame.deciding()
+    first = _decision(_inline_scope(scope), frame, deciding, dict(zip(variables, initial, strict=True)))
+    if first.known is not None and not first.known:
+        _leave(scope, frame, dict(zip(variables, initial, strict=True)))
+        return 0
+    for _ in range(1 + len(variables)):
+        try:
+            return _Rolled(scope, frame, mask, variables, initial, deciding).run(first)
+        except Unborn as unborn:
+            initial = [_born(merge, entry, unborn) for merge, entry in zip(variables, initial, strict=True)]
+        except (Differs, Irregular, UnimplementedError) as error:
+            raise Stepwise(frame, str(error)) from None
+        except Cut as cut:
+            known = [t for t in cut.tensors if t in scope.values]
+            if known and scope.outer is None:
+                raise Cut(known) from None
+            raise Stepwise(frame, str(cut)) from None
+    raise Stepwise(frame, "the arrays of the loop have elements of no one shape")
+
+
+def _born(merge: Operation, entry: Entry, unborn: Unborn) -> Entry:
+    """What a loop variable is to begin with, after the body has shown more of it."""
+    if unborn.key is merge:
+        return unborn.array
+    return entry.born(unborn) if isinstance(entry, Array) else entry
+
+
+def _loop_entry(scope: Scope, merge: Operation, mask: int) -> Entry:
+    """What a loop variable is to begin with."""
+    entry = scope.entry(merge.inputs[0].op.inputs[0])
+    if isinstance(entry, Memory) and not merge.outputs[0].dtype._is_ref_dtype:
+        return scope.read(merge.inputs[0].op.inputs[0], mask)
+    return entry
+
+
+def _decision(scope: Scope, frame: Frame, deciding: Needed, values: Mapping[Operation, Entry]) -> Value:
+    """The condition of a loop for these values of its variables."""
+    _place(scope, frame, deciding, values)
+    operations = deciding.operations
+    scope.run(deciding, operations, guards(deciding, operations) if deciding.controlled else {})
+    if scope.versions:
+        raise Differs("the condition of a loop updates a variable")
+    return scope.read(frame.condition.inputs[0], -1)
+
+
+def _place(scope: Scope, frame: Frame, level: Needed, values: Mapping[Operation, Entry]) -> None:
+    """Puts the values of the loop variables, and what does not change, where the operations of the loop look for them."""
+    assert scope.outer is not None
+    for merge, entry in values.items():
+        scope.values[merge.outputs[0]] = entry
+    for switch in frame.condition.outputs[0]._consumers:
+        variable = switch.inputs[0].op
+        if variable in values:
+            scope.values[switch.outputs[0]] = scope.values[switch.outputs[1]] = values[variable]
+    for enter in frame.enters:
+        scope.values[enter.outputs[0]] = scope.brought_in(enter.inputs[0])
+
+
+def _leave(scope: Scope, frame: Frame, values: Mapping[Operation, Entry]) -> None:
+    for exit_ in frame.exits:
+        scope.values[exit_.outputs[0]] = values[left_variable(exit_)]
+
+
+class _Rolled:
+    """A loop as a node."""
+
+    def __init__(self, scope: Scope, frame: Frame, mask: int, variables: Sequence[Operation], initial: Sequence[Entry], deciding: Needed) -> None:
+        self.scope = scope
+        self.frame = frame
+        self.variables = variables
+        self.initial = initial
+        self.deciding = deciding
+        self.inside = _body_scope(scope)
+        condition = frame.condition
+        self.enclosed = _Enclosed(scope, [self.inside], mask, (Origin(condition.name, condition.created_at),))
+        self.inputs: dict[Operation, Value] = {}
+
+    def run(self, first: Value) -> int:
+        inside, frame = self.inside, self.frame
+        entries = {merge: self._begin(merge, entry) for merge, entry in zip(self.variables, self.initial, strict=True)}
+        computing = frame.computing()
+        _place(inside, frame, computing, entries)
+        operations = computing.operations
+        inside.run(computing, operations, guards(computing, operations) if computing.controlled else {})
+        following_ = {merge: self._next(merge, entries[merge]) for merge in self.variables}
+        after = _inline_scope(inside)
+        goes_on = _decision(after, frame, self.deciding, following_)
+        trips = trip_count(inside.b, goes_on, first, [(self.inputs[m], e, following_[m]) for m, e in
+                                                      zip(self.variables, self.initial, strict=True) if m in self.inputs])  # fmt: skip
+        leaving: dict[Operation, Entry] = {}
+        for merge, entry in zip(self.variables, self.initial, strict=True):
+            self._carry(merge, entry, entries[merge], following_[merge], leaving)
+        bits = self.enclosed.loop(first, goes_on, trips)
+        _leave(self.scope, frame, leaving)
+        return bits
+
+    def _begin(self, merge: Operation, entry: Entry) -> Entry:
+        """A loop variable in the body."""
+        b = self.inside.b
+        if isinstance(entry, Value):
+            if entry.dtype.kernel_type is None and not entry.dtype.is_complex:
+                raise UnimplementedError(None, merge, f"a loop variable of type {entry.dtype.name}")
+            self.inputs[merge] = b.input(Source.STATE, f"variable {merge.name}", entry.dtype, entry.shape)
+            return self.inputs[merge]
+        if isinstance(entry, Array) and entry.element is not None:
+            self.inputs[merge] = b.input(Source.STATE, f"variable {merge.name}", entry.dtype, entry.shape)
+            return entry._replace(value=self.inputs[merge])
+        return entry
+
+    def _next(self, merge: Operation, entry: Entry) -> Entry:
+        """What a loop variable is after an iteration; Differs where it is another kind of thing."""
+        found = self.inside.entry(following(merge))
+        if isinstance(entry, Value) and isinstance(found, Array):  # the gradient of a flow: 0 to begin with
+            raise Unborn(merge, Array(found.handle, found.element))
+        if isinstance(entry, Value):
+            value = self.inside.value_of(found, -1)
+            if value.dtype != entry.dtype or value.shape != entry.shape:
+                raise Differs(f"the loop variable {merge.inputs[0].op.inputs[0].name} is {entry!r}, after an iteration {value!r}")
+            return value
+        if isinstance(entry, Array):
+            if not isinstance(found, Array):
+                raise Differs(f"the loop variable {merge.name} is an array, after an iteration {found!r}")
+            if found.element is not None and entry.element is None:
+                raise Unborn(entry.name, found)
+            if found.shape != entry.shape:
+                raise Differs(f"the array {entry.name} grows in a loop")
+            return found
+        if found != entry:
+            raise Differs(f"the loop variable {merge.name} changes what it refers to")
+        return found
+
+    def _carry(self, merge: Operation, initial: Entry, entry: Entry, after: Entry, leaving: dict[Operation, Entry]) -> None:
+        inside = self.inputs.get(merge)
+        if inside is None:
+            leaving[merge] = initial
+            return
+        outside = self.scope.value_of(initial, -1)
+        new = self.inside.value_of(after, -1)
+        if new is inside:  # it does not change: as good as something from outside
+            self.inside.reads.append((outside, inside))
+            leaving[merge] = initial
+            return
+
+        def left(value: Value) -> None:
+            leaving[merge] = initial._replace(value=value) if isinstance(initial, Array) else value
+
+        self.enclosed.carry(outside, [inside], [new], left)
+
+
+def trip_count(b: ProgramBuilder, goes_on: Value, first: Value, variables: Iterable[tuple[Value, Entry, Entry]]) -> int:
+    """How often a loop goes round where its condition is i < limit for a counter that begins at a known number and is raised by a known
+    one; -1 otherwise."""
+    bound = trip_bound(b, goes_on, variables, exact=True)
+    return bound if isinstance(bound, int) and first.known is not None else -1
+
+
+def trip_bound(b: ProgramBuilder, goes_on: Value, variables: Iterable[tuple[Value, Entry, Entry]], exact: bool = False) -> Index | None:
+    """The most iterations that the condition allows, judged by a counter in it; None where there is none."""
+    producer = {v.id: node for node in b.nodes for v in node.outputs}
+    counters: dict[int, tuple[Index, Index]] = {}  # by id of the next value: where it begins, by how much it grows
+    for inside, initial, following_ in variables:
+        if not isinstance(initial, Value) or not isinstance(following_, Value) or initial.shape != ():
+            continue
+        node = producer.get(following_.id)
+        if initial.known is None or node is None or node.op.type not in ("Add", "AddV2"):
+            continue
+        steps = [v for v in node.inputs if v is not inside]
+        if len(steps) == 1 and steps[0].known is not None and len(node.inputs) == 2:
+            counters[following_.id] = _index(initial.known), _index(steps[0].known)
+
+    def bound(value: Value) -> Index | None:
+        node = producer.get(value.id)
+        if node is None:
+            return None
+        if node.op.type == "LogicalAnd" and not exact:
+            sides = [s for s in map(bound, node.inputs) if s is not None]
+            return sides[0] if len(sides) == 1 else minimum(*sides) if sides else None
+        if node.op.type == "Less":
+            counter, limit = node.inputs
+        elif node.op.type == "Greater":
+            limit, counter = node.inputs
+        else:
+            return None
+        if counter.id not in counters or limit.known is None or limit.shape != ():
+            return None
+        start, step = counters[counter.id]
+        if not isinstance(step, int) or step < 1:
+            return None
+        return (_index(limit.known) - start + step - 1) // step
+
+    return bound(goes_on)
+
+
+def _index(known: Any) -> Index:
+    element = known.reshape(-1)[0]
+    return element if isinstance(element, IndexExpr) else int(element)

@@ -1,0 +1,361 @@
+"""From a scheduled Program to one list of kernel calls, regions written out between jumps, and the memory of every value: the symbolic half
+of memory planning.
+
+    Loop                            Branch
+      unless pred: go to end          unless pred: go to other
+    again:                              calls of the true body
+      calls of the body                 if pred: go to end
+      if its pred: go to again      other:
+    end:                                calls of the false body
+                                    end:
+
+Which memory a value is in is a matter of *roots*: a View shares its operand's memory, a kernel that changes an operand in place shares that
+of the operand, what a body reads is the operand of its node, and the new value of a variable or of a carried value shares the old one's where
+every reader of the old one has finished by then; otherwise it is copied there at the end. Values that are computed are blocks of the arena,
+alive from the call that makes them to the last one that reads them, in-place reuse included; what a loop reads from outside is alive until
+it has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from graphflow.compiler.groups import Group, Shape
+from graphflow.compiler.lower import CannotFuse, Lowered, lower_group
+from graphflow.compiler.passes.fuse import explode
+from graphflow.compiler.passes.rewrite import highest_id
+from graphflow.compiler.plan import ArenaBlock, JumpTo, Location, Step, bytes_of
+from graphflow.compiler.program import Input, Node, Program, Source, Value
+from graphflow.compiler.regions import Branch, Loop, Region, body_operands
+from graphflow.compiler.schedule import changed_in_place
+from graphflow.kernel.expr import TYPES
+from graphflow.kernel.index import Index, maximum, product, substitute, symbol
+from graphflow.ops.core import Copy
+
+UNKNOWN_TRIPS = 16  # how often a loop is taken to go round where nothing is known of it: only the choice of threads depends on it
+
+
+class Linear(NamedTuple):
+    """The calls in order, where each value is (by id), the arena's blocks, scratch blocks by (step, buffer), and all literals."""
+
+    steps: tuple[Step, ...]
+    places: Mapping[int, Location]
+    blocks: tuple[ArenaBlock, ...]
+    scratch: Mapping[tuple[int, int], int]
+    constants: tuple[Input, ...]
+
+
+def linearise(program: Program, target: Any) -> Linear:
+    """See the module's text. `target`: what kernels are lowered for."""
+    return _Writer(program, target).linear()
+
+
+class _Writer:
+    def __init__(self, program: Program, target: Any) -> None:
+        self.program = program
+        self.target = target
+        self.steps: list[Step] = []
+        self.constants: list[Input] = []
+        self.places: dict[int, Location] = {}
+        self.scratch: dict[tuple[int, int], int] = {}
+        self._root: dict[int, Value] = {}
+        self._last: dict[int, int] = {}  # the last step that needs the memory of a root
+        self._made: dict[int, int] = {}  # the step that makes a root; regions do not count
+        self._blocks: list[list[Any]] = []
+        self._fresh = 1 + highest_id(program)
+        self._weight = 1.0
+
+    def linear(self) -> Linear:
+        counts: dict[Source, int] = {}
+        for given in self.program.inputs:
+            if given.source is Source.CONSTANT:
+                self._constant(given)
+                continue
+            number = counts[given.source] = counts.get(given.source, -1) + 1
+            self.places[given.value.id] = Location(given.source.value, number)
+        self._write(self.program, outside=True)
+        for number, value in enumerate(self.program.outputs):
+            if value.known is None:
+                self.places[self.root(value).id] = Location("output", number)
+        self._arena()
+        for value_id, shared in self._root.items():
+            root = self.root(shared)
+            if root.id in self.places:
+                self.places[value_id] = self.places[root.id]
+        blocks = tuple(ArenaBlock(*b) for b in self._blocks)
+        return Linear(tuple(self.steps), self.places, blocks, self.scratch, tuple(self.constants))
+
+    # -- roots and their lives -----------------------------------------------------------------------------------------------------
+
+    def root(self, value: Value) -> Value:
+        """The value that stands for this one's memory."""
+        found = self._root.get(value.id)
+        while found is not None:
+            value = found
+            found = self._root.get(value.id)
+        return value
+
+    def _join(self, value: Value, other: Value) -> None:
+        """From now on `value` is in the memory of `other`."""
+        new, old = self.root(value), self.root(other)
+        if new.id == old.id:
+            return
+        self._root[new.id] = old
+        if new.id in self._last:
+            self._need(old, self._last.pop(new.id))
+
+    def _need(self, value: Value, step: int) -> None:
+        root = self.root(value).id
+        self._last[root] = max(self._last.get(root, -1), step)
+
+    def _constant(self, given: Input) -> None:
+        self.places[given.value.id] = Location("constant", len(self.constants))
+        self.constants.append(given)
+
+    # -- writing -------------------------------------------------------------------------------------------------------------------
+
+    def _write(self, program: Program, outside: bool = False) -> None:
+        """The calls of a Program, and what puts the new values of its STATE inputs into their memory."""
+        begin = len(self.steps)
+        groups, lowered, self._fresh = lower_all(program, self.target, self._fresh)
+        for group, low in zip(groups, lowered, strict=True):
+            if group.form is Shape.ALIAS:
+                self._join(group.outputs[0], group.inputs[0])
+            elif group.form is Shape.REGION:
+                self._region(group)
+            else:
+                self._call(group, low)
+        self._updates(program, begin, outside)
+
+    def _call(self, group: Group, low: Lowered | None, name: str = "") -> None:
+        number = len(self.steps)
+        for value in group.inputs:
+            self._need(value, number)
+        for old, new in changed_in_place(group):
+            self._join(new, old)
+        for value in group.outputs:
+            if self.root(value) is value:
+                self._made[value.id] = number
+        self.steps.append(Step(name or step_name(number, group), group, low, None, self._weight))
+
+    def _jump(self, group: Group, value: Value, on: bool, target: int = -1) -> int:
+        """A jump, its target to be set later where it is not given; the jump's number."""
+        number = len(self.steps)
+        self._need(value, number)
+        kind = "branch" if isinstance(_op(group), Branch) else "loop"
+        self.steps.append(Step(f"k{number}_{kind}_{'if' if on else 'unless'}", group, None, JumpTo(value, on, target), self._weight))
+        return number
+
+    def _aim(self, jump: int) -> None:
+        """Let a jump lead to what is written next."""
+        step = self.steps[jump]
+        assert step.jump is not None
+        self.steps[jump] = step._replace(jump=step.jump._replace(target=len(self.steps)))
+
+    def _region(self, group: Group) -> None:
+        node = group.root
+        assert node is not None
+        op = _op(group)
+        pred, weight = node.inputs[0], self._weight
+        for old, new in changed_in_place(group):
+            self._join(new, old)
+        if isinstance(op, Loop):
+            entry = self._jump(group, pred, False) if pred.known is None or not pred.known else -1
+            again = len(self.steps)
+            self._weight *= op.trips if op.trips >= 0 else UNKNOWN_TRIPS
+            body = self._enter(node, 0)
+            self._write(body)
+            self._jump(group, body.outputs[0], True, again)
+            if entry >= 0:
+                self._aim(entry)
+        else:
+            assert isinstance(op, Branch)
+            results = node.outputs[op.carried :]
+            other = self._jump(group, pred, False)
+            ends = []
+            for number in range(2):
+                body = self._enter(node, number)
+                self._write(body)
+                for value, result in zip(body.outputs, results, strict=True):
+                    self._join(value, result)
+                if number == 0:
+                    ends.append(self._jump(group, pred, True))
+                    self._aim(other)
+            for end in ends:
+                self._aim(end)
+        self._weight = weight
+        for value in node.inputs:
+            self._need(value, len(self.steps) - 1)
+
+    def _enter(self, node: Node, number: int) -> Program:
+        """A body of a node, its values numbered anew and its inputs the operands of the node."""
+        op = node.op
+        assert isinstance(op, Region)
+        body = shifted(op.bodies[number].program, self._fresh)
+        self._fresh = 1 + max(highest_id(body), self._fresh)
+        operands = body_operands(node)
+        for given in body.inputs:
+            if given.source is Source.CONSTANT:
+                self._constant(given)
+            else:
+                self._join(given.value, node.inputs[operands[number, given.name]])
+        return body
+
+    def _updates(self, program: Program, begin: int, outside: bool) -> None:
+        """Give new values the memory of the old ones where that is safe; copy the others there at the end."""
+        old_of = {i.name: i.value for i in program.inputs if i.source is Source.STATE}
+        kept = {self.root(v).id for v in program.outputs if v.known is None}
+        copies: list[tuple[str, Value, Value]] = []
+        for name, value in program.updates.items():
+            old, root = old_of[name], self.root(value)
+            if root.id == self.root(old).id:
+                continue
+            made = self._made.get(root.id, -1)
+            if made >= begin and root.id not in kept and self._free(program, self.steps[made], old, root, begin, made):
+                self._join(value, old)
+            else:
+                copies.append((name, value, old))
+        for _, value, _ in copies:
+            self._need(value, len(self.steps) + len(copies) - 1)
+        for name, value, old in copies:
+            group, low = _copy_group(value)
+            self._join(group.outputs[0], old)
+            self._call(group, low, f"k{len(self.steps)}_write_{name.replace('/', '_')}")
+
+    def _free(self, program: Program, maker: Step, old: Value, root: Value, begin: int, made: int) -> bool:
+        """Whether the memory of `old` may be written by the call that makes `root`: nothing reads it later in this Program."""
+        memory = self.root(old).id
+        for step in self.steps[made + 1 :]:
+            if any(self.root(v).id == memory for v in step.group.inputs):
+                return False
+        shared = _shared(maker.lowered)
+        return all((v.id, root.id) in shared for v in maker.group.inputs if self.root(v).id == memory)
+
+    # -- the arena -----------------------------------------------------------------------------------------------------------------
+
+    def _arena(self) -> None:
+        """Blocks for what has no place yet: a new one, or the one of an operand that dies here and may be overwritten."""
+        for number, step in enumerate(self.steps):
+            group, low = step.group, step.lowered
+            if step.jump is not None:
+                continue
+            shared = _shared(low)
+            taken: set[int] = set()
+            for value in group.outputs:
+                root = self.root(value)
+                if root.id in self.places:
+                    continue
+                if value.dtype.kernel_type is None and not value.dtype.is_complex:
+                    self.places[root.id] = Location("object", root.id)
+                    continue
+                last = max(self._last.get(root.id, number), number)
+                block = self._dying(group, value, number, shared, taken)
+                if block is None:
+                    block = len(self._blocks)
+                    self._blocks.append([bytes_of(value), number, last, f"%{value.id}"])
+                else:
+                    taken.add(block)
+                    entry = self._blocks[block]
+                    entry[0] = maximum(entry[0], bytes_of(value))
+                    entry[2] = max(entry[2], last)
+                    entry[3] = f"{entry[3]} %{value.id}"
+                self.places[root.id] = Location("block", block)
+            for b, held in enumerate(() if low is None else low.values):
+                if held is None and low is not None:
+                    buffer = low.kernel.buffers[b]
+                    env = dict(zip(low.kernel.symbols, low.symbols, strict=True))
+                    size = _renamed(product(buffer.shape), env) * TYPES[buffer.type].itemsize
+                    self.scratch[number, b] = len(self._blocks)
+                    self._blocks.append([size, number, number, f"scratch {buffer.name} of step {number}"])
+
+    def _dying(self, group: Group, value: Value, step: int, shared: Sequence[tuple[int | None, int | None]], taken: set[int]) -> int | None:
+        for candidate in group.inputs:
+            root = self.root(candidate)
+            place = self.places.get(root.id)
+            if place is None or place.kind != "block" or place.number in taken or self._last.get(root.id) != step:
+                continue
+            if self._blocks[place.number][2] != step or (candidate.id, value.id) not in shared:
+                continue
+            if any(self.root(o).id == root.id and o.id != candidate.id for o in group.inputs):
+                continue  # read under another shape as well
+            return place.number
+        return None
+
+
+def _op(group: Group) -> Region:
+    assert group.root is not None and isinstance(group.root.op, Region)
+    return group.root.op
+
+
+def _shared(lowered: Lowered | None) -> list[tuple[int | None, int | None]]:
+    """Pairs of values (input, output) that may be one memory."""
+    if lowered is None:
+        return []
+    return [(lowered.values[i], lowered.values[o]) for i, o in lowered.inplace]
+
+
+def _renamed(index: Index, env: Mapping[str, str]) -> Index:
+    return substitute(index, {k: symbol(v) for k, v in env.items()})
+
+
+def _copy_group(value: Value) -> tuple[Group, Lowered]:
+    """The kernel that puts a new value into its variable after everything else."""
+    target = Value(-1 - value.id, value.dtype, value.shape)
+    node = Node(Copy(), (value,), (target,))
+    group = Group(Shape.POINTWISE, (node,), (value,), (target,))
+    return group, lower_group(group, None)
+
+
+def step_name(number: int, group: Group) -> str:
+    """A kernel's name for people: its number and the scope of what it computes."""
+    for origin in reversed(group.origins):
+        return f"k{number}_" + "".join(c if c.isalnum() else "_" for c in origin.name)[:60]
+    return f"k{number}_{group.form.value}"
+
+
+def lower_all(program: Program, target: Any, fresh: int) -> tuple[list[Group], list[Lowered | None], int]:
+    """The groups, and a kernel for every one that is computed by one. A group that turns out to have no loop nest is taken apart, its inner
+    values numbered from `fresh`; what is free after that."""
+    groups: list[Group] = []
+    lowered: list[Lowered | None] = []
+    waiting: list[Node] = list(reversed(program.nodes))
+    while waiting:
+        group = waiting.pop()
+        assert isinstance(group, Group)
+        low = None
+        if group.form not in (Shape.ALIAS, Shape.HOST, Shape.REGION):
+            try:
+                low = lower_group(group, target)
+            except CannotFuse:
+                if len(group.nodes) == 1:
+                    raise
+                parts = explode(group, fresh)
+                fresh += sum(len(n.outputs) for n in group.nodes)
+                waiting.extend(reversed(parts))
+                continue
+        groups.append(group)
+        lowered.append(low)
+    return groups, lowered, fresh
+
+
+def shifted(program: Program, by: int) -> Program:
+    """The same Program with all values numbered higher. Bodies of its nodes keep their own numbers."""
+    made: dict[int, Value] = {}
+
+    def value(v: Value) -> Value:
+        if v.id not in made:
+            made[v.id] = Value(v.id + by, v.dtype, v.shape, v.known)
+        return made[v.id]
+
+    def node(n: Node) -> Node:
+        inputs, outputs = [value(v) for v in n.inputs], [value(v) for v in n.outputs]
+        if not isinstance(n, Group):
+            return Node(n.op, inputs, outputs, n.origins)
+        parts = {id(p): node(p) for p in n.nodes}
+        return Group(n.form, tuple(parts.values()), inputs, outputs, None if n.root is None else parts[id(n.root)])
+
+    return Program(
+        tuple(i._replace(value=value(i.value)) for i in program.inputs), tuple(map(node, program.nodes)),
+        tuple(map(value, program.outputs)), {k: value(v) for k, v in program.updates.items()}, program.symbols,
+    )  # fmt: skip

@@ -1,0 +1,393 @@
+"""One level of a graph on its way into a Program: what each tensor stands for, and what each operation becomes.
+
+Variables. A Program is functional: a variable's old value is an input, each update a new value, the last one goes to `updates`. What a
+reader sees follows TensorFlow's reference variables on a CPU, where `v/read` is the variable's own memory:
+
+- a reader sees every update that is ordered before it, by data or by control dependency, even through a `v/read` that is ordered before
+  the update; an update that is not ordered before the reader comes after it;
+- a fetched variable is looked at after everything else;
+- updates that are not ordered among each other happen in the order in which they were created.
+
+A loop or branch is a scope of its own inside another: what it reads from outside it gets as an input, and the variables that it updates it
+carries (compiler/enclose.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from graphflow import dtypes
+from graphflow.compiler.arrays import Array, Handle, Irregular, run_array_op
+from graphflow.compiler.builder import DataDependent, ProgramBuilder
+from graphflow.compiler.control import SWITCHES, Conditional, Frame, Guards, Needed, arrange
+from graphflow.compiler.program import Origin, Source, Value
+from graphflow.errors import InvalidArgumentError, UnimplementedError
+from graphflow.graph.dims import taken_for_equal
+from graphflow.graph.op import Kind
+from graphflow.graph.operation import Operation
+from graphflow.graph.tensor import Tensor
+from graphflow.kernel.index import IndexExpr
+from graphflow.ops.tensor_array_ops import array_of
+
+
+class Cut(Exception):
+    """These tensors must be computed before the rest can be captured."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        super().__init__(f"the sizes of what follows depend on {', '.join(t.name for t in tensors)}")
+        self.tensors = tuple(tensors)
+
+
+class Stepwise(Exception):
+    """A loop that is no body of native code: Python has to take its iterations one after the other."""
+
+    def __init__(self, frame: Frame, reason: str) -> None:
+        super().__init__(reason)
+        self.frame = frame
+
+
+class Variables(Protocol):
+    """What capture must know of the session's variables."""
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a variable that the graph leaves open."""
+
+    def initialized(self, name: str) -> bool:
+        """Whether the session holds a value."""
+
+
+class Memory(NamedTuple):
+    """A tensor that is a variable's own memory, or a handle of it."""
+
+    variable: Tensor
+
+    @property
+    def name(self) -> str:
+        """What the session calls the variable: handles of one shared name are of one variable."""
+        return stored_name(self.variable.op)
+
+
+class Version(NamedTuple):
+    """A variable after an update. `bit` marks the update in masks of what happened before."""
+
+    bit: int
+    value: Value
+
+
+Entry = Value | Memory | Array | Handle
+
+
+class Shared:
+    """What all scopes of a capture have in common."""
+
+    def __init__(self, variables: Variables) -> None:
+        self.variables = variables
+        self.answers: dict[str, bool] = {}
+        self.symbols: dict[str, tuple[str, int]] = {}  # where the size of each name is read
+        self.guards: list[IndexExpr] = []
+        self.array_reads: dict[str, set[int]] = {}  # of TensorArrays by name, the elements that are known to be read; -1 for all
+
+    def initialized(self, reference: Tensor) -> bool:
+        """Whether the variable behind a reference has a value; the answer belongs to the Program's identity."""
+        name = stored_name(owner(reference))
+        if name not in self.answers:
+            self.answers[name] = self.variables.initialized(name)
+        return self.answers[name]
+
+
+class Scope:
+    """See the module's text. `outer`: the scope around. A scope with a builder of its own is a body; one with the builder of the scope
+    around only has tensors of its own."""
+
+    def __init__(self, builder: ProgramBuilder, shared: Shared, outer: Scope | None = None) -> None:
+        self.b = builder
+        self.shared = shared
+        self.outer = outer
+        self.values: dict[Tensor, Entry] = {}
+        self.initial: dict[str, Value] = {}
+        self.versions: dict[str, list[Version]] = {}
+        self.before: dict[Operation, int] = {}  # updates ordered before (or at) an operation, one bit each
+        self.next_bit = 1
+        self.producers: dict[int, Tensor] = {}
+        self.memories: dict[str, Memory] = {}  # the variables that are touched
+        self.reads: list[tuple[Value, Value]] = []  # values of the scope around, and the inputs that they are here
+        self._inside: dict[int, Value] = {}  # what they are here, by id
+
+    # -- levels ------------------------------------------------------------------------------------------------------------------
+
+    def run(self, level: Needed, operations: Iterable[Operation], guards: Mapping[Operation, Guards]) -> None:
+        """Everything that `operations`, part of a level, compute. `guards`: empty where the level has no control flow."""
+        from graphflow.compiler import enclose  # only programs with loops and branches need it
+
+        operations = list(operations)
+        if not guards:
+            for op in operations:
+                self._run_one(op, self._mask(level, [op]))
+            return
+        arranged = arrange(level, operations, guards)
+        for item in arranged.items:
+            if isinstance(item, Conditional):
+                mask = self._mask(level, item.members)
+                self._mark(item.members, mask, enclose.conditional(self, item, level, arranged.inner, mask))
+            elif isinstance(item, Frame):
+                exits = list(item.exits)
+                mask = self._mask(level, exits)
+                self._mark(exits, mask, enclose.loop(self, item, mask))
+            else:
+                self._run_one(item, self._mask(level, [item]))
+
+    def _mask(self, level: Needed, operations: Sequence[Operation]) -> int:
+        mask = 0
+        for op in operations:
+            for other in level.waits_for(op):
+                mask |= self.before.get(other, 0)
+        return mask
+
+    def _mark(self, operations: Iterable[Operation], mask: int, updates: int) -> None:
+        for op in operations:
+            self.before[op] = mask | updates
+
+    def _run_one(self, op: Operation, mask: int) -> None:
+        self.before[op] = mask
+        self.b.origins = (Origin(op.name, op.created_at),)
+        try:
+            self._operation(op, mask)
+        except ValueError as error:
+            if not hasattr(error, "operation"):
+                error.operation = op  # type: ignore[attr-defined]  # the session names it, with what it was given
+                given = [self.values.get(t) for t in op.inputs]
+                error.shapes = [v.shape for v in given if isinstance(v, Value)]  # type: ignore[attr-defined]
+            raise
+
+    # -- tensors -----------------------------------------------------------------------------------------------------------------
+
+    def entry(self, tensor: Tensor) -> Entry:
+        """What a tensor stands for."""
+        found = self.values.get(tensor)
+        if found is None:
+            if self.outer is None:
+                made = array_of(tensor) if tensor.dtype is dtypes.resource else None
+                if made is not None and made.type == "TensorArrayV3":
+                    raise Irregular(made, "Python keeps it")
+                raise InvalidArgumentError(None, tensor.op, f"Retval[0] does not have value: '{tensor.name}' is in a branch that is not taken")
+            found = self.values[tensor] = self.brought_in(tensor)
+        return found
+
+    def brought_in(self, tensor: Tensor) -> Entry:
+        """What a tensor of the scope around is in this one."""
+        assert self.outer is not None
+        entry = self.outer.entry(tensor)
+        if self.b is self.outer.b or isinstance(entry, (Memory, Handle)):
+            return entry
+        if isinstance(entry, Array):
+            if entry.rows:
+                entry = self.outer.values[tensor] = entry.settled(self.outer.b)  # type: ignore[union-attr]
+            return entry if entry.value is None else entry._replace(value=self._input(entry.value))  # type: ignore[union-attr]
+        value = self._input(entry)
+        self.producers.setdefault(value.id, tensor)
+        return value
+
+    def _input(self, value: Value) -> Value:
+        found = self._inside.get(value.id)
+        if found is None:
+            if value.dtype.kernel_type is None and not value.dtype.is_complex:
+                raise UnimplementedError(None, None, f"a loop or branch that reads a tensor of type {value.dtype.name} from outside")
+            if value.known is not None:
+                found = self.b.constant(value.known, value.dtype)
+            else:
+                found = self.b.input(Source.FEED, f"given {value.id}", value.dtype, value.shape)
+                self.reads.append((value, found))
+            self._inside[value.id] = found
+        return found
+
+    def read(self, tensor: Tensor, mask: int) -> Value:
+        """The value of a tensor for a reader that comes after the updates in `mask`."""
+        return self.value_of(self.entry(tensor), mask)
+
+    def value_of(self, entry: Entry, mask: int) -> Value:
+        """The same for what a tensor stands for. An array is read as all its elements."""
+        if isinstance(entry, Value):
+            return entry
+        if isinstance(entry, Array):
+            return entry.contents(self.b)
+        if isinstance(entry, Handle):
+            return self.b.constant(np.zeros(2, np.int32), "int32")  # nothing looks at it
+        return self.version(entry, mask)
+
+    # -- one operation -----------------------------------------------------------------------------------------------------------
+
+    def _operation(self, op: Operation, mask: int) -> None:
+        definition = op.definition
+        kind = definition.kind
+        if kind is Kind.SOURCE:
+            if definition.asks:
+                self._answer(op, mask)
+            else:
+                self._source(op)
+            return
+        if kind is Kind.CONTROL:
+            self._control(op, mask)
+            return
+        if op.inputs:
+            first = self.entry(op.inputs[0])
+            if definition.forwards and isinstance(first, Memory):
+                self.values[op.outputs[0]] = first
+                return
+            if isinstance(first, (Array, Handle)) or any(isinstance(self.entry(t), Array) for t in op.inputs):
+                run_array_op(self, op, mask)
+                return
+        if not getattr(definition, "validate_shape", True):
+            self._reshape(op, mask)
+        # an update continues from the latest one, ordered or not: none may be lost
+        operands = [self.read(t, -1 if k in definition.updates else mask) for k, t in enumerate(op.inputs)]
+        specs = [v.spec for v in operands]
+        with taken_for_equal() as equal:
+            if kind in (Kind.COMPOSITE, Kind.STATE):
+                definition.infer(*specs)  # refuses operands that decompose() counts on being right
+            self.shared.guards += [size for size in definition.requires(*specs) if isinstance(size, IndexExpr)]
+            self.b.expected = op.outputs[0]._shape_tuple() if op.outputs else None
+            try:
+                results = self.b.apply(definition, *operands)
+            except DataDependent as error:
+                raise Cut([self.origin_of(error.value, op)]) from None
+        self.shared.guards += [size for size in equal if isinstance(size, IndexExpr)]
+        if kind is Kind.STATE:
+            self._update(op, results if isinstance(results, tuple) else (results,))
+            return
+        found = results if isinstance(results, (tuple, list)) else (results,)
+        for tensor, value in zip(op.outputs, found, strict=True):
+            if kind is Kind.HOST and not all(isinstance(d, (int, IndexExpr)) for d in value.shape):
+                raise Cut(op.outputs)
+            self.values[tensor] = value
+            self.producers.setdefault(value.id, tensor)
+
+    def _control(self, op: Operation, mask: int) -> None:
+        if op.type in SWITCHES:
+            self.values[op.outputs[0]] = self.values[op.outputs[1]] = self.entry(op.inputs[0])
+        elif op.type.startswith("TensorArray"):
+            run_array_op(self, op, mask)
+        elif op.type != "ControlTrigger":
+            raise UnimplementedError(None, op, f"{op.type} '{op.name}': control flow that no tf.cond or tf.while_loop makes")
+
+    def _reshape(self, op: Operation, mask: int) -> None:
+        """An assignment that may give a variable of unknown shape another one: the old value, which it ignores, gets the new shape."""
+        memory = self.entry(op.inputs[0])
+        if isinstance(memory, Memory) and memory.name not in self.initial and not known(memory.variable.spec.contents.dims):
+            value = self.read(op.inputs[1], mask)
+            self.initial[memory.name] = self.b.input(Source.STATE, memory.name, value.dtype, value.shape)
+
+    def _source(self, op: Operation) -> None:
+        if not op.outputs:
+            return
+        tensor = op.outputs[0]
+        if op.definition.variable:
+            self.values[tensor] = Memory(tensor)
+            return
+        contents = op.definition.contents()
+        if contents is None:
+            shape = tensor.shape
+            raise InvalidArgumentError(
+                None, op, f"You must feed a value for placeholder tensor '{op.name}' with dtype {_type_name(tensor)}"
+                + ("" if shape.ndims is None else f" and shape [{','.join('?' if d is None else str(d) for d in shape.as_list())}]"),
+            )  # fmt: skip
+        self.values[tensor] = self.b.constant(contents, tensor.dtype)
+
+    def chosen(self, op: Operation) -> Sequence[Tensor]:
+        """The inputs that are needed: a variable, or what stands in for one without a value."""
+        if op.definition.asks and len(op.inputs) == 2:
+            return op.inputs[:1] if self.shared.initialized(op.inputs[0]) else op.inputs[1:]
+        return op.inputs
+
+    def _answer(self, op: Operation, mask: int) -> None:
+        if len(op.inputs) == 1:
+            written = any(v.bit & mask for v in self.versions.get(stored_name(owner(op.inputs[0])), ()))
+            known = np.array(written or self.shared.initialized(op.inputs[0]))
+            self.values[op.outputs[0]] = self.b.constant(known, op.outputs[0].dtype)
+        else:
+            (tensor,) = self.chosen(op)
+            self.values[op.outputs[0]] = self.entry(tensor)
+
+    def origin_of(self, value: Value, user: Operation) -> Tensor:
+        """The graph tensor that is `value`, or the input of `user` that it was made from."""
+        found = self.producers.get(value.id)
+        if found is not None:
+            return found
+        for tensor in user.inputs:
+            entry = self.values.get(tensor)
+            if isinstance(entry, Value) and (entry is value or entry.known is None):
+                return tensor
+        return user.inputs[0]
+
+    # -- variables ---------------------------------------------------------------------------------------------------------------
+
+    def version(self, memory: Memory, mask: int) -> Value:
+        """What a variable holds for a reader that comes after the updates in `mask`."""
+        if self.outer is not None and self.b is self.outer.b:
+            return self.outer.version(memory, -1)
+        name = memory.name
+        self.memories[name] = memory
+        current = self.initial.get(name)
+        if current is None:
+            current = self.initial[name] = self._first(memory)
+        for version in self.versions.get(name, ()):
+            if version.bit & mask:
+                current = version.value
+        return current
+
+    def _first(self, memory: Memory) -> Value:
+        if self.outer is not None:
+            value = self.outer.version(memory, -1)
+            return self.b.input(Source.STATE, memory.name, value.dtype, value.shape)
+        spec = memory.variable.spec.contents
+        dims = spec.dims
+        if dims is None or None in dims:
+            dims = self.shared.variables.shape(memory.name)
+        return self.b.input(Source.STATE, memory.name, spec.dtype, dims)  # type: ignore[arg-type]
+
+    def updated(self, name: str, value: Value) -> int:
+        """Notes a variable's new value; the bit that marks the update."""
+        bit = self.next_bit
+        self.versions.setdefault(name, []).append(Version(bit, value))
+        self.next_bit <<= 1
+        return bit
+
+    def _update(self, op: Operation, results: Sequence[Any]) -> None:
+        changed = op.definition.updates
+        bits = 0
+        memories = [self.entry(op.inputs[position]) for position in changed]
+        for memory, value in zip(memories, results, strict=False):
+            assert isinstance(memory, Memory), op
+            bits |= self.updated(memory.name, value)
+        self.before[op] |= bits
+        rest = iter(results[len(changed) :])
+        for tensor in op.outputs:
+            self.values[tensor] = memories[0] if tensor.dtype._is_ref_dtype else next(rest)
+
+
+def known(dims: Any) -> bool:
+    """Whether a shape is wholly known."""
+    return dims is not None and None not in dims
+
+
+def stored_name(variable: Operation) -> str:
+    """Under which name the session keeps the value of a variable."""
+    if variable.outputs[0].dtype._is_ref_dtype:
+        return variable.name
+    return variable.definition.shared_name or variable.name  # type: ignore[attr-defined,no-any-return]
+
+
+def owner(reference: Tensor) -> Operation:
+    """The operation of the variable that a reference tensor leads back to."""
+    op = reference.op
+    while op.inputs:
+        op = op.inputs[op.definition.updates[0] if op.definition.updates else 0].op
+    return op
+
+
+def _type_name(tensor: Tensor) -> str:
+    """The dtype as TensorFlow's C++ code prints it."""
+    name = tensor.dtype.base_dtype.name
+    return {"float32": "float", "float64": "double", "float16": "half"}.get(name, name)

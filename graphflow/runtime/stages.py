@@ -1,0 +1,260 @@
+"""Runs in parts: where Python must run in between (host ops), where a size depends on data, and where a loop cannot be compiled.
+
+A Stage keeps the values that pass from one part to the next. What is between two calls of Python is one native plan. A loop that capture
+refuses (`Stepwise`) is taken iteration by iteration, each of them a run in parts of its own over the same compiled steps; TensorArrays that
+enter it are then kept by Python (runtime/dataflow_arrays.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from graphflow import dtypes, errors
+from graphflow.compiler.capture import Cut, Irregular, Stepwise, needed_operations
+from graphflow.compiler.control import SWITCHES, Frame, Needed, following, guards
+from graphflow.compiler.scope import owner, stored_name
+from graphflow.graph.op import Effect, Kind
+from graphflow.graph.operation import Operation
+from graphflow.graph.tensor import Tensor
+from graphflow.ops.tensor_array_ops import TensorArrayOp, array_of
+from graphflow.runtime.dataflow_arrays import run as run_array_op
+from graphflow.runtime.steps import KEPT, Engine, Step
+
+Array = np.ndarray[Any, Any]
+
+_COMPUTED = (Kind.ELEMENTWISE, Kind.MOVEMENT, Kind.KERNEL, Kind.COMPOSITE)
+
+
+def runs_in_python(op: Operation) -> bool:
+    """Whether a run stops for it: a host op, any op that makes strings of strings, which kernels cannot hold, or a variable of a type
+    that they cannot hold. A host op without an effect whose results' sizes are known before it runs is part of the plan instead."""
+    kind = op.definition.kind
+    if kind is Kind.HOST:
+        return op.definition.effect is not Effect.PURE or not op.definition.sized
+    if not op.outputs:
+        return False
+    if _unheld(op.outputs[0]):
+        return True
+    if op.definition.forwards:
+        return any(_unheld(t) for t in op.inputs)
+    return kind in _COMPUTED and op.outputs[0].dtype is dtypes.string
+
+
+def fits_in_plan(op: Operation) -> bool:
+    """Whether a host op may be called from within a plan: what it gives has a known size. Inside a branch it is, because only the plan knows
+    whether the branch is taken."""
+    definition = op.definition
+    return definition.kind is Kind.HOST and not definition.uses_kept and (definition.sized or not op.outputs)
+
+
+def _unheld(tensor: Tensor) -> bool:
+    """Whether it is a variable's memory, of a type that kernels do not know: strings, bfloat16, quantised numbers."""
+    return tensor.dtype._is_ref_dtype and tensor.dtype.kernel_type is None and not tensor.dtype.is_complex
+
+
+def _independent(needed: Sequence[Operation], hosts: Sequence[Operation]) -> list[Operation]:
+    """Those of `hosts` that wait for none of the others. `needed` is in an order in which ops follow what they wait for."""
+    behind = set(hosts)
+    for op in needed:
+        if op not in behind and any(t.op in behind for t in op.inputs) or any(c in behind for c in op._control_inputs):
+            behind.add(op)
+    return [op for op in hosts if not any(t.op in behind for t in op.inputs) and not any(c in behind for c in op._control_inputs)]
+
+
+class Stage:
+    """Runs a signature in parts, keeping the values that pass from one part to the next. Serves one run (or one partial run), or one
+    iteration of a loop. `arrays`: the TensorArrays that Python keeps, by the operations that make them."""
+
+    def __init__(self, engine: Engine, steps: dict[Any, Step], values: dict[Tensor, Any], arrays: Iterable[Operation] = ()) -> None:
+        self.engine = engine
+        self.steps = steps
+        self.values = values
+        self.arrays = set(arrays)
+        self.known: set[Tensor] = set()
+        self.done: set[Operation] = set()
+
+    def run(self, fetches: Sequence[Tensor], targets: Sequence[Operation]) -> list[Array]:
+        """The values of `fetches` after running `targets`."""
+        whole = set(self._needed(fetches, targets).operations)
+        self._evaluate(fetches, targets, whole)
+        return [self.values[t] for t in fetches]
+
+    def _needed(self, fetches: Sequence[Tensor], targets: Sequence[Operation]) -> Needed:
+        return needed_operations(fetches, targets, set(self.values), self.done, self._chosen)
+
+    def _chosen(self, op: Operation) -> Sequence[Tensor]:
+        """The inputs that are needed: of a variable and what stands in for it, one."""
+        if op.definition.asks and len(op.inputs) == 2:
+            return op.inputs[:1] if self.engine.storage.initialized(stored_name(owner(op.inputs[0]))) else op.inputs[1:]
+        return op.inputs[1:] if op.definition.overwrites and _unheld(op.inputs[0]) else op.inputs
+
+    def _evaluate(self, fetches: Sequence[Tensor], targets: Sequence[Operation], whole: set[Operation]) -> None:
+        while True:
+            level = self._needed(fetches, targets)
+            needed = level.operations
+            hosts = [op for op in needed if self._in_python(op)]
+            if hosts and level.controlled:
+                hosts = self._alive(level, needed, hosts, whole)
+            if not hosts:
+                break
+            ready = _independent(needed, hosts)
+            if len(ready) > 1:  # what several of them need is computed together, once
+                inputs = [t for op in ready for t in self._chosen(op) if t not in self.values]
+                waited = [c for op in ready for c in op._control_inputs if c not in self.done]
+                if inputs or waited:
+                    self._evaluate(tuple(dict.fromkeys(inputs)), tuple(dict.fromkeys(waited)), whole)
+            together = [op for op in ready if op.definition.concurrent]
+            for host in ready:
+                if len(together) < 2 or host not in together:
+                    self._host(host, whole)
+            if len(together) > 1:  # they may wait for each other, as TensorFlow's may
+                with ThreadPoolExecutor(len(together)) as pool:
+                    for future in [pool.submit(self._host, host, whole) for host in together]:
+                        future.result()
+        missing = [t for t in fetches if t not in self.values]
+        left = [op for op in targets if op not in self.done]
+        if missing or left:
+            self._native(missing, left, needed, whole)
+
+    def _in_python(self, op: Operation) -> bool:
+        if isinstance(op.definition, TensorArrayOp):
+            return bool(self.arrays) and (op if op.type == "TensorArrayV3" else array_of(op.inputs[0])) in self.arrays
+        return runs_in_python(op)
+
+    def _alive(self, level: Needed, needed: Sequence[Operation], hosts: Sequence[Operation], whole: set[Operation]) -> list[Operation]:
+        """Those of `hosts` that are to be called now. Inside branches calls belong to the plan; for one that cannot be part of a plan the
+        predicates around it are computed first."""
+        found = guards(level, needed)
+        alive = []
+        for host in hosts:
+            around = sorted(found[host], key=lambda g: g[0].op._id)
+            if around and fits_in_plan(host):
+                continue
+            taken = True
+            for predicate, on in around:
+                if predicate not in self.values:
+                    self._evaluate((predicate,), (), whole)
+                self.known.add(predicate)
+                taken = bool(self.values[predicate]) == on
+                if not taken:
+                    break
+            if taken and host not in self.done:
+                alive.append(host)
+        return alive
+
+    def _host(self, op: Operation, whole: set[Operation]) -> None:
+        """Calls Python, after everything that the operation waits for."""
+        self._evaluate(self._chosen(op), op._control_inputs, whole)
+        definition = op.definition
+        if definition.kind in (Kind.SOURCE, Kind.STATE):
+            self._memory(op)
+            return
+        operands: list[Any] = [self.values[t] for t in op.inputs]
+        if isinstance(definition, TensorArrayOp):
+            self.values.update(zip(op.outputs, run_array_op(op, operands), strict=True))
+            self.done.add(op)
+            return
+        call = definition.run if definition.kind is Kind.HOST else definition.reference
+        if definition.uses_kept:
+            operands.insert(0, self.engine.kept)
+        try:
+            results = call(*operands)
+        except errors.OpError as error:
+            raise type(error)(op.node_def, op, errors.describe(op, error.message)) from None
+        found = results if isinstance(results, (tuple, list)) else (results,)
+        if op.outputs:
+            self.values.update((t, np.asarray(r)) for t, r in zip(op.outputs, found, strict=True))
+        self.done.add(op)
+
+    def _memory(self, op: Operation) -> None:
+        """Reads or assigns a variable that no kernel can hold."""
+        storage = self.engine.storage
+        if op.definition.kind is Kind.SOURCE:
+            self.engine.require((op.name,))
+            self.values[op.outputs[0]] = storage[op.name].copy()
+        elif op.definition.overwrites and not op.inputs[0].op.inputs:
+            variable, value = op.inputs[0], self.values[op.inputs[1]]
+            if getattr(op.definition, "validate_shape", True) and not variable.shape.is_compatible_with(value.shape):
+                wrong = f"Assign requires shapes of both tensors to match. lhs shape= {variable.shape} rhs shape= {list(value.shape)}"
+                raise errors.op_error(errors.InvalidArgumentError, op, wrong)
+            storage.assign(variable.op.name, value)
+            self.values[variable] = self.values[op.outputs[0]] = value
+        else:
+            wrong = f"graphflow does not update variables of type {op.outputs[0].dtype.base_dtype.name} in place"
+            raise errors.op_error(errors.UnimplementedError, op, wrong, "Use tf.assign.")
+        self.done.add(op)
+
+    def _native(
+        self, fetches: Sequence[Tensor], targets: Sequence[Operation], needed: Sequence[Operation], whole: set[Operation]
+    ) -> None:
+        """Runs one part. What later parts need of random numbers and updates is kept: those ops must not run again."""
+        part = set(needed)
+        once = [op for op in needed if op.definition.effect is Effect.RANDOM or op.definition.kind is Kind.STATE]
+        later = [t for op in once for t in op.outputs if any(c in whole and c not in part for c in t._consumers)]
+        wanted = tuple(dict.fromkeys([*fetches, *later]))
+        feeds = tuple(t for t, value in self.values.items() if isinstance(value, (np.ndarray, np.generic)))
+        key = (wanted, tuple(targets), feeds, frozenset(self.known), frozenset(self.done))
+        step = self.steps.get(key)
+        if step is None:
+            step = Step(self.engine, wanted, targets, feeds, key[3], key[4])
+            if len(self.steps) < KEPT:
+                self.steps[key] = step
+        arrays = [np.asarray(self.values[t]) for t in feeds]
+        try:
+            compiled = step.compiled(arrays)
+        except Stepwise as refused:
+            self._frame(refused.frame, whole)
+            self._evaluate(fetches, targets, whole)
+            return
+        except Irregular as array:
+            self.arrays.add(array.made)
+            self._evaluate(fetches, targets, whole)
+            return
+        except Cut as cut:
+            first = [t for t in cut.tensors if t not in self.values]
+            if first:
+                self._evaluate(first, (), whole)
+            self.known.update(cut.tensors)
+            self._evaluate(fetches, targets, whole)
+            return
+        plain = [a for t, a in zip(feeds, arrays, strict=True) if t not in self.known]
+        results = compiled.run(plain, tuple([a.shape for a in plain]))
+        self.values.update(zip(wanted, results, strict=True))
+        self.done.update(once)
+        self.done.update(targets)
+
+    # -- loops in Python ---------------------------------------------------------------------------------------------------------------
+
+    def _frame(self, frame: Frame, whole: set[Operation]) -> None:
+        """Runs a loop, one iteration after the other."""
+        enters = frame.entering()
+        made = {array_of(e.inputs[0]) for e in enters if e.inputs[0].dtype is dtypes.resource} - {None}
+        self.arrays |= made
+        inputs = [e.inputs[0] for e in enters if e.inputs[0] not in self.values]
+        waited = [c for e in enters for c in e._control_inputs if c not in self.done]
+        self._evaluate(tuple(dict.fromkeys(inputs)), tuple(dict.fromkeys(waited)), whole)
+        given = {e.outputs[0]: self.values[e.inputs[0]] for e in frame.enters}
+        variables = list(frame.variables)
+        values = [self.values[m.inputs[0].op.inputs[0]] for m in variables]
+        switches = {s.inputs[0].op: s for s in frame.condition.outputs[0]._consumers if s.type in SWITCHES}
+        condition = frame.condition.inputs[0]
+        steps: dict[Any, Step] = self.steps.setdefault(frame.condition, {})
+        while True:
+            inside: dict[Tensor, Any] = dict(given)
+            for merge, value in zip(variables, values, strict=True):
+                inside[merge.outputs[0]] = value
+                inside[merge.outputs[1]] = np.int32(0)
+                if merge in switches:
+                    inside.update(dict.fromkeys(switches[merge].outputs, value))
+            iteration = Stage(self.engine, steps, inside, self.arrays)
+            (holds,) = iteration.run([condition], ())
+            if not holds:
+                break
+            values = iteration.run([following(m) for m in variables], ())
+            self.arrays |= iteration.arrays
+        for exit_ in frame.exits:
+            self.values[exit_.outputs[0]] = values[variables.index(exit_.inputs[0].op.inputs[0].op)]

@@ -1,0 +1,147 @@
+"""What this machine can do: fused multiply-adds per second of one core and of all, and bytes per second from each level of memory.
+
+The loops are built with the compiler's own IR builder, so the peak is the peak of code that graphflow could emit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphflow.compiler.llvm.builder import FunctionBuilder, Reg, module
+from graphflow.compiler.llvm.target import target
+from graphflow.config import options
+from graphflow.runtime.buffers import address, aligned
+from graphflow.runtime.jit import default_jit
+
+ACCUMULATORS = 24
+SAMPLES = {"l2": 1 << 20, "l3": 16 << 20, "dram": 256 << 20}  # bytes that are read again and again; a smaller level is not counted
+FUNCTIONS = ("graphflow.peak.fma", "graphflow.peak.read")
+ROUNDS = 100_000
+
+
+class Machine(NamedTuple):
+    """Rates of `threads` threads together: floating-point operations a second, and bytes a second out of each level of memory.
+    `sizes`: bytes of the levels, for one core where each has its own. `lanes`: float32 numbers in a vector."""
+
+    threads: int
+    lanes: int
+    flops: float
+    core_flops: float
+    l2: float
+    l3: float
+    dram: float
+    sizes: dict[str, int]
+
+    def level(self, working_set: float) -> tuple[str, float]:
+        """Where that many bytes stay between two uses, and the rate of that level: "L2", "L3" or "DRAM"."""
+        if working_set <= self.sizes["l2"] * self.threads:
+            return "L2", self.l2
+        return ("L3", self.l3) if working_set <= self.sizes["l3"] else ("DRAM", self.dram)
+
+
+def fma_loop(lanes: int) -> FunctionBuilder:
+    """`count` rounds of independent multiply-adds on `lanes` floats."""
+    b = FunctionBuilder(FUNCTIONS[0], [("ptr", "data"), ("i64", "count")])
+    type_ = f"<{lanes} x float>"
+    x = b.load(type_, b.params[0])
+    start = [b.load(type_, b.element(b.params[0], b.i64(k * lanes), "float")) for k in range(ACCUMULATORS)]
+    with b.loop("i", b.i64(0), b.params[1], b.i64(1), start) as loop:
+        loop.carried = [b.fma(x, x, c) for c in loop.carried]
+    for k, c in enumerate(loop.results):
+        b.store(c, b.element(b.params[0], b.i64(k * lanes), "float"))
+    return b
+
+
+def read_loop(lanes: int) -> FunctionBuilder:
+    """Read `count` floats in steps of eight vectors."""
+    b = FunctionBuilder(FUNCTIONS[1], [("ptr", "data"), ("i64", "count")])
+    type_ = f"<{lanes} x float>"
+    with b.loop("i", b.i64(0), b.params[1], b.i64(8 * lanes), [b.constant(0.0, type_)] * 8) as loop:
+        vectors = [b.load(type_, b.element(b.params[0], b.add(loop.index, b.i64(k * lanes)), "float")) for k in range(8)]
+        loop.carried = [b.binary("fadd", c, v) for c, v in zip(loop.carried, vectors, strict=True)]
+    total: Reg = loop.results[0]
+    for c in loop.results[1:]:
+        total = b.binary("fadd", total, c)
+    b.store(total, b.params[0])
+    return b
+
+
+def _best(function: Any, where: int, count: int, seconds: float) -> float:
+    """The shortest time of one call."""
+    shortest, end = float("inf"), time.perf_counter() + seconds
+    while True:
+        start = time.perf_counter()
+        function(where, count)
+        shortest = min(shortest, time.perf_counter() - start)
+        if time.perf_counter() > end:
+            return shortest
+
+
+def _together(threads: int, work: Callable[[], float]) -> float:
+    """The longest time among threads that do `work()` at once (ctypes releases the interpreter's lock)."""
+    times = [0.0] * threads
+
+    def body(k: int) -> None:
+        times[k] = work()
+
+    pool = [threading.Thread(target=body, args=(k,)) for k in range(threads)]
+    for t in pool:
+        t.start()
+    for t in pool:
+        t.join()
+    return max(times)
+
+
+def cache_sizes(root: str = "/sys/devices/system/cpu/cpu0/cache") -> dict[str, int]:
+    """Bytes of the second and third level cache, as the system tells; usual sizes where it does not."""
+    found = {"l2": 1 << 20, "l3": 16 << 20}
+    for index in sorted(Path(root).glob("index*")):
+        try:
+            level, size = (index / "level").read_text().strip(), (index / "size").read_text().strip()
+            found[f"l{level}"] = int(size[:-1]) << {"K": 10, "M": 20}[size[-1]]
+        except (OSError, ValueError, KeyError):
+            continue
+    return {"l2": found["l2"], "l3": max(found["l3"], found["l2"])}
+
+
+def measure(threads: int, seconds: float = 0.1) -> Machine:
+    """Measures for `threads` threads; takes about eight times `seconds`."""
+    jit = default_jit()
+    lanes = target(options().target).vector_bytes // 4
+    code = jit.compile(f"machine's peak, {lanes} lanes", lambda: module([fma_loop(lanes), read_loop(lanes)]), FUNCTIONS)
+    types = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+    fma, read = (types(code[name]) for name in FUNCTIONS)
+    flop = 2.0 * lanes * ACCUMULATORS * ROUNDS
+    scratch = [aligned((lanes * ACCUMULATORS,), np.float32, 0) for _ in range(threads)]
+    one = flop / _best(fma, address(scratch[0]), ROUNDS, seconds)
+    turns: Iterator[Any] = iter(scratch)
+    every = threads * flop / _together(threads, lambda: _best(fma, address(next(turns)), ROUNDS, seconds))
+    sizes = cache_sizes()
+    rates: dict[str, float] = {}
+    for name, size in SAMPLES.items():
+        size = min(size, sizes[name] // 2) if name in sizes else size
+        count = size // 4 // threads // (8 * lanes) * (8 * lanes) if name == "dram" else size // 4 // (8 * lanes) * (8 * lanes)
+        whole = aligned((count * (1 if name == "l3" else threads),), np.float32, 0)
+        starts = iter([address(whole) + (0 if name == "l3" else 4 * count * k) for k in range(threads)])
+        rates[name] = 4.0 * count * threads / _together(threads, lambda s=starts, n=count: _best(read, next(s), n, seconds))  # type: ignore[misc]
+    return Machine(threads, lanes, every, one, rates["l2"], rates["l3"], rates["dram"], sizes)
+
+
+@lru_cache(maxsize=4)
+def measured(threads: int) -> Machine:
+    """`measure`, once in a process."""
+    return measure(threads)
+
+
+def available() -> int:
+    """CPUs that may be used."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
