@@ -239,7 +239,19 @@ class _Enclosed:
 
 
 def loop(scope: Scope, frame: Frame, mask: int) -> int:
-    """Runs a loop; bits of the updates that it makes."""
+    """Runs a loop; bits of the updates that it makes. Raises Stepwise where Python has to run it."""
+    try:
+        return _rolled(scope, frame, mask)
+    except (Differs, Irregular, UnimplementedError) as error:
+        raise Stepwise(frame, str(error)) from None
+    except Cut as cut:
+        known = [t for t in cut.tensors if t in scope.values]
+        if known and scope.outer is None:
+            raise Cut(known) from None
+        raise Stepwise(frame, str(cut)) from None
+
+
+def _rolled(scope: Scope, frame: Frame, mask: int) -> int:
     variables = list(frame.variables)
     initial = [_loop_entry(scope, merge, mask) for merge in variables]
     deciding = frame.deciding()
@@ -252,14 +264,7 @@ def loop(scope: Scope, frame: Frame, mask: int) -> int:
             return _Rolled(scope, frame, mask, variables, initial, deciding).run(first)
         except Unborn as unborn:
             initial = [_born(merge, entry, unborn) for merge, entry in zip(variables, initial, strict=True)]
-        except (Differs, Irregular, UnimplementedError) as error:
-            raise Stepwise(frame, str(error)) from None
-        except Cut as cut:
-            known = [t for t in cut.tensors if t in scope.values]
-            if known and scope.outer is None:
-                raise Cut(known) from None
-            raise Stepwise(frame, str(cut)) from None
-    raise Stepwise(frame, "the arrays of the loop have elements of no one shape")
+    raise Differs("the arrays of the loop have elements of no one shape")
 
 
 def _born(merge: Operation, entry: Entry, unborn: Unborn) -> Entry:

@@ -12,7 +12,7 @@ from graphflow.graph.build import make
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.index import Index
 from graphflow.ops.families import Composite
-from graphflow.ops.sizes import Size, contents, i32, need_rank, plus
+from graphflow.ops.sizes import Size, contents, i32, need_rank, need_rank_at_least, plus
 
 __all__ = ["batch_to_space", "batch_to_space_nd", "depth_to_space", "space_to_batch", "space_to_batch_nd", "space_to_depth"]
 

@@ -21,7 +21,7 @@ from graphflow.ops.joining import concat
 from graphflow.ops.logic import where
 from graphflow.ops.reshape import expand_dims, reshape, squeeze
 from graphflow.ops.shape import shape
-from graphflow.ops.sizes import Dims, contents, scalar, total
+from graphflow.ops.sizes import Dims, contents, need_rank, scalar, total
 from graphflow.shapes import as_shape
 
 __all__ = ["boolean_mask", "sequence_mask", "unique", "unique_with_counts"]

@@ -16,7 +16,7 @@ from graphflow.ops.families import Composite
 from graphflow.ops.joining import concat, stack
 from graphflow.ops.reshape import reshape
 from graphflow.ops.shape import size
-from graphflow.ops.sizes import Dims, lift, need_rank_at_least, scalar
+from graphflow.ops.sizes import Dims, contents, lift, merge_dims, need_rank_at_least, scalar, shown
 from graphflow.ops.source import ones, zeros
 
 __all__ = ["diag", "diag_part", "eye", "matrix_band_part", "matrix_diag", "matrix_diag_part", "matrix_set_diag", "meshgrid", "trace"]

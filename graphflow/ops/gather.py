@@ -19,7 +19,7 @@ from graphflow.ops.core import Take
 from graphflow.ops.families import Composite, Movement
 from graphflow.ops.reshape import expand_dims, reshape, transpose
 from graphflow.ops.shape import shape, size
-from graphflow.ops.sizes import Dims, Size, contents, i32, merge, scalar
+from graphflow.ops.sizes import Dims, Size, contents, i32, merge, merge_dims, need_rank, need_rank_at_least, scalar, shown
 
 __all__ = ["batch_gather", "gather", "gather_nd", "one_hot", "reverse_sequence"]
 

@@ -15,7 +15,7 @@ from graphflow.kernel.index import Index
 from graphflow.ops.families import Composite
 from graphflow.ops.reshape import reshape
 from graphflow.ops.shape import rank, shape, shape_n
-from graphflow.ops.sizes import Dims, Size, array_of, contents, i32, merge, merge_dims, plus, scalar, shown
+from graphflow.ops.sizes import Dims, Size, array_of, contents, i32, merge, merge_dims, need_rank, plus, scalar, shown
 from graphflow.shapes import Dimension
 
 __all__ = [
@@ -239,6 +239,11 @@ class SplitV(Composite):
 
     def _lengths(self, wanted: Sequence[Size], extent: Size) -> list[Size]:
         given: Size = 0
+        numbers = [s for s in wanted if isinstance(s, int)]
+        if numbers.count(-1) > 1:
+            raise ValueError("size_splits can only have one -1")
+        if any(s < -1 for s in numbers):
+            raise ValueError(f"Split size at index {wanted.index(min(numbers))} must be >= 0. Got: {min(numbers)}")
         for s in wanted:
             if not (isinstance(s, int) and s == -1):
                 given = plus(given, s)
@@ -252,6 +257,8 @@ class SplitV(Composite):
         return [rest if isinstance(s, int) and s == -1 else s for s in wanted]
 
     def infer(self, value: TensorSpec, size_splits: TensorSpec, split_dim: TensorSpec) -> tuple[TensorSpec, ...]:
+        need_rank(split_dim, 0)
+        need_rank(size_splits, 1)
         axis, wanted = contents(split_dim), contents(size_splits)
         if value.dims is None:
             return (TensorSpec(value.dtype, None),) * self.num_split

@@ -21,6 +21,7 @@ from graphflow.kernel.index import Index, ceildiv, minimum, product
 from graphflow.kernel.nodes import Buffer, Check, Mode
 from graphflow.ops import philox
 from graphflow.ops.families import Composite, Elementwise, Kernelised
+from graphflow.ops.sizes import need_rank
 
 __all__ = [
     "random_normal", "random_uniform", "truncated_normal",

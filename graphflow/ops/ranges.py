@@ -17,7 +17,7 @@ from graphflow.ops.broadcast import conjugate
 from graphflow.ops.families import Composite, Kernelised
 from graphflow.ops.joining import axis_of
 from graphflow.ops.parts import interleaved, paired
-from graphflow.ops.sizes import contents, scalar, shown
+from graphflow.ops.sizes import contents, need_rank, scalar, shown
 
 __all__ = ["cumprod", "cumsum", "lin_space", "linspace", "range"]
 

@@ -15,6 +15,7 @@ from graphflow.kernel.index import Index, product
 from graphflow.ops.broadcast import conjugate, static_dims
 from graphflow.ops.core import identity_of
 from graphflow.ops.families import Composite, axes_tuple
+from graphflow.ops.sizes import need_rank
 
 _AXES = (
     Case((3, 4), [0]), Case((3, 4), [1]), Case((3, 4), 1, keep_dims=True), Case((2, 3, 4), [0, -1]), Case((33,), [0]), Case((2, 3), []),

@@ -14,7 +14,7 @@ from graphflow.kernel.index import floordiv
 from graphflow.ops.arguments import renamed
 from graphflow.ops.families import Composite
 from graphflow.ops.shape import shape
-from graphflow.ops.sizes import Size, contents, i32, scalar, total
+from graphflow.ops.sizes import Size, contents, i32, need_rank, scalar, total
 
 __all__ = [
     "broadcast_to",

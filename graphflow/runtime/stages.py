@@ -211,6 +211,8 @@ class Stage:
             self._evaluate(fetches, targets, whole)
             return
         except Irregular as array:
+            if array.made in self.arrays:  # it is kept by Python already, and yet a plan asks for it
+                raise errors.op_error(errors.UnimplementedError, array.made, str(array)) from None
             self.arrays.add(array.made)
             self._evaluate(fetches, targets, whole)
             return

@@ -45,6 +45,12 @@ def test_values_and_gradients_are_tensorflows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", recurrent.LOOPS)
+def test_compiled_loops_compute_what_tensorflow_computes(name: str) -> None:
+    graph, _, found = recurrent.built(tf, name)
+    compare(recurrent.run(tf, graph, found), expected(name))
+
+
+@pytest.mark.parametrize("name", recurrent.LOOPS)
 def test_nets_with_loops_compute_what_tensorflow_computes(name: str) -> None:
     """By the oracle executor, which runs a graph op by op: the graph means the right thing, whatever compiles it."""
     graph, _, found = recurrent.built(tf, name)

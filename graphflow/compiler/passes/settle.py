@@ -6,6 +6,7 @@ assigned the old value of another one must have a copy taken before that one is 
 
 from __future__ import annotations
 
+from graphflow.compiler.builder import assemble
 from graphflow.compiler.passes.rewrite import Rewriter
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Kind
@@ -70,4 +71,4 @@ def _settle(program: Program, literals: bool) -> Program:
         updates[name] = value
     if len(b.nodes) == len(program.nodes):
         return program
-    return Program(program.inputs, tuple(b.nodes), tuple(outputs), updates, program.symbols)
+    return assemble(program.inputs, b.nodes, outputs, updates, program.symbols)
