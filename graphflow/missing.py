@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_MODULES = {"io.gfile": "graphflow.compat.io_gfile"}  # namespaces inside namespaces that stand below them
+
 
 class MissingName(AttributeError):
     """A public name of TensorFlow 1.15 that is not here."""
@@ -48,7 +50,8 @@ def missing(namespace: str, name: str, present: Iterable[str]) -> AttributeError
     near = get_close_matches(name, [p for p in present if not p.startswith("_")], 1, 0.7)
     hint = f"; the nearest name that is here: tf.{namespace + '.' if namespace else ''}{near[0]}" if near else ""
     names = tensorflow_names()
-    if not name.startswith("_") and (full in names or namespace.startswith("contrib") or full.replace(".", "/") in names):
+    known = full in names or full in namespaces() or namespace.startswith("contrib") or full.replace(".", "/") in names
+    if known and not name.startswith("_"):
         return MissingName(f"TensorFlow 1.15 has tf.{full}, but graphflow does not have it yet{hint}")
     return AttributeError(f"module 'tensorflow{'.' if namespace else ''}{namespace}' has no attribute '{name}'{hint}")
 
@@ -61,7 +64,10 @@ def names_of(namespace: str, aliases: bool = False) -> Callable[[str], Any]:
     def lookup(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module '{module['__name__']}' has no attribute '{name}'")
-        if aliases and f"{namespace}.{name}" in tensorflow_names():
+        full = f"{namespace}.{name}"
+        if full in _MODULES:
+            return importlib.import_module(_MODULES[full])
+        if aliases and full in tensorflow_names():
             try:
                 return getattr(importlib.import_module("graphflow"), name)
             except AttributeError:

@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden texts anew instead of comparing with them; look at the difference!")
+    parser.addoption("--update-golden", action="store_true", help="write the golden texts anew; look at the difference!")
 
 
 @pytest.fixture

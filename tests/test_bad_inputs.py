@@ -78,7 +78,7 @@ AT_RUN_TIME: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: tf.segment_sum(fed([1, 2]), fed([-1, 0], I)), INVALID, "Segment id -1 out of range [0, 1)"),
     (lambda: tf.segment_sum(fed([1, 2]), fed([0, 2**40], L)), "ResourceExhaustedError", "OOM when allocating tensor"),
     (lambda: tf.segment_sum(images(4, 4), fed([0, 1], I)), INVALID, "segment_ids should be the same size as dimension 0 of input"),
-    (lambda: tf.unsorted_segment_sum(fed([1, 2]), fed([0, 9], I), 2), INVALID, "segment_ids = 9 is out of range [0, 2)"),
+    (lambda: tf.unsorted_segment_sum(fed([1, 2]), fed([0, 9], I), 2), INVALID, "segment_ids[1] = 9 is out of range [0, 2)"),
     (lambda: tf.unsorted_segment_sum(fed([1, 2]), fed([0, 1], I), fed(-3, I)), INVALID, "must not be negative"),
     (lambda: tf.transpose(images(2, 2), fed([0, 0], I)), INVALID, "perm"),
     (lambda: tf.transpose(images(2, 2), fed([0, 5], I)), INVALID, "5 is out of range"),
@@ -148,7 +148,7 @@ def test_scatter_outside_of_a_variable(table: str, row: int) -> None:
     update = getattr(tf, table)(v, position, [5.0])
     with tf.Session() as session:
         session.run(v.initializer)
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"is not in \[0, 2\)"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"is not in \[0, 2\)|does not index into shape \[2\]"):
             session.run(update, {position: [[row]] if "nd" in table else [row]})
         assert session.run(update, {position: [[1]] if "nd" in table else [1]})[0] == 1.0
 

@@ -165,7 +165,7 @@ class ProgramBuilder:
             if known is not None and any(e is None for e in np.asarray(known, object).ravel()):
                 known = None
             outputs.append(self.value(spec.dtype, spec.dims, None if known is None else normal_contents(known, spec.dtype)))  # type: ignore[arg-type]
-        if not all(v.known is not None for v in outputs):
+        if op.kind is Kind.HOST or not all(v.known is not None for v in outputs):
             self.nodes.append(Node(op, values, outputs, self.origins))
         return outputs[0] if not isinstance(inferred, tuple) else tuple(outputs)
 

@@ -236,6 +236,9 @@ def guards(level: Needed, operations: Sequence[Operation]) -> dict[Operation, Gu
     for op in operations:
         if op.type in MERGES:
             found[op] = _merged([_of_tensor(t, found, level.hidden) for t in op.inputs])
+            ended = _beside_given(op, found, level.hidden)
+            if ended is not None:
+                found[op] -= {(ended, True), (ended, False)}
             for c in op._control_inputs:
                 found[op] |= found.get(c, ALWAYS)
             continue
@@ -303,7 +306,17 @@ def merged_predicate(op: Operation, found: Mapping[Operation, Guards], hidden: s
     for p, on in sorted(sides[0], key=lambda g: g[0].op._id):
         if len(sides) == 2 and (p, not on) in sides[1]:
             return p
-    return None
+    return _beside_given(op, found, hidden)
+
+
+def _beside_given(op: Operation, found: Mapping[Operation, Guards], hidden: set[Tensor]) -> Tensor | None:
+    """The predicate of a Merge of which one input is given, computed by Python in an earlier part of the run: by its other input. The
+    innermost guard of that is the one that ends."""
+    open_ = [t for t in op.inputs if t not in hidden]
+    if len(op.inputs) != 2 or len(open_) != 1:
+        return None
+    around = _of_tensor(open_[0], found, hidden)
+    return max(around, key=lambda g: g[0].op._id)[0] if around else None
 
 
 class Conditional:

@@ -140,9 +140,9 @@ def _argument(argument: Any) -> str:
 
 
 class CompiledReport:
-    """Everything about one compiled signature, to look at; `operations` are those that it was captured from. `print(report)` shows the kernels and the memory; `report.stages`,
-    `report.program`, `report.dot`, `report.kernel(name)`, `report.llvm(name)`, `report.assembly(name)` and `report.plan()` show
-    the rest."""
+    """Everything about one compiled signature, to look at; `operations` are those that it was captured from. `print(report)` shows the
+    kernels and the memory; `report.stages`, `report.program`, `report.dot`, `report.kernel(name)`, `report.llvm(name)`,
+    `report.assembly(name)` and `report.plan()` show the rest."""
 
     def __init__(self, compiled: CompiledProgram, stages: Sequence[Stage], jit: Any, operations: Sequence[Operation] = ()) -> None:
         self.compiled = compiled

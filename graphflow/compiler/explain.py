@@ -22,7 +22,8 @@ def explain(report: CompiledReport, first: str, second: str) -> str:
     known = {op.name for op in report.operations} | {o.name for o in _origins(report.stages[0].before.nodes)}
     for name in (first, second):
         if name not in known:
-            raise KeyError(f"no operation {name!r} in this run; there are {', '.join(sorted(known)[:12])}{', …' if len(known) > 12 else ''}")
+            there = ", ".join(sorted(known)[:12]) + (", …" if len(known) > 12 else "")
+            raise KeyError(f"no operation {name!r} in this run; there are {there}")
     here = [_kernels(report, name) for name in (first, second)]
     shared = [k for k in here[0] if k in here[1]]
     if shared:

@@ -26,7 +26,7 @@ from graphflow.compiler.control import SWITCHES, Conditional, Frame, Guards, Nee
 from graphflow.compiler.program import Origin, Source, Value
 from graphflow.errors import InvalidArgumentError, UnimplementedError
 from graphflow.graph.dims import taken_for_equal
-from graphflow.graph.op import Kind
+from graphflow.graph.op import Kind, TensorSpec
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import IndexExpr
@@ -244,6 +244,8 @@ class Scope:
         # an update continues from the latest one, ordered or not: none may be lost
         operands = [self.read(t, -1 if k in definition.updates else mask) for k, t in enumerate(op.inputs)]
         specs = [v.spec for v in operands]
+        if kind is Kind.HOST and not _sized(definition.infer(*specs)):
+            raise Cut(op.outputs)
         with taken_for_equal() as equal:
             if kind in (Kind.COMPOSITE, Kind.STATE):
                 definition.infer(*specs)  # refuses operands that decompose() counts on being right
@@ -259,8 +261,6 @@ class Scope:
             return
         found = results if isinstance(results, (tuple, list)) else (results,)
         for tensor, value in zip(op.outputs, found, strict=True):
-            if kind is Kind.HOST and not all(isinstance(d, (int, IndexExpr)) for d in value.shape):
-                raise Cut(op.outputs)
             self.values[tensor] = value
             self.producers.setdefault(value.id, tensor)
 
@@ -377,6 +377,12 @@ def stored_name(variable: Operation) -> str:
     if variable.outputs[0].dtype._is_ref_dtype:
         return variable.name
     return variable.definition.shared_name or variable.name  # type: ignore[attr-defined,no-any-return]
+
+
+def _sized(results: TensorSpec | tuple[TensorSpec, ...]) -> bool:
+    """Whether all sizes of these results are known."""
+    specs = results if isinstance(results, tuple) else (results,)
+    return all(s.dims is not None and all(isinstance(d, (int, IndexExpr)) for d in s.dims) for s in specs)
 
 
 def owner(reference: Tensor) -> Operation:

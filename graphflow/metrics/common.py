@@ -9,6 +9,7 @@ from graphflow.graph.collections import GraphKeys
 from graphflow.graph.scopes import add_to_collections
 from graphflow.ops.division import div_no_nan
 from graphflow.ops.reshape import expand_dims, squeeze
+from graphflow.ops.resource_variable import ResourceVariable
 from graphflow.ops.source import zeros
 from graphflow.ops.variables import Variable
 from graphflow.ops.weights import remove_squeezable_dimensions
@@ -36,6 +37,11 @@ def squeezed(predictions: Any, labels: Any, weights: Any) -> tuple[Any, Any, Any
         elif wanted - given == 1:
             weights = expand_dims(weights, [-1])
     return predictions, labels, weights
+
+
+def now(variable: Any) -> Any:
+    """The value of a metric's variable: a copy of its memory, or what reading it gives."""
+    return make("Identity", variable if isinstance(variable, ResourceVariable) else variable._ref())
 
 
 def collected(collections: Any, value: Any) -> Any:

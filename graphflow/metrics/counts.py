@@ -8,7 +8,7 @@ from typing import Any
 from graphflow.dtypes import bool as bool_
 from graphflow.dtypes import float32
 from graphflow.graph.build import convert, make
-from graphflow.metrics.common import collected, metric_variable, ratio, squeezed
+from graphflow.metrics.common import collected, metric_variable, now, ratio, squeezed
 from graphflow.ops.division import div
 from graphflow.ops.joining import stack, tile
 from graphflow.ops.logic import cast, equal, greater, logical_and, logical_not, where
@@ -38,7 +38,7 @@ def _counter(kind: str) -> Callable[..., Any]:
             values = cast(hits, float32)
             if weights is not None:
                 values = make("Mul", values, cast(weights, float32))
-            value = collected(metrics_collections, make("Identity", count._ref()))
+            value = collected(metrics_collections, now(count))
             return value, collected(updates_collections, assign_add(count, reduce_sum(values)))
 
     function.__name__ = function.__qualname__ = scope
@@ -79,7 +79,7 @@ def _counter_at_thresholds(kind: str) -> Callable[..., Any]:
     def function(labels, predictions, thresholds, weights=None, metrics_collections=None, updates_collections=None, name=None):
         with variable_scope(name, scope, (predictions, labels, weights)):
             values, updates = _at_thresholds(labels, predictions, thresholds, weights, (kind,))
-            value = collected(metrics_collections, make("Identity", values[kind]._ref()))
+            value = collected(metrics_collections, now(values[kind]))
             return value, collected(updates_collections, updates[kind])
 
     function.__name__ = function.__qualname__ = f"{scope}_at_thresholds"

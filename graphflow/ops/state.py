@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from graphflow import dtypes
-from graphflow.dtypes import NUMERIC, DType
+from graphflow.dtypes import COMPLEX, NUMERIC, DType
 from graphflow.graph.build import make
 from graphflow.graph.dims import merge_dims, shown
 from graphflow.graph.op import Effect, Kind, Op, TensorSpec
@@ -94,7 +94,7 @@ class AssignAdd(StateUpdate):
 
     arguments = ("ref: Ref(T)", "value: T")
     results = ("output_ref: Ref(T)",)
-    types = {"T": NUMERIC}
+    types = {"T": (*NUMERIC, *COMPLEX)}
     effect = Effect.WRITES
     differentiable = False
     updates: ClassVar[tuple[int, ...]] = (0,)
@@ -160,14 +160,14 @@ def assign(ref: Any, value: Any, validate_shape: bool | None = None, use_locking
 def assign_add(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
     """Adds to a variable; the result is the variable after that."""
     if not _is_reference(ref):
-        return ref.assign_add(value)  # type: ignore[no-any-return]
+        return ref.assign_add(value, name=name)  # type: ignore[no-any-return]
     return make("AssignAdd", ref, value, name=name, use_locking=bool(use_locking))  # type: ignore[no-any-return]
 
 
 def assign_sub(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
     """Subtracts from a variable; the result is the variable after that."""
     if not _is_reference(ref):
-        return ref.assign_sub(value)  # type: ignore[no-any-return]
+        return ref.assign_sub(value, name=name)  # type: ignore[no-any-return]
     return make("AssignSub", ref, value, name=name, use_locking=bool(use_locking))  # type: ignore[no-any-return]
 
 

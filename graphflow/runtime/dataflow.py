@@ -233,6 +233,8 @@ class _Run:
         for tensor, value in zip(op.outputs, outputs, strict=True):
             for user, slot in self._data_users.get(tensor, ()):
                 activation = self._activation(user, frame, iteration)
+                if activation.done:  # a Merge that has one input already
+                    continue
                 activation.pending -= 1
                 if value is DEAD:
                     activation.dead_inputs += 1

@@ -286,8 +286,8 @@ class BaseSession:
         return Compilation(compiled.captured, compiled.program, compiled.program.bind([a.shape for a in arrays]), launches)
 
     def report(self, path: str) -> None:
-        """Writes a page (one HTML file, no network needed) of every run that this session has compiled: source lines, graph, passes, kernels
-        with their code, memory; and times of those that were run with `tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)`."""
+        """Writes a page (one HTML file, no network needed) of every run that this session has compiled: source lines, graph, passes,
+        kernels with their code, memory; and times of those that were run with `tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)`."""
         from graphflow.tools.report.notebook import session_report
 
         session_report(self, path)

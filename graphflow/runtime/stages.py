@@ -188,13 +188,29 @@ class Stage:
             raise errors.op_error(errors.UnimplementedError, op, wrong, "Use tf.assign.")
         self.done.add(op)
 
+    def _read_later(self, part: set[Operation], once: Sequence[Operation], whole: set[Operation]) -> set[Tensor]:
+        """What operations outside this part read of it, also through operations of it that they compute once more."""
+        kept = set(once)
+        read: set[Tensor] = set()
+        stack = [op for op in whole if op not in part and op not in self.done]
+        seen = set(stack)
+        while stack:
+            for tensor in stack.pop().inputs:
+                if tensor.op in part:
+                    read.add(tensor)
+                    if tensor.op not in kept and tensor.op not in seen:
+                        seen.add(tensor.op)
+                        stack.append(tensor.op)
+        return read
+
     def _native(
         self, fetches: Sequence[Tensor], targets: Sequence[Operation], needed: Sequence[Operation], whole: set[Operation]
     ) -> None:
         """Runs one part. What later parts need of random numbers and updates is kept: those ops must not run again."""
         part = set(needed)
         once = [op for op in needed if op.definition.effect is Effect.RANDOM or op.definition.kind is Kind.STATE]
-        later = [t for op in once for t in op.outputs if any(c in whole and c not in part for c in t._consumers)]
+        read = self._read_later(part, once, whole) if once else set()
+        later = [t for op in once for t in op.outputs if t in read]
         wanted = tuple(dict.fromkeys([*fetches, *later]))
         feeds = tuple(t for t, value in self.values.items() if isinstance(value, (np.ndarray, np.generic)))
         key = (wanted, tuple(targets), feeds, frozenset(self.known), frozenset(self.done))

@@ -51,7 +51,8 @@ def report() -> str:
         + "".join(f", {name}" for name, has in (("fma", machine.fma), ("masks", machine.masks), ("half", machine.half)) if has),
         f"threads   {chosen.threads} of {cpus} CPUs" + ("" if quota is None else f" (the container allows {quota:g})"),
         f"peak      {speed.flops / 1e9:.0f} GF/s float32 on {speed.threads} threads, {speed.core_flops / 1e9:.0f} on one (measured)",
-        f"memory    L2 {speed.l2 / 1e9:.0f}, L3 {speed.l3 / 1e9:.0f}, DRAM {speed.dram / 1e9:.0f} GB/s read on {speed.threads} threads (measured);"
+        f"memory    L2 {speed.l2 / 1e9:.0f}, L3 {speed.l3 / 1e9:.0f}, DRAM {speed.dram / 1e9:.0f} GB/s"
+        f" read on {speed.threads} threads (measured);"
         f" L2 {_size(speed.sizes['l2'])} a core, L3 {_size(speed.sizes['l3'])}",
         f"cache     {chosen.cache_dir or 'off'}: {len(files)} files, {_size(sum(size for _, size, _ in files))}",
     ]
@@ -74,7 +75,8 @@ def slow_here(chosen: Options, machine: Target, speed: Machine, load: float) -> 
         times = speed.flops / speed.core_flops
         slow.append(f"{speed.threads} threads together reach {times:.1f} times the peak of one: the CPUs are halves of one core, or busy")
     if speed.dram / speed.flops < 0.02:
-        slow.append(f"memory is slow beside arithmetic, {speed.flops / speed.dram:.0f} operations a byte: large elementwise work waits for it")
+        balance = speed.flops / speed.dram
+        slow.append(f"memory is slow beside arithmetic, {balance:.0f} operations a byte: large elementwise work waits for it")
     if not machine.half:
         slow.append("no half precision in hardware: float16 is converted number by number")
     if machine.vector_bytes < 32 and "86" in machine.triple:

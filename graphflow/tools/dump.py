@@ -70,7 +70,8 @@ def rendered(report: CompiledReport, bound: Any, after: str, kernel: str, code: 
         if form == "dot":
             raise ValueError("a kernel has no drawing: take --format text or json")
         text = texts[code](kernel)
-        return text if form == "text" else json.dumps({"kernel": kernel, "code": code, "lines": text.rstrip("\n").split("\n")}, indent=1) + "\n"
+        shown = {"kernel": kernel, "code": code, "lines": text.rstrip("\n").split("\n")}
+        return text if form == "text" else json.dumps(shown, indent=1) + "\n"
     if after in ("graph", "plan"):
         if form == "dot":
             raise ValueError(f"--after {after} has no drawing: take a pass")
@@ -102,7 +103,7 @@ def main(arguments: Sequence[str], run: Run) -> int:
     parser.add_argument("--kernel", default="", metavar="NAME", help="a kernel, by its name or number (k3)")
     parser.add_argument("--code", choices=("ir", "llvm", "asm"), default="ir", help="which code of the kernel (default: loop IR)")
     parser.add_argument("--format", choices=("text", "dot", "json"), default="text")
-    parser.add_argument("--explain", nargs=2, metavar=("OP", "OP"), help="whether two operations are computed by one kernel, and if not, why")
+    parser.add_argument("--explain", nargs=2, metavar=("OP", "OP"), help="whether one kernel computes both operations, and if not, why")
     parser.add_argument("--signature", type=int, metavar="N", help="which compiled signature, from 0 in the order of their first runs")
     parser.add_argument("-o", "--output", default="", help="a file instead of the standard output")
     args, rest = split_arguments(arguments, parser)

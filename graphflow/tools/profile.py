@@ -56,19 +56,21 @@ def table(recorder: Recorder, machine: Machine, wall: float, shown: int = SHOWN)
     total = sum(row.seconds for row in rows)
     several = len(signatures) > 1
     lines = [
-        f"{'time':>10} {'share':>6} {'calls':>8} {'mean':>10} {'GF/s':>7} {'GB/s':>7} {'roof':>6} {'bound':>7} {'thr':>3}  kernel and result"
+        f"{'time':>10} {'share':>6} {'calls':>8} {'mean':>10} {'GF/s':>7} {'GB/s':>7} {'roof':>6} {'bound':>7} {'thr':>3}"
+        "  kernel and result"
         + (" (of signature)" if several else "")
     ]
     for row in rows[:shown]:
         mean = row.seconds / row.calls
         work, stand = row.work, row.standing
+        arithmetic, traffic = (x / mean / 1e9 if mean else 0.0 for x in work)
         python = row.name.startswith("python")
         roof, bound = ("-", "python") if python else (f"{stand.share:.0%}", stand.bound)
         fused = f", {row.operations} operations" if row.operations > 1 else ""
         lines.append(
             f"{row.seconds * 1e3:>8.2f}ms {row.seconds / (total or 1):>6.1%} {row.calls:>8} {mean * 1e6:>8.1f}us "
-            f"{work.flops / mean / 1e9 if mean else 0:>7.1f} {work.bytes / mean / 1e9 if mean else 0:>7.1f} {roof:>6} {bound:>7} {row.threads:>3}"
-            f"  {row.name}{fused}" + (f" (#{row.signature})" if several else "")
+            f"{arithmetic:>7.1f} {traffic:>7.1f} {roof:>6} {bound:>7} {row.threads:>3}  "
+            f"{row.name}{fused}" + (f" (#{row.signature})" if several else "")
         )
     if len(rows) > shown:
         rest = sum(row.seconds for row in rows[shown:])

@@ -28,7 +28,7 @@ def assign_moving_average(variable: Any, value: Any, decay: Any, zero_debias: bo
             rest = cast(rest, variable.dtype.base_dtype)
         if zero_debias:
             return _debiased(variable, value, rest)
-        return assign_sub(variable._ref(), (variable - value) * rest, name=scope)
+        return assign_sub(variable, (variable - value) * rest, name=scope)
 
 
 def _debiased(average: Any, value: Any, rest: Any) -> Any:
@@ -36,9 +36,9 @@ def _debiased(average: Any, value: Any, rest: Any) -> Any:
         kept = {"dtype": average.dtype.base_dtype, "initializer": zeros_initializer(), "trainable": False}
         biased = get_variable("biased", shape=average.get_shape(), **kept)
         steps = get_variable("local_step", shape=[], **kept)
-        moved = assign_sub(biased._ref(), (biased - value) * rest)
+        moved = assign_sub(biased, (biased - value) * rest)
         factor = 1 - make("Pow", 1.0 - rest, steps.assign_add(1))
-        return assign(average._ref(), moved / factor, name=scope.original_name_scope)
+        return assign(average, moved / factor, name=scope.original_name_scope)
 
 
 class ExponentialMovingAverage:

@@ -115,10 +115,11 @@ class Family:
             chosen = (chosen[0],)
         self.calls.append(Call(path, arguments, chosen, self.ulps if ulps is None else ulps, self.of_largest, gradient, None, differs))
 
-    def refuses(self, path, known, unknown=None, dtypes="float32", **arguments):
-        """Describes a call that is not valid. `known`: words of TensorFlow's message where all is known while building; `unknown`: words of
-        it where nothing is known before the run, if they are others. "" stands for a call that TensorFlow then takes."""
-        words = {"known": known, "unknown": known if unknown is None else unknown}
+    def refuses(self, path, *words, dtypes="float32", **arguments):
+        """Describes a call that is not valid. words: of TensorFlow's message, first where all is known while building, then (if they are
+        others) where nothing is known before the run. "": only the class is the same. None: nothing is compared; TensorFlow takes the call,
+        dies of it, or graphflow answers otherwise."""
+        words = {"known": words[0], "unknown": words[-1]}
         self.calls.append(Call(path, arguments, (dtypes,), 0, False, False, words, None))
 
 

@@ -82,7 +82,7 @@ def test_compiled_for_avx2_is_the_reference(cls) -> None:
 
 
 DIFFERENTIABLE = [c for c in TESTED if c.differentiable and not c.core and c.effect is Effect.PURE]
-WITHOUT_GRADIENT = ("Digamma", "PreventGradient", "StopGradient")  # by intention, or for want of an op
+WITHOUT_GRADIENT = ("PreventGradient", "StopGradient")  # by intention, or for want of an op
 IGNORED = {"PadV2": (2,)}  # operands through which TensorFlow lets no gradient pass
 
 

@@ -28,12 +28,12 @@ def test_partitioners() -> None:
     assert tf.variable_axis_size_partitioner(64)(shape=shape, dtype=tf.float32) == [3, 1]
     assert tf.min_max_variable_partitioner(4, 1, 40)(shape=shape, dtype=tf.float32) == [1, 4]
     with tf.Graph().as_default(), tf.variable_scope("a", partitioner=tf.fixed_size_partitioner(2)):
-        assert tf.get_variable("w", [4]).shape.as_list() == [4]
+        assert [v.shape.as_list() for v in tf.get_variable("w", [4])] == [[2], [2]]
 
 
 def test_modes() -> None:
     tf.disable_v2_behavior()
-    tf.enable_resource_variables()
+    tf.disable_resource_variables()
     assert not tf.executing_eagerly()
     with pytest.raises(NotImplementedError, match="tf.enable_eager_execution: graphflow runs TensorFlow 1 programs"):
         tf.enable_eager_execution()

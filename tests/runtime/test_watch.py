@@ -86,7 +86,8 @@ def test_results_are_the_same_to_the_bit() -> None:
     for watch in (False, True):
         with config.override(watch_nan=watch), tf.Session() as session:
             session.run(tf.global_variables_initializer())
-            losses.append([session.run([loss, train], {x: data})[0] for _ in range(5)] + list(session.run(tf.trainable_variables())[0].ravel()))
+            seen = [session.run([loss, train], {x: data})[0] for _ in range(5)]
+            losses.append(seen + list(session.run(tf.trainable_variables())[0].ravel()))
     assert losses[0] == losses[1]
 
 

@@ -28,7 +28,8 @@ def shared(phase: tuple[Stmt, ...]) -> bool:
 
 
 def emit_phase(
-    kernel: Kernel, number: int, target: Target, builder_type: type[FunctionBuilder] = FunctionBuilder, emitter_type: type[Emitter] = Emitter
+    kernel: Kernel, number: int, target: Target, builder_type: type[FunctionBuilder] = FunctionBuilder,
+    emitter_type: type[Emitter] = Emitter,
 ) -> FunctionBuilder:
     """One function of a kernel, written with these kinds of builder and emitter."""
     phase = kernel.phases[number]

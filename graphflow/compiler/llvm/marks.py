@@ -176,7 +176,9 @@ class AssemblyLine(NamedTuple):
     line: int
 
 
-_DROPPED = re.compile(r"\s*\.(loc|file|cfi_\w+|section|type|size|p2align|globl|text|ident|addrsig\w*|note|byte|long|short|quad|ascii|asciz|zero)\b")
+_DROPPED = re.compile(
+    r"\s*\.(loc|file|cfi_\w+|section|type|size|p2align|globl|text|ident|addrsig\w*|note|byte|long|short|quad|ascii|asciz|zero)\b"
+)
 _LOCATION = re.compile(r"\s*\.loc\s+\d+\s+(\d+)")
 _INTERNAL = re.compile(r"\.L(tmp|func_end|func_begin|info|debug|line|pub|cu_|sec_|abbrev|str_)\w*:")
 

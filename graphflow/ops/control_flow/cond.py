@@ -132,7 +132,8 @@ def _check_structures(given_true: Any, given_false: Any, true: Any, false: Any) 
         text = str(error)
         what = "types" if isinstance(error, TypeError) else "values"
         raise type(error)(f"Incompatible return {what} of true_fn and false_fn: {text}") from None
-    map_structure(_same_indices, true, false)
+    for a, b in zip(flatten(true), flatten(false), strict=True):
+        _same_indices(a, b)
 
 
 def _same_indices(a: Any, b: Any) -> None:

@@ -22,7 +22,7 @@ from graphflow.graph.operation import Operation
 from graphflow.graph.scopes import control_dependencies
 from graphflow.graph.tensor import Tensor
 from graphflow.nest import flatten
-from graphflow.ops.control_flow.ops import enter, exit_, merge, switch, switch_ref_or_tensor
+from graphflow.ops.control_flow.ops import as_indexed_slices, enter, exit_, merge, switch, switch_ref_or_tensor, widened
 from graphflow.ops.control_flow.while_loop import add_back_edge
 from graphflow.ops.source import identity, zeros, zeros_like
 
@@ -65,6 +65,8 @@ def _switch(op: Operation, given: Sequence[Any], context: Any) -> Sequence[Any]:
     if own is not None and own.IsCondContext():
         if given[1 - own.branch] is None:  # of a type without gradients
             return None, None
+        if any(isinstance(g, IndexedSlices) for g in given):
+            return _merged_slices(op, given, _real_pred(own, context)), None
         return merge(given, name="cond_grad")[0], None
     no, yes = switch(given[0], op.inputs[1])[0], switch(given[1], op.inputs[1])[1]
     return merge([no, yes])[0], None
@@ -75,12 +77,26 @@ def _merge(op: Operation, dy: Any, context: Any) -> Sequence[Any]:
         return switch_ref_or_tensor(dy, context.pivot)
     own: Any = output_context(op.inputs[0].op)
     if own is not None and own.IsCondContext():
-        pred = own.pred
-        if context is not None and context.grad_state is not None:  # a conditional in a loop: it goes back the way it came
-            pred = context.grad_state.real_value(pred)
-        return switch_ref_or_tensor(dy, pred, name="cond_grad")
+        return switch_ref_or_tensor(dy, _real_pred(own, context), name="cond_grad")
     chosen = [make("Equal", op.outputs[1], number) for number in range(len(op.inputs))]
     return [switch_ref_or_tensor(dy, c)[1] for c in chosen]
+
+
+def _real_pred(own: Any, context: Any) -> Tensor:
+    """The condition of a branch; for a conditional in a loop, in the iteration that is gone back to."""
+    if context is not None and context.grad_state is not None:
+        return context.grad_state.real_value(own.pred)  # type: ignore[no-any-return]
+    return own.pred  # type: ignore[no-any-return]
+
+
+def _merged_slices(op: Operation, given: Sequence[Any], pred: Tensor) -> IndexedSlices:
+    """The slices of the branch that was taken. Their indices need not depend on it, so they are sent through a Switch."""
+    sides = [as_indexed_slices(g) for g in given]
+    if len({s.indices.dtype for s in sides}) > 1:
+        sides = [IndexedSlices(s.values, widened(s.indices), s.dense_shape) for s in sides]
+    values = merge([s.values for s in sides], name="cond_grad")[0]
+    indices = merge([switch(s.indices, pred)[k] for k, s in enumerate(sides)], name="cond_grad")[0]
+    return IndexedSlices(values, indices, make("Shape", op.inputs[0]))
 
 
 def _exit(dy: Any, context: Any) -> Any:

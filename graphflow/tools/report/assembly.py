@@ -14,14 +14,18 @@ KINDS = (
     ("multiply-add", r"vfn?m(add|sub)|fml[as]|fmadd|fmsub"),
     ("branch", r"j[a-z]+$|ret|call|b$|b\.|bl$|cbn?z|tbn?z"),
     ("convert", r"v?cvt|vpmov[sz]x|fcvt|[su]cvtf|sxtl|uxtl"),
-    ("compare, mask", r"v?cmp|vpcmp|vptest|k(mov|and|or|xor|not|shift|test|add|unpck|xnor)|test|set|cmov|v?p?blend|vpternlog|fcm|cm[egh]|bsl|bit$|bif$|ccmp|cset|csel"),
+    ("compare, mask", r"v?cmp|vpcmp|vptest|k(mov|and|or|xor|not|shift|test|add|unpck|xnor)|test|set|cmov|v?p?blend"
+                      r"|vpternlog|fcm|cm[egh]|bsl|bit$|bif$|ccmp|cset|csel"),
     ("shuffle", r"v?p?(broadcast|shuf|perm|unpck|insert|extract|align|movhl|movlh|movddup|movsh|movsl)|dup|ins$|ext$|zip|uzp|trn|tbl|umov"),
     ("gather, scatter", r"v?p?(gather|scatter|compress|expand)"),
-    ("arithmetic", r"v(add|sub|mul|div|max|min|sqrt|rsqrt|rcp|rndscale|scalef|getexp|getmant|and|or|xor|fixup|range|reduce)[np]?[sp]|(add|sub|mul|div|max|min|sqrt)[sp][sd]"
+    ("arithmetic", r"v(add|sub|mul|div|max|min|sqrt|rsqrt|rcp|rndscale|scalef|getexp|getmant|and|or|xor|fixup|range|reduce)[np]?[sp]"
+                   r"|(add|sub|mul|div|max|min|sqrt)[sp][sd]"
                    r"|f(add|sub|mul|div|max|min|sqrt|abs|neg|rint|nmul)"),
     ("vector integer", r"vp"),
     ("memory", r"v?mov|ld|st|prfm|prefetch|push|pop"),
-    ("integer", r"add|sub|lea|imul|mul|and|or|xor|not|neg|shl|shr|sar|sal|rol|ror|inc|dec|idiv|div|bt|bz|tz|lz|pop|adc|sbb|c[dq][qo]|m?sub|madd|lsl|lsr|asr|"
+    ("integer", r"add|sub|lea|imul|mul|and|or|xor|not|neg|shl|shr|sar|sal|rol|ror|inc|dec|idiv|div|bt"
+                r"|bz|tz|lz|pop|adc|sbb|c[dq][qo]|m?sub|madd"
+                r"|lsl|lsr|asr|"
                 r"eor|sdiv|udiv|neg|orr|adr|cn|sm|um|sxt|uxt|ubf|sbf"),
 )  # fmt: skip
 _KINDS = tuple((name, re.compile(pattern)) for name, pattern in KINDS)

@@ -72,7 +72,9 @@ class Listings:
         return {"text": self.keep(listing), **statistics(lines), "lines": [len(ir), len(llvm), len(asm)]}
 
     @staticmethod
-    def _line(text: str, owner: Owner, statements: dict[int, int], provenance: Provenance, number: Callable[[Node | None], int]) -> list[Any]:
+    def _line(
+        text: str, owner: Owner, statements: dict[int, int], provenance: Provenance, number: Callable[[Node | None], int]
+    ) -> list[Any]:
         statement: Stmt | None = owner.statement
         if statement is None:
             return [text, -1, -1]

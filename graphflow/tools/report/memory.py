@@ -25,12 +25,14 @@ def memory(report: CompiledReport, bound: BoundPlan) -> dict[str, Any]:
         scratch = not values
         if scratch:
             values = [[-1, symbolic.holds, block.first]]
-        blocks.append({"size": block.size, "offset": offset, "first": block.first, "last": block.last, "values": values, "scratch": scratch})
+        blocks.append({
+            "size": block.size, "offset": offset, "first": block.first, "last": block.last, "values": values, "scratch": scratch,
+        })  # fmt: skip
     live = list(_live(blocks, steps))
     peak = max(range(steps), key=live.__getitem__, default=0)
-    outside = [
-        {"kind": "variable", "name": name, "size": _bytes(shape, dtype)} for name, shape, dtype in bound.states
-    ] + [{"kind": "result", "name": f"output {n}", "size": _bytes(o.shape, o.dtype)} for n, o in enumerate(bound.outputs) if o.known is None]
+    outside = [{"kind": "variable", "name": name, "size": _bytes(shape, dtype)} for name, shape, dtype in bound.states]
+    made_outside = [(n, o) for n, o in enumerate(bound.outputs) if o.known is None]
+    outside += [{"kind": "result", "name": f"output {n}", "size": _bytes(o.shape, o.dtype)} for n, o in made_outside]
     return {
         "total": placement.total, "bound": placement.bound, "unplanned": placement.unplanned, "method": placement.method, "blocks": blocks,
         "live": live, "peak": peak, "outside": sorted(outside, key=lambda o: -o["size"]),

@@ -1,4 +1,4 @@
-"""Everything that the page shows, as plain data: dicts, lists, numbers and texts that JSON can hold. The view (view/) knows nothing else."""
+"""Everything that the page shows, as plain data that JSON can hold. The view (view/) knows nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Model:
         self.sources = Sources()
         self.data: dict[str, Any] = {
             "format": FORMAT, "title": title, "version": graphflow.graphflow_version, "python": platform.python_version(),
-            "machine": None if machine is None else machine._asdict(), "start": "#/0/overview", "sources": self.sources.files, "signatures": [],
+            "machine": None if machine is None else machine._asdict(), "start": "#/0/overview",
+            "sources": self.sources.files, "signatures": [],
         }  # fmt: skip
 
     def keep(self, text: str) -> str:
@@ -45,7 +46,8 @@ class Model:
         """Operations that nothing was compiled of."""
         nothing = {"total": 0, "bound": 0, "unplanned": 0, "method": "", "blocks": [], "live": [], "peak": 0, "outside": []}
         self.data["signatures"].append({
-            "title": title, "cpu": "", "sizes": {}, "runs": 0, "wall": 0.0, **rows_of(ops, {}, {}, {}, self.sources), "kernels": [], "codes": [],
+            "title": title, "cpu": "", "sizes": {}, "runs": 0, "wall": 0.0, **rows_of(ops, {}, {}, {}, self.sources), "kernels": [],
+            "codes": [],
             "passes": [], "memory": nothing, "laps": [],
         })  # fmt: skip
 

@@ -53,7 +53,8 @@ def operations(report: CompiledReport, sizes: Mapping[str, int], seconds: Sequen
 
 
 def rows_of(
-    operations: Sequence[Operation], kernels: Mapping[str, list[int]], times: Mapping[str, float], sizes: Mapping[str, int], sources: Sources
+    operations: Sequence[Operation], kernels: Mapping[str, list[int]], times: Mapping[str, float], sizes: Mapping[str, int],
+    sources: Sources,
 ) -> dict[str, Any]:
     """The same of any operations, by their names: kernels, seconds, bytes."""
     ops = sorted(operations, key=lambda op: op._id)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphflow.data import mnist
+from graphflow.missing import names_of
 
 
 class Dataset(NamedTuple):
@@ -62,3 +63,6 @@ def load_dataset(name, size="small", test_with_fake_data=False):
     if name not in DATASETS:
         raise ValueError(f"Name of dataset is not found: {name}")
     return DATASETS[name]()
+
+
+globals()["__getattr__"] = names_of("contrib.learn.datasets")
