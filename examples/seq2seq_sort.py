@@ -43,21 +43,18 @@ start = cell.zero_state(batch, tf.float32).clone(cell_state=encoded)
 logits_of = tf.layers.Dense(SYMBOLS, name="logits")
 
 
-def decode(helper, reuse=None):
-    """The decoder's outputs with what `helper` gives it to read; both uses share their variables."""
-    with tf.variable_scope("decoder", reuse=reuse) as scope:
-        decoder = seq2seq.BasicDecoder(cell, helper, start, logits_of)
-        outputs, _, _ = seq2seq.dynamic_decode(decoder, maximum_iterations=LONGEST + 1, scope=scope)
-    return outputs
-
-
-# To learn it reads the right answer, one symbol behind; to sort it reads what it has written itself.
+# To learn it reads the right answer, one symbol behind; to sort it reads what it has written itself. Both share their variables.
 read = tf.concat([tf.fill([batch, 1], BEGIN), answers[:, :-1]], 1)
-taught = decode(seq2seq.TrainingHelper(tf.nn.embedding_lookup(embedding, read), tf.fill([batch], LONGEST + 1)))
+known = tf.nn.embedding_lookup(embedding, read)
+taught, _ = tf.nn.dynamic_rnn(cell, known, initial_state=start, dtype=tf.float32, scope="decoder")
 weights = tf.sequence_mask(lengths + 1, LONGEST + 1, dtype=tf.float32)
-loss = seq2seq.sequence_loss(taught.rnn_output, answers, weights)
+loss = seq2seq.sequence_loss(logits_of(taught), answers, weights)
 train_step = tf.train.AdamOptimizer(3e-3).minimize(loss)
-written = decode(seq2seq.GreedyEmbeddingHelper(embedding, tf.fill([batch], BEGIN), END), reuse=True).sample_id
+with tf.variable_scope("decoder", reuse=True) as scope:
+    greedy = seq2seq.GreedyEmbeddingHelper(embedding, tf.fill([batch], BEGIN), END)
+    decoder = seq2seq.BasicDecoder(cell, greedy, start, logits_of)
+    outputs, _, _ = seq2seq.dynamic_decode(decoder, maximum_iterations=LONGEST + 1, scope=scope)
+written = outputs.sample_id
 
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 class Unborn(Exception):
-    """The elements of an array, which was made outside a loop, turn out in it to have this shape. `key`: the array's name, or the Merge of a
+    """The elements of an array, which was made outside a loop, turn out in it to have this shape. `key`: the array's name, or the
+    Merge of a
     loop variable that was a number and turns out to be an array."""
 
     def __init__(self, key: object, array: Array) -> None:
@@ -162,7 +163,8 @@ def _gradients(scope: Scope, op: Operation, mask: int) -> None:
 
 
 def _array(scope: Scope, op: Operation) -> Array:
-    """The array that an operation works on: its flow. An array of gradients begins with the flow of the array that it belongs to, as zeros."""
+    """The array that an operation works on: its flow. An array of gradients begins with the flow of the array that it belongs to, as
+    zeros."""
     found = scope.entry(op.inputs[-1])
     handle = scope.entry(op.inputs[0])
     if not isinstance(handle, Handle):
@@ -230,7 +232,8 @@ def _read(scope: Scope, op: Operation, mask: int) -> None:
 
 
 def _note_read(scope: Scope, array: Array, index: Value | None) -> None:
-    """Where elements are cleared once they are read, those that are known to be read twice make the array irregular. index: None for all."""
+    """Where elements are cleared once they are read, those that are known to be read twice make the array irregular. index: None for
+    all."""
     if array.handle.adds or not array.handle.made.definition.clear_after_read:  # type: ignore[attr-defined]
         return
     seen = scope.shared.array_reads.setdefault(array.name, set())

@@ -156,7 +156,7 @@ class ProgramBuilder:
         folded = self._fold(op, values, specs)
         if folded is not None:
             return folded[0] if len(folded) == 1 and not isinstance(inferred, tuple) else folded
-        if op.kind not in (Kind.HOST, Kind.ALIAS) and any(x.dtype.is_complex for x in (*values, *specs)):
+        if op.kind not in (Kind.HOST, Kind.ALIAS) and any([*(v.dtype.is_complex for v in values), *(s.dtype.is_complex for s in specs)]):
             return op.on_parts(self, *values)
         outputs = []
         for spec in specs:
@@ -176,7 +176,7 @@ class ProgramBuilder:
         sizes = [product(s.dims) for s in specs]  # type: ignore[arg-type]
         if not all(isinstance(n, int) and n <= FOLD_LIMIT for n in sizes):
             return None
-        if not all(x.dtype.kernel_type is not None or x.dtype.is_complex for x in (*values, *specs)):
+        if not all(d.kernel_type is not None or d.is_complex for d in (*(v.dtype for v in values), *(s.dtype for s in specs))):
             return None
         contents = [v.known for v in values]
         if any(is_symbolic(c) for c in contents):  # type: ignore[arg-type]

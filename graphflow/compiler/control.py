@@ -107,7 +107,8 @@ def of_exit(op: Operation) -> Operation:
 
 
 class Needed:
-    """The operations that must run on one level. `hidden` tensors are given, which hides what is behind them; operations in `done` have run;
+    """The operations that must run on one level. `hidden` tensors are given, which hides what is behind them; operations in `done`
+    have run;
     `chosen` gives the inputs that an operation really needs. `frame`: the loop whose inside this level is."""
 
     def __init__(self, hidden: set[Tensor], done: Iterable[Operation], chosen: Chosen, frame: Frame | None = None) -> None:
@@ -223,7 +224,7 @@ def topological(ops: Sequence[Operation], waits_for: Callable[[Operation], Itera
                 heappush(ready, (user._id, user))
     if len(out) < len(ops):
         stuck = next(op for op in ops if left[op])
-        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle through {stuck.name}")
+        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle with {sum(map(bool, left.values()))} nodes, one is {stuck.name}")
     return out
 
 
@@ -476,5 +477,5 @@ def _in_order(level: Needed, operations: Sequence[Operation], unit: Mapping[Oper
                 heappush(ready, (rank[user], user))
     if len(out) < len(items):
         stuck = next(op for op in operations if left[id(unit[op])])
-        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle through {stuck.name}")
+        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle with {sum(map(bool, left.values()))} nodes, one is {stuck.name}")
     return out

@@ -10,7 +10,8 @@ of memory planning.
                                     end:
 
 Which memory a value is in is a matter of *roots*: a View shares its operand's memory, a kernel that changes an operand in place shares that
-of the operand, what a body reads is the operand of its node, and the new value of a variable or of a carried value shares the old one's where
+of the operand, what a body reads is the operand of its node, and the new value of a variable or of a carried value shares the old
+one's where
 every reader of the old one has finished by then; otherwise it is copied there at the end. Values that are computed are blocks of the arena,
 alive from the call that makes them to the last one that reads them, in-place reuse included; what a loop reads from outside is alive until
 it has ended.

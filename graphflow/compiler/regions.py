@@ -1,6 +1,7 @@
 """Loops and branches in a Program: nodes that hold Programs.
 
-    carried', ...           = Loop(pred, carried..., given...)      do { carried, pred = body(carried, given) } while pred, if pred to begin with
+    carried', ...           = Loop(pred, carried..., given...)      do { carried, pred = body(carried, given) } while pred, if pred to
+    begin with
     carried', ..., result.. = Branch(pred, carried..., given...)    one of two bodies
 
 A body is a Program over the sizes of the one around it. Its STATE inputs are the carried values, "c0", "c1", …; its FEED inputs are values

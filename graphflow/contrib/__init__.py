@@ -7,7 +7,9 @@ from typing import Any
 
 from graphflow.missing import is_module, missing
 
-_PACKAGES = ("cudnn_rnn", "framework", "layers", "learn", "legacy_seq2seq", "losses", "metrics", "rnn", "seq2seq", "slim", "training", "util")
+_PACKAGES = (
+    "cudnn_rnn", "framework", "layers", "learn", "legacy_seq2seq", "losses", "metrics", "rnn", "seq2seq", "slim", "training", "util",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

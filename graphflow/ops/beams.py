@@ -36,8 +36,9 @@ class GatherTree(Kernelised):
     )  # fmt: skip
 
     def infer(self, step_ids: TensorSpec, parent_ids: TensorSpec, max_sequence_lengths: TensorSpec, end_token: TensorSpec) -> TensorSpec:
-        for spec, rank, name in ((step_ids, 3, "step_ids"), (parent_ids, 3, "parent_ids"), (max_sequence_lengths, 1, "max_sequence_lengths"),
-                                 (end_token, 0, "end_token")):  # fmt: skip
+        given = ((step_ids, 3, "step_ids"), (parent_ids, 3, "parent_ids"), (max_sequence_lengths, 1, "max_sequence_lengths"),
+                 (end_token, 0, "end_token"))  # fmt: skip
+        for spec, rank, name in given:
             if spec.dims is not None and len(spec.dims) != rank:
                 raise ValueError(f"Shape must be rank {rank} but is rank {len(spec.dims)} ({name})")
         return TensorSpec(step_ids.dtype, merge_dims(step_ids.dims, parent_ids.dims))

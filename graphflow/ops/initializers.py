@@ -263,7 +263,7 @@ class Orthogonal(_Random):
         q = make("Mul", q, make("Sign", make("DiagPart", r)), name="mul")
         if rows < columns:
             q = make("Transpose", q, [1, 0], name="transpose")
-        return make("Mul", self.gain, make("Reshape", q, list(shape)), name="mul")  # type: ignore[no-any-return]
+        return self.gain * make("Reshape", q, list(shape))  # type: ignore[no-any-return]
 
 
 class Identity(Initializer):

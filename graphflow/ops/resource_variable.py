@@ -1,6 +1,7 @@
 """Resource variables: `tf.Variable(..., use_resource=True)`, `tf.enable_resource_variables()`.
 
-`w` makes the nodes `w/Initializer/...`, `w` (the handle), `w/IsInitialized/VarIsInitializedOp`, `w/Assign`, `w/Read/ReadVariableOp`. Each use
+`w` makes the nodes `w/Initializer/...`, `w` (the handle), `w/IsInitialized/VarIsInitializedOp`, `w/Assign`, `w/Read/ReadVariableOp`.
+Each use
 reads the variable by an op of its own, and so sees the updates that are ordered before that use.
 """
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from graphflow import dtypes, errors
 from graphflow.compiler.capture import Cut, Irregular, Stepwise, needed_operations
-from graphflow.compiler.control import SWITCHES, Frame, Needed, following, guards
+from graphflow.compiler.control import SWITCHES, Frame, Needed, following, guards, left_variable
 from graphflow.compiler.scope import owner, stored_name
 from graphflow.graph.op import Effect, Kind
 from graphflow.graph.operation import Operation
@@ -45,7 +45,8 @@ def runs_in_python(op: Operation) -> bool:
 
 
 def fits_in_plan(op: Operation) -> bool:
-    """Whether a host op may be called from within a plan: what it gives has a known size. Inside a branch it is, because only the plan knows
+    """Whether a host op may be called from within a plan: what it gives has a known size. Inside a branch it is, because only the plan
+    knows
     whether the branch is taken."""
     definition = op.definition
     return definition.kind is Kind.HOST and not definition.uses_kept and (definition.sized or not op.outputs)
@@ -275,4 +276,4 @@ class Stage:
             values = iteration.run([following(m) for m in variables], ())
             self.arrays |= iteration.arrays
         for exit_ in frame.exits:
-            self.values[exit_.outputs[0]] = values[variables.index(exit_.inputs[0].op.inputs[0].op)]
+            self.values[exit_.outputs[0]] = values[variables.index(left_variable(exit_))]

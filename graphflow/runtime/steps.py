@@ -17,7 +17,6 @@ import numpy as np
 from graphflow import errors
 from graphflow.compiler.capture import (
     Captured,
-    Cut,
     Feed,
     Pattern,
     capture,

@@ -17,7 +17,7 @@ HERE = Path(control_flow.__file__).parent
 BY_NAME = pytest.mark.parametrize("name", sorted(control_flow.PROGRAMS))
 NODES = sections(gzip.decompress((HERE / "control_flow_nodes.txt.gz").read_bytes()).decode().splitlines())
 # What the compiled path does not do yet; the dataflow executor does all of it.
-UNCOMPILED = frozenset({"case", "cond_nested", "loop_growing", "loop_ragged", "loop_unbounded", "maps", "scan_in_map"})
+UNCOMPILED = frozenset({"case", "cond_nested", "loop_ragged", "maps", "scan_in_map"})
 
 
 @BY_NAME

@@ -1,6 +1,7 @@
 """How a recorded call is described: once, for the script that asks TensorFlow 1.15 (record_ops.py) and for the test that asks graphflow.
 
-A `Call` names a function (`"Relu"` is `tf.raw_ops.Relu`, `"nn.moments"` is `tf.nn.moments`) and its arguments. Arguments made by `some`, `of`,
+A `Call` names a function (`"Relu"` is `tf.raw_ops.Relu`, `"nn.moments"` is `tf.nn.moments`) and its arguments. Arguments made by
+`some`, `of`,
 `awkward` and `typed` are tensors that a run feeds; `kept` makes a variable of one; all others are passed as they are. One description
 stands for a call with each dtype that TensorFlow takes. Runs on Python 3.7, which is what TensorFlow 1.15 needs.
 """
@@ -159,10 +160,12 @@ def function(tf, path):
 
 
 class Built:
-    """A call in the default graph: `fetches` (a flat list; None stands where there is no gradient), `feeds`, and the `variables` it changes."""
+    """A call in the default graph: `fetches` (a flat list; None stands where there is no gradient), `feeds`, and the `variables` it
+    changes."""
 
     def __init__(self, tf, call, dtype, sizes="known", values="fed", shapes=None):
-        """sizes: "known" or "unknown" while building. values: "fed", or "constant" (which typed ones are where sizes are known, unless the
+        """sizes: "known" while building, "unknown", or "ranked": only the number of dimensions is known. values: "fed", or "constant"
+        (which typed ones are where sizes are known, unless the
         call has no other). shapes: of the results, for the weights of gradients; without them there are no gradients."""
         self.feeds, self.variables, differentiated = {}, [], []
         name = label(call, dtype)
@@ -180,7 +183,7 @@ class Built:
                 return made._ref()
             if values == "constant" or constant and not leaf.swept:
                 return tf.constant(array)
-            made = tf.placeholder(array.dtype, array.shape if sizes == "known" else None)
+            made = tf.placeholder(array.dtype, {"known": array.shape, "ranked": [None] * array.ndim}.get(sizes))
             self.feeds[made] = array
             if leaf.swept and array.dtype.kind == "f":
                 differentiated.append(made)
@@ -205,7 +208,7 @@ class Built:
             if output.dtype.base_dtype.is_floating:
                 random = np.random.RandomState(zlib.crc32(("%s:dy%d" % (name, number)).encode()))
                 values = random.uniform(-2, 2, shape).astype(output.dtype.base_dtype.as_numpy_dtype)
-                weight = tf.placeholder(values.dtype, shape if sizes == "known" else None)
+                weight = tf.placeholder(values.dtype, {"known": shape, "ranked": [None] * len(shape)}.get(sizes))
                 self.feeds[weight] = values
                 outputs.append(output)
                 weights.append(weight)

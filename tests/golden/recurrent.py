@@ -164,7 +164,7 @@ def tied(tf):
     return results(*seq2seq.embedding_tied_rnn_seq2seq(source, target, tf.nn.rnn_cell.BasicLSTMCell(3), 6, 4))
 
 
-STATIC = dict({name: unrolled(make) for name, make in CELLS.items()})
+STATIC = {name: unrolled(make) for name, make in CELLS.items()}
 STATIC.update(
     {
         "embedding": embedded, "bidirectional": bidirectional, "stack_bidirectional": stacked_bidirectional,

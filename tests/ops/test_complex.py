@@ -38,7 +38,8 @@ FUNCTIONS = {
     "mul": lambda x: x * (2 - 1j) * x, "div": lambda x: (1 + 1j) / x, "exp": tf.exp, "log": tf.log, "sqrt": tf.sqrt, "rsqrt": tf.rsqrt,
     "tanh": tf.tanh, "sigmoid": tf.sigmoid, "sin": tf.sin, "pow": lambda x: tf.pow(x, 2 + 1j), "abs": tf.abs, "angle": tf.angle,
     "real": tf.real, "imag": tf.imag, "conj": tf.conj, "matmul": lambda x: tf.matmul(x, x, adjoint_b=True), "prod": tf.reduce_prod,
-    "cumprod": tf.cumprod, "mean": tf.reduce_mean, "square": tf.square, "fft": tf.fft, "ifft2d": tf.ifft2d, "gather": lambda x: tf.gather(x, [1, 1]),
+    "cumprod": tf.cumprod, "mean": tf.reduce_mean, "square": tf.square, "fft": tf.fft, "ifft2d": tf.ifft2d,
+    "gather": lambda x: tf.gather(x, [1, 1]),
     "inverse": lambda x: tf.matrix_inverse(x[:, :2]), "transpose": lambda x: tf.transpose(x, conjugate=True),
 }  # fmt: skip
 

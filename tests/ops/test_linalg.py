@@ -103,6 +103,7 @@ def test_exponential() -> None:
 
 
 def test_wrong_index_is_shown_with_its_place() -> None:
-    with tf.Graph().as_default(), tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match=r"indices\[1,0\] = 7 is not in"):
+    refused = pytest.raises(tf.errors.InvalidArgumentError, match=r"indices\[1,0\] = 7 is not in")
+    with tf.Graph().as_default(), tf.Session() as session, refused:
         indices = tf.placeholder(tf.int32, [2, 2])
         session.run(tf.gather(tf.zeros([3, 2]), indices), {indices: [[0, 1], [7, 2]]})

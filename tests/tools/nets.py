@@ -61,6 +61,6 @@ def recorded_unrolled(steps: int = 45) -> Recorder:
 
 
 def report(recorder: Recorder, title: str, path: Path) -> tuple[Model, int]:
-    """Write the page of what was recorded; the model and the bytes of the file."""
-    model = model_of(title, recorder.signatures, MACHINE)
+    """Write the page of what was recorded, the train step first; the model and the bytes of the file."""
+    model = model_of(title, sorted(recorder.signatures, key=lambda s: -len(s.compiled.report.operations)), MACHINE)
     return model, write(model, str(path))

@@ -24,7 +24,7 @@ class Made(NamedTuple):
 
     @property
     def first(self) -> dict[str, Any]:
-        """The signature that took longest."""
+        """The train step."""
         found: dict[str, Any] = self.model.data["signatures"][0]
         return found
 

@@ -109,9 +109,9 @@ deep("clip_by_average_norm", t=some(3, 4), clip_norm=0.1)
 deep("clip_by_global_norm", t_list=[some(3, 4), some(2)], clip_norm=1.0)
 deep("global_norm", t_list=[some(3, 4), some(2)])
 for path in ("absolute_difference", "mean_squared_error", "huber_loss", "mean_pairwise_squared_error"):
-    deep("losses." + path, labels=some(3, 4), predictions=some(3, 4))
+    deep("losses." + path, labels=some(3, 4), predictions=some(3, 4), dtypes="float32")
     deep("losses." + path, labels=some(3, 4), predictions=some(3, 4), weights=some(3, 1, low=0), dtypes="float32")  # its weights are of float32
-deep("losses.log_loss", labels=some(3, 4, low=0, high=1), predictions=some(3, 4, low=0.1, high=0.9))
+deep("losses.log_loss", dtypes="float32", labels=some(3, 4, low=0, high=1), predictions=some(3, 4, low=0.1, high=0.9))
 deep("losses.hinge_loss", labels=of([[1, 0, 1], [0, 0, 1]]), logits=some(2, 3))
 deep("losses.cosine_distance", labels=some(3, 4), predictions=some(3, 4), axis=1)
 deep("losses.sigmoid_cross_entropy", multi_class_labels=some(3, 4, low=0, high=1), logits=some(3, 4), label_smoothing=0.1, ulps=1024)

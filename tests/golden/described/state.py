@@ -13,12 +13,14 @@ for shape in ((), (3,), (2, 3)):
     exact("AssignSub", ref=kept(some(*shape)), value=some(*shape))
 exact("AssignAdd", ref=kept(awkward()), value=awkward())
 for name in ("ScatterAdd", "ScatterSub", "ScatterMul", "ScatterDiv", "ScatterMax", "ScatterMin", "ScatterUpdate"):
+    exact.dtypes = NUMBERS[:4] if name in ("ScatterMax", "ScatterMin") else NUMBERS
     for shape, at, updates in (((4,), [2, 0], (2,)), ((4, 3), [1, 1, 3], (3, 3)), ((4, 2), [[0], [3]], (2, 1, 2)), ((4, 2), 2, (2,)), ((3, 2), [], (0, 2))):
         if name == "ScatterUpdate" and at == [1, 1, 3]:
             at = [1, 2, 3]
         exact(name, ref=kept(some(*shape)), indices=typed(at, "int32"), updates=some(*updates, low=1, high=3), ulps=2)
         exact(name, ref=kept(some(*shape)), indices=typed(at, "int64"), updates=some(*updates, low=1, high=3), ulps=2)
     exact(name, ref=kept(some(4, 2)), indices=typed([3, 1]), updates=some(low=1, high=3), ulps=2)  # one number for all rows
+exact.dtypes = NUMBERS
 for name in ("ScatterNdAdd", "ScatterNdSub", "ScatterNdUpdate"):
     for shape, at, updates in (((8,), [[4], [3], [1]], (3,)), ((3, 2), [[2], [0]], (2, 2)), ((3, 2), [[2, 1], [0, 0]], (2,))):
         exact(name, ref=kept(some(*shape)), indices=typed(at), updates=some(*updates), ulps=1)
