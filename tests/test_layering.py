@@ -21,7 +21,7 @@ LAYERS = (
     ("compiler",),
     ("runtime",),
     ("data",),
-    ("initializers", "raw_ops", "graph_util", "math", "random", "linalg", "bitwise", "signal", "nn", "layers", "rnn", "losses", "metrics", "image", "train", "summary", "strings", "sparse",
+    ("initializers", "raw_ops", "graph_util", "math", "random", "linalg", "bitwise", "signal", "nn", "layers", "rnn", "losses", "metrics", "image", "train", "summary", "strings", "sparse",  # noqa: E501
      "contrib", "compat", "test"),
     ("",),  # graphflow/__init__.py
     ("tools", "__main__", "sysconfig", "version"),

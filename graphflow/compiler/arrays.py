@@ -226,9 +226,10 @@ def _read(scope: Scope, op: Operation, mask: int) -> None:
     index = scope.read(op.inputs[1], mask)
     _note_read(scope, array, index)
     whole = array.contents(b)
-    width = product(array.element)
+    element = array.shape[1:]
+    width = product(element)
     row = b.apply(TakeRow(array.name), b.view(whole, (array.handle.size, width)), index)
-    scope.values[op.outputs[0]] = b.view(row, array.element)
+    scope.values[op.outputs[0]] = b.view(row, element)
 
 
 def _note_read(scope: Scope, array: Array, index: Value | None) -> None:

@@ -139,10 +139,10 @@ class Needed:
 
     def _at_border(self, op: Operation) -> bool:
         """Whether it is where this level's own loop begins; what stands behind it belongs to the level around."""
-        if not (op.type in ENTERS or op.type == "LoopCond" or op.type in NEXTS or is_loop_merge(op) or (op.type in SWITCHES and is_loop_switch(op))):
+        if not (op.type in ENTERS or op.type == "LoopCond" or op.type in NEXTS or is_loop_merge(op) or (op.type in SWITCHES and is_loop_switch(op))):  # noqa: E501
             return False
         if self._frame is None:
-            raise InvalidArgumentError(None, op, f"Operation '{op.name}' is inside a while loop: what it computes cannot be fetched or fed there")
+            raise InvalidArgumentError(None, op, f"Operation '{op.name}' is inside a while loop: what it computes cannot be fetched or fed there")  # noqa: E501
         if op.type in ENTERS:
             self._frame.enters[op] = None
         elif op.type != "LoopCond":
@@ -224,7 +224,7 @@ def topological(ops: Sequence[Operation], waits_for: Callable[[Operation], Itera
                 heappush(ready, (user._id, user))
     if len(out) < len(ops):
         stuck = next(op for op in ops if left[op])
-        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle with {sum(map(bool, left.values()))} nodes, one is {stuck.name}")
+        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle with {sum(map(bool, left.values()))} nodes, one is {stuck.name}")  # noqa: E501
     return out
 
 
@@ -341,8 +341,8 @@ class Conditional:
             predicate, on = decided_by(op, self._found, self._hidden)
             if predicate is self.predicate:
                 return int(on if tensor.value_index else not on)
-        predicate, on = self._outer.get(op, (None, False))
-        return int(on) if predicate is self.predicate else None
+        guard = self._outer.get(op)
+        return int(guard[1]) if guard is not None and guard[0] is self.predicate else None
 
     @property
     def members(self) -> list[Operation]:
@@ -396,9 +396,9 @@ def arrange(level: Needed, operations: Sequence[Operation], found: Mapping[Opera
             unit[op] = op
     for op in operations:
         for tensor in _read_by(level, op):
-            made = unit.get(tensor.op)
-            if isinstance(made, Conditional) and made is not unit[op] and tensor.op not in merging:
-                made.crossing[tensor] = None
+            home = unit.get(tensor.op)
+            if isinstance(home, Conditional) and home is not unit[op] and tensor.op not in merging:
+                home.crossing[tensor] = None
     return Arranged(_in_order(level, operations, unit), inner)
 
 
@@ -477,5 +477,5 @@ def _in_order(level: Needed, operations: Sequence[Operation], unit: Mapping[Oper
                 heappush(ready, (rank[user], user))
     if len(out) < len(items):
         stuck = next(op for op in operations if left[id(unit[op])])
-        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle with {sum(map(bool, left.values()))} nodes, one is {stuck.name}")
+        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle with {sum(map(bool, left.values()))} nodes, one is {stuck.name}")  # noqa: E501
     return out

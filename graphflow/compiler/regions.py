@@ -110,7 +110,7 @@ def in_bodies(program: Program, function: Callable[[Program], Program]) -> Progr
             if any(new.program is not old.program for new, old in zip(bodies, inner.op.bodies, strict=True)):
                 changed = True
                 made = Node(inner.op.with_bodies(bodies), inner.inputs, inner.outputs, inner.origins)
-                node = made if inner is node else type(node)(node.form, (made,), made.inputs, made.outputs, made)  # type: ignore[call-arg, attr-defined]
+                node = made if inner is node else type(node)(node.form, (made,), made.inputs, made.outputs, made)  # type: ignore[call-arg, attr-defined, arg-type]
         nodes.append(node)
     return program._replace(nodes=tuple(nodes)) if changed else program
 

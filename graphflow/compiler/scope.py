@@ -172,7 +172,7 @@ class Scope:
                 made = array_of(tensor) if tensor.dtype is dtypes.resource else None
                 if made is not None and made.type == "TensorArrayV3":
                     raise Irregular(made, "Python keeps it")
-                raise InvalidArgumentError(None, tensor.op, f"Retval[0] does not have value: '{tensor.name}' is in a branch that is not taken")
+                raise InvalidArgumentError(None, tensor.op, f"Retval[0] does not have value: '{tensor.name}' is in a branch that is not taken")  # noqa: E501
             found = self.values[tensor] = self.brought_in(tensor)
         return found
 
@@ -184,8 +184,8 @@ class Scope:
             return entry
         if isinstance(entry, Array):
             if entry.rows:
-                entry = self.outer.values[tensor] = entry.settled(self.outer.b)  # type: ignore[union-attr]
-            return entry if entry.value is None else entry._replace(value=self._input(entry.value))  # type: ignore[union-attr]
+                entry = self.outer.values[tensor] = entry.settled(self.outer.b)
+            return entry if entry.value is None else entry._replace(value=self._input(entry.value))
         value = self._input(entry)
         self.producers.setdefault(value.id, tensor)
         return value
@@ -376,7 +376,7 @@ def stored_name(variable: Operation) -> str:
     """Under which name the session keeps the value of a variable."""
     if variable.outputs[0].dtype._is_ref_dtype:
         return variable.name
-    return variable.definition.shared_name or variable.name  # type: ignore[attr-defined,no-any-return]
+    return variable.definition.shared_name or variable.name  # type: ignore[attr-defined]
 
 
 def _sized(results: TensorSpec | tuple[TensorSpec, ...]) -> bool:

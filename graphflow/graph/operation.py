@@ -115,7 +115,7 @@ class Operation:
         """What is declared of its type: name, arguments, results, attributes."""
         from graphflow.graph.op_def import op_def  # it reads signatures, whose module makes operations
 
-        return op_def(type(self.definition))
+        return op_def(type(self.definition))  # type: ignore[arg-type]
 
     def colocation_groups(self) -> list[bytes]:
         """The operations that this one shall be placed with."""

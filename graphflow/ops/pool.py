@@ -160,7 +160,7 @@ class MaxPool(Pool):
     types = {"T": REAL}
     cases = (
         *_POOLS, Case((2, 3, 1, 6), ksize=(1, 1, 1, 2), strides=(1, 1, 1, 2), padding="VALID", gradient=False),
-        Case((2, 3, 1, 5), ksize=(1, 1, 1, 2), strides=(1, 1, 1, 2), padding="VALID", error=("ValueError", "evenly divide the input depth")),
+        Case((2, 3, 1, 5), ksize=(1, 1, 1, 2), strides=(1, 1, 1, 2), padding="VALID", error=("ValueError", "evenly divide the input depth")),  # noqa: E501
     )  # fmt: skip
 
     @property

@@ -1,5 +1,4 @@
 """Sums over the rows that share a number: segment ops, scatter_nd, and the gradients of gathers."""
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -308,8 +307,8 @@ class Segment(Composite, abstract=True):
         counts = b.view(b.apply(ScatterRows(rows, "add"), ones, segment_ids), (rows, *(1 for _ in data.shape[1:])))
         if self.combine == "mean":
             return b.make("TruncateDiv" if data.dtype.is_integer else "RealDiv", y, b.maximum(counts, 1))
-        empty = 1 if self.combine == "mul" else 0  # what a segment without rows holds
-        return b.select(b.broadcast(b.make("Greater", counts, 0), y.shape), y, b.broadcast(b.constant(empty, data.dtype), y.shape))
+        empty = b.constant(int(self.combine == "mul"), data.dtype)  # what a segment without rows holds
+        return b.select(b.broadcast(b.make("Greater", counts, 0), y.shape), y, b.broadcast(empty, y.shape))
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         data, ids = node.inputs
