@@ -30,4 +30,4 @@ class ForeignOp(Op, abstract=True):
 def foreign_op(op_type: str, output_types: Sequence[DType]) -> ForeignOp:
     """The op of that name and those results."""
     made = {"type": op_type, "output_types": output_types}
-    return type(op_type, (ForeignOp,), made, abstract=True)()
+    return type(op_type, (ForeignOp,), made, abstract=True)()  # type: ignore[no-any-return]
