@@ -16,11 +16,12 @@ WORKLOADS = {
     "lenet5": "conv 5x5x6, pool, conv 5x5x16, pool (VALID), 120-84-10, gradient descent",
     "mnistcnn": "conv 5x5x32, pool, conv 5x5x64, pool (SAME), 1024-10, gradient descent",
     "cifarcnn": "3 x (conv 3x3x32 SAME, pool), 10, Adam, channel-first input",
-    "lstm": "28 steps of 28, LSTM 128 unrolled, 10, gradient descent",
+    "lstm": "28 steps of 28, LSTM 128, the cell written out 28 times, 10, gradient descent",
+    "lstmloop": "the same net with tf.nn.dynamic_rnn",
 }
 CASES = [
     ("softmax", 100), ("mlp", 32), ("mlp", 128), ("mlpbn", 128), ("lenet5", 32), ("lenet5", 128),
-    ("mnistcnn", 50), ("mnistcnn", 128), ("cifarcnn", 20), ("cifarcnn", 128), ("lstm", 128),
+    ("mnistcnn", 50), ("mnistcnn", 128), ("cifarcnn", 20), ("cifarcnn", 128), ("lstm", 128), ("lstmloop", 128),
 ]  # fmt: skip
 
 
@@ -33,6 +34,7 @@ class Contraction(NamedTuple):
     first: bool = False
 
 
+_LSTM = [Contraction(28, 512, 156), Contraction(1, 10, 128)]
 LAYERS = {
     "softmax": [Contraction(1, 10, 784, True)],
     "mlp": [Contraction(1, 512, 784, True), Contraction(1, 512, 512), Contraction(1, 10, 512)],
@@ -41,7 +43,8 @@ LAYERS = {
                Contraction(1, 10, 84)],
     "mnistcnn": [Contraction(784, 32, 25, True), Contraction(196, 64, 800), Contraction(1, 1024, 3136), Contraction(1, 10, 1024)],
     "cifarcnn": [Contraction(1024, 32, 27, True), Contraction(256, 32, 288), Contraction(64, 32, 288), Contraction(1, 10, 512)],
-    "lstm": [Contraction(28, 512, 156), Contraction(1, 10, 128)],
+    "lstm": _LSTM,
+    "lstmloop": _LSTM,
 }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def net(name: str) -> tuple[list[tuple[int, ...]], Any, str, float]:
             return dense(h.reshape(-1, 512), p[3])
 
         return [(3, 3, 3, 32), (3, 3, 32, 32), (3, 3, 32, 32), (512, 10)], cifarcnn, "adam", 1e-3
-    if name == "lstm":
+    if name in ("lstm", "lstmloop"):
 
         def lstm(p: Any, x: Any) -> Any:
             def cell(state: Any, xt: Any) -> Any:
@@ -69,7 +69,7 @@ def net(name: str) -> tuple[list[tuple[int, ...]], Any, str, float]:
 
 
 def prepare(name: str, batch: int, images: Any, labels: Any, implementation: str, threads: int) -> Any:
-    """(step(i), loss()) of one workload; KeyError where it is not written for JAX."""
+    """(step(i), loss(), about(machine)) of one workload; KeyError where it is not written for JAX."""
     shapes, logits, kind, rate = net(name)
     rng = np.random.RandomState(0)
     parameters = [(jnp.array(rng.randn(*s).astype(np.float32) * 0.1), jnp.zeros(s[-1])) for s in shapes]
@@ -100,4 +100,4 @@ def prepare(name: str, batch: int, images: Any, labels: Any, implementation: str
         state = update(state, images[k : k + batch], labels[k : k + batch].astype(np.int32))
         jax.block_until_ready(state)
 
-    return step, lambda: float(loss(state[0], images[:batch], labels[:batch].astype(np.int32)))
+    return step, lambda: float(loss(state[0], images[:batch], labels[:batch].astype(np.int32))), lambda machine: {}

@@ -50,7 +50,7 @@ def net(name: str) -> tuple[nn.Module, str, float]:
 
 
 def prepare(name: str, batch: int, images: Any, labels: Any, implementation: str, threads: int) -> Any:
-    """(step(i), loss()) of one workload."""
+    """(step(i), loss(), about(machine)) of one workload."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     model, kind, rate = net(name)
@@ -72,4 +72,4 @@ def prepare(name: str, batch: int, images: Any, labels: Any, implementation: str
         loss.backward()
         optimizer.step()
 
-    return step, lambda: float(loss_of(torch.from_numpy(images[:batch]), torch.from_numpy(labels[:batch])))
+    return step, lambda: float(loss_of(torch.from_numpy(images[:batch]), torch.from_numpy(labels[:batch]))), lambda machine: {}

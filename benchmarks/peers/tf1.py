@@ -22,6 +22,32 @@ def load(implementation: str, threads: int) -> Any:
     return tf
 
 
+def lstm_cell(tf: Any, units: int) -> Any:
+    """tf.nn.rnn_cell.BasicLSTMCell; where the module has none (TensorFlow 2 with Keras 3), its equations in the form dynamic_rnn asks for."""
+    try:
+        return tf.nn.rnn_cell.BasicLSTMCell(units)
+    except AttributeError:
+        pass
+
+    class Cell:
+        state_size = (units, units)
+        output_size = units
+
+        def zero_state(self, batch: Any, dtype: Any) -> Any:
+            return tf.zeros([batch, units], dtype), tf.zeros([batch, units], dtype)
+
+        def __call__(self, x: Any, state: Any, scope: Any = None) -> Any:
+            w = tf.get_variable("kernel", [x.shape[-1] + units, 4 * units])
+            b = tf.get_variable("bias", [4 * units], initializer=tf.zeros_initializer())
+            c, h = state
+            i, j, f, o = tf.split(tf.matmul(tf.concat([x, h], 1), w) + b, 4, 1)
+            c = c * tf.sigmoid(f + 1.0) + tf.sigmoid(i) * tf.tanh(j)
+            h = tf.tanh(c) * tf.sigmoid(o)
+            return h, (c, h)
+
+    return Cell()
+
+
 def build(tf: Any, name: str) -> Any:
     """(x, y, loss, optimizer); y takes class numbers."""
     x = tf.placeholder(tf.float32, [None, 3072 if name == "cifarcnn" else 784])
@@ -83,6 +109,9 @@ def build(tf: Any, name: str) -> Any:
             h = tf.tanh(c) * tf.sigmoid(o)
         h.set_shape([None, 128])
         logits = dense(h, 10)
+    elif name == "lstmloop":
+        _, (_, h) = tf.nn.dynamic_rnn(lstm_cell(tf, 128), tf.reshape(x, [-1, 28, 28]), dtype=tf.float32)
+        logits = dense(h, 10)
     else:
         raise ValueError(name)
     loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)) + penalty
@@ -90,7 +119,7 @@ def build(tf: Any, name: str) -> Any:
 
 
 def prepare(name: str, batch: int, images: Any, labels: Any, implementation: str, threads: int) -> Any:
-    """(step(i), loss()) of one workload."""
+    """(step(i), loss(), about(machine)) of one workload."""
     tf = load(implementation, threads)
     tf.reset_default_graph()
     tf.set_random_seed(0)
@@ -105,4 +134,12 @@ def prepare(name: str, batch: int, images: Any, labels: Any, implementation: str
         k = (i % count) * batch
         session.run(train, {x: images[k : k + batch], y: labels[k : k + batch]})
 
-    return step, lambda: float(session.run(loss, {x: images[:batch], y: labels[:batch]}))
+    def about(machine: dict[str, Any]) -> dict[str, Any]:
+        if implementation != "graphflow":
+            return {}
+        from graphflow.tools.machine import Machine
+        from graphflow.tools.roofline import about_run
+
+        return about_run(session, train, {x: images[:batch], y: labels[:batch]}, Machine(**machine))
+
+    return step, lambda: float(session.run(loss, {x: images[:batch], y: labels[:batch]})), about

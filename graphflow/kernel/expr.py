@@ -7,7 +7,7 @@ An element type is one of the names in `TYPES`; "bool" computes as one bit and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import numpy as np
 
 from graphflow.kernel.functions import FUNCTIONS
-from graphflow.kernel.index import Atom, Index, IndexExpr, Pair, bounds, map_atoms, substitute, symbols_of
+from graphflow.kernel.index import Atom, Index, IndexExpr, Pair, bounds, map_atoms, promises, substitute, symbols_of
 
 TYPES: dict[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "f16": np.dtype(np.float16),
@@ -148,7 +148,7 @@ _interned: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
 
 
 def _intern(cls: type[Any], type_: str, **fields: Any) -> Any:
-    key = (cls, type_, *(id(v) if isinstance(v, Expr) else v if not isinstance(v, tuple) else tuple(map(id, v)) for v in fields.values()))
+    key = (cls, type_, *map(_identity, fields.values()))
     found = _interned.get(key)
     if found is None:
         found = cls()
@@ -157,6 +157,16 @@ def _intern(cls: type[Any], type_: str, **fields: Any) -> Any:
             setattr(found, name, value)
         _interned[key] = found
     return found
+
+
+def _identity(field: Any) -> Hashable:
+    """What must be equal for two fields to be one. Loops of different kernels share the names of their variables: an index that was shared
+    by its text alone would bring the bounds of another kernel's loop."""
+    if isinstance(field, IndexExpr):
+        return field, promises(field)
+    if isinstance(field, Expr):
+        return id(field)
+    return tuple(map(id, field)) if isinstance(field, tuple) else field
 
 
 def const(value: Any, type_: str) -> Const:
@@ -240,6 +250,9 @@ class Value(Atom):
 
     def symbols(self) -> frozenset[str]:
         return free_symbols(self.expr)
+
+    def promises(self) -> Hashable:
+        return id(self.expr), self.bounds
 
 
 def as_index(expr: Expr, lower: int | None = None, upper: int | None = None) -> Index:

@@ -12,7 +12,7 @@ A result that is constant is always a plain `int`, never an IndexExpr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Union
 
 Index = Union[int, "IndexExpr"]
@@ -40,6 +40,10 @@ class Atom:
     def symbols(self) -> frozenset[str]:
         raise NotImplementedError
 
+    def promises(self) -> Hashable:
+        """What the text of the atom leaves out: the bounds of its symbols."""
+        raise NotImplementedError
+
 
 class Symbol(Atom):
     """A named run-time integer: a dimension of a Program or a loop variable of a kernel."""
@@ -59,6 +63,9 @@ class Symbol(Atom):
 
     def symbols(self) -> frozenset[str]:
         return frozenset((self.name,))
+
+    def promises(self) -> Hashable:
+        return self.bounds
 
 
 class _Pair(Atom):
@@ -86,6 +93,9 @@ class _Pair(Atom):
 
     def symbols(self) -> frozenset[str]:
         return symbols_of(self.left) | symbols_of(self.right)
+
+    def promises(self) -> Hashable:
+        return promises(self.left), promises(self.right)
 
 
 class Quotient(_Pair):
@@ -331,6 +341,14 @@ def product(sizes: Iterable[Index]) -> Index:
     for size in sizes:
         total = total * size
     return total
+
+
+def promises(index: Index) -> Hashable:
+    """The bounds of all symbols of an index, in the order of its text. Two indices that are equal, which is to say of equal text, may differ
+    in these where they come from loops of different extents."""
+    if isinstance(index, int):
+        return None
+    return tuple(atom.promises() for factors, _ in index.terms for atom in factors)
 
 
 def bounds(index: Index) -> tuple[int | None, int | None]:

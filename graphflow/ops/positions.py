@@ -156,8 +156,9 @@ def _start(x: Access, begin: Access, kind: str, axis: int, size: Index, extent: 
                        position(extent) - given, safe)  # fmt: skip
         valid = begins
     message = _MESSAGES[kind].format(axis=axis, size=size, extent=extent)
-    checked = x.check("InvalidArgumentError", message, valid, given, safe)
-    return as_index(checked, 0, upper), fits
+    if fits is not None:  # around the condition: inside what it guards, it would keep the check from failing
+        return as_index(safe, 0, upper), x.check("InvalidArgumentError", message, valid, given, fits)
+    return as_index(x.check("InvalidArgumentError", message, valid, given, safe), 0, upper), None
 
 
 def _place(kind: str, given: int, size: int, extent: int, axis: int) -> int:

@@ -44,6 +44,12 @@ class Standing(NamedTuple):
 
 def work_of(kernel: Kernel, sizes: Mapping[str, int]) -> Work:
     """The work of one call. `sizes`: values of the kernel's symbols."""
+    flops, moved = traffic_of(kernel, sizes)
+    return Work(flops, sum(moved.values()))
+
+
+def traffic_of(kernel: Kernel, sizes: Mapping[str, int]) -> tuple[float, dict[str, float]]:
+    """Floating-point operations of one call, and the bytes that it reads and writes at least, buffer by buffer."""
     flops = 0.0
     touched: dict[str, float] = {}
     for phase in kernel.phases:
@@ -56,12 +62,12 @@ def work_of(kernel: Kernel, sizes: Mapping[str, int]) -> Work:
                 flops += 2 * terms
                 for load in (statement.left, statement.right):
                     touched[load.buffer] = touched.get(load.buffer, 0.0) + terms
-    moved = 0.0
+    moved: dict[str, float] = {}
     for buffer in kernel.buffers:
         if buffer.role is not Role.SCRATCH and buffer.name in touched:
             held = evaluate(product(buffer.shape), sizes)
-            moved += min(held, touched[buffer.name]) * TYPES[buffer.type].itemsize * (2 if buffer.role is Role.INOUT else 1)
-    return Work(flops, moved)
+            moved[buffer.name] = min(held, touched[buffer.name]) * TYPES[buffer.type].itemsize * (2 if buffer.role is Role.INOUT else 1)
+    return flops, moved
 
 
 def _trips(statements: Sequence[Stmt], env: dict[str, int], times: float) -> Iterator[tuple[Stmt, float]]:
@@ -91,8 +97,6 @@ def _product(extents: Sequence[Index], env: Mapping[str, int]) -> float:
     return result
 
 
-
-
 def _flops(statement: Stmt) -> float:
     total = 1.0 if isinstance(statement, Accumulate) and statement.value.type in FLOATS else 0.0
     for root in expressions(statement):
@@ -116,10 +120,12 @@ def _touches(statement: Stmt) -> dict[str, int]:
 
 def work_of_call(step: Any, sizes: Mapping[str, int]) -> Work:
     """The work of a step of a compiled program whose sizes have these values."""
-    if step.lowered is None:
-        return Work(0.0, 0.0)
-    env = {k: sizes[s] for k, s in zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True)}
-    return work_of(step.lowered.kernel, env)
+    return Work(0.0, 0.0) if step.lowered is None else work_of(step.lowered.kernel, kernel_sizes(step, sizes))
+
+
+def kernel_sizes(step: Any, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The values of a step's kernel's symbols, where the sizes of its program have these."""
+    return {k: sizes[s] for k, s in zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True)}
 
 
 def standing(work: Work, seconds: float, threads: int, machine: Machine) -> Standing:

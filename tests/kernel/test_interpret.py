@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphflow.kernel.builder import KernelBuilder
-from graphflow.kernel.expr import as_index, call, cast, const, load, local, position, within
+from graphflow.kernel.expr import Position, as_index, call, cast, const, load, local, position, within
 from graphflow.kernel.index import symbol
 from graphflow.kernel.interpret import KernelError, run
 from graphflow.kernel.nodes import Mode, Store
@@ -139,3 +139,15 @@ def test_builder_rejects_wrong_rank_and_makes_names_unique() -> None:
         k.load(x, (0,))
     assert k.let("a", k.load(x, (1, 2))).name == "a" and k.let("a", k.load(x, 5)).name == "a_1"
     assert k.load(x, (1, 2)) is k.load(x, 5)
+
+
+def test_positions_of_loops_with_other_extents_are_not_confused() -> None:
+    """Variables of loops share their names between kernels: what is known of a short loop says nothing about a long one."""
+    short, long = symbol("i", 0, 3), symbol("i", 0, 99)
+    kept = position(short)  # expressions that are alive are shared
+    found = position(long)
+    assert isinstance(kept, Position) and isinstance(found, Position)
+    assert found.index % 4 != found.index and kept.index % 4 == kept.index
+    assert position(symbol("i", 0, 99)) is found
+    nested = position(long // 2 % 8)
+    assert position(short // 2 % 8) is not nested and position(symbol("i", 0, 99) // 2 % 8) is nested

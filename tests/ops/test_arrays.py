@@ -54,7 +54,7 @@ WRONG = {
     "Can not squeeze dim[0], expected a dimension of 1, got 4": lambda x: tf.squeeze(x, [0]),
     "paddings must be less than the dimension size: 4, 0 vs 4": lambda x: tf.pad(x, [[4, 0], [0, 0]], "REFLECT"),
     "Dimensions must be equal, but are 3 and 4": lambda x: tf.matmul(x, x),
-    "indices = 4 is not in [0, 4)": lambda x: tf.gather(x, [0, 4]),
+    "indices[1] = 4 is not in [0, 4)": lambda x: tf.gather(x, [0, 4]),
     "input must have last dimension >= k = 5 but is 4": lambda x: tf.nn.top_k(tf.transpose(x), 5),
 }
 
