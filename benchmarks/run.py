@@ -1,10 +1,10 @@
 """Training steps side by side: graphflow and every peer found, in one run, in turn (A B A B), as a table, JSON and a bar picture.
 
-    python benchmarks/run.py                                   all workloads, the peers of this interpreter
-    PEERS=/path/a/bin/python,/path/b/bin/python python benchmarks/run.py mlp lenet5 --rounds 5
+    make bench                                                     all workloads, the peers of this interpreter
+    make bench PEERS=/path/a/bin/python,/path/b/bin/python ARGS="mlp lenet5/128 --rounds 5"
 
-A peer interpreter is asked which of torch, jax and tensorflow it has. BENCH_DATA names a folder with real MNIST and CIFAR-10 (see
-workloads.py); without it the inputs are made up, which costs the same time.
+A peer's interpreter is asked which of torch, jax and tensorflow it has. BENCH_DATA names a folder with real MNIST and CIFAR-10 (see
+workloads.py); without it the inputs are made up, which costs the same time. The record goes to benchmarks/history, or where --out says.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import machine  # noqa: E402
+import found  # noqa: E402
+import picture  # noqa: E402
+import table  # noqa: E402
 import workloads  # noqa: E402
 
-VARIANTS = {"torch": ["torch", "torch-nhwc", "torch-compile"], "jax": ["jax"], "tensorflow": ["tensorflow", "tensorflow-xla"]}
+BUSY = 0.3  # load for each CPU
+Results = dict[str, dict[str, Any]]  # implementation -> its figures
 
 
 class Worker:
@@ -41,12 +44,13 @@ class Worker:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **environment},
         )  # fmt: skip
 
-    def ask(self, workload: str, batch: int, seconds: float) -> dict[str, Any]:
+    def ask(self, workload: str, batch: int, seconds: float, machine: dict[str, Any] | None = None) -> dict[str, Any]:
         """One turn. The process is frozen between its turns: some frameworks' idle threads spin and would take another's core."""
         assert self.process.stdin and self.process.stdout
         self.process.send_signal(signal.SIGCONT)
         try:
-            self.process.stdin.write(json.dumps({"workload": workload, "batch": batch, "seconds": seconds}) + "\n")
+            request = {"workload": workload, "batch": batch, "seconds": seconds, "machine": machine}
+            self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
             line = self.process.stdout.readline()
         except BrokenPipeError:
@@ -59,125 +63,94 @@ class Worker:
         self.process.wait()
 
 
-def peers() -> list[tuple[str, str]]:
-    """(implementation, interpreter) of every peer found, by asking the interpreters which modules they have."""
-    found = []
-    probe = "import importlib.util as u; print(' '.join(m for m in ('torch','jax','tensorflow') if u.find_spec(m)))"
-    for interpreter in [p for p in os.environ.get("PEERS", sys.executable).split(",") if p]:
-        answer = subprocess.run([interpreter, "-c", probe], capture_output=True, text=True, check=True).stdout.split()
-        found += [(variant, interpreter) for name in answer for variant in VARIANTS[name]]
-    return found
+class Bench:
+    """The implementations, each in its process, and what is measured with them."""
 
+    def __init__(self, peers: Sequence[found.Peer], threads: int, machine: dict[str, Any]) -> None:
+        self.threads = threads
+        self.machine = machine
+        self.ours = {"PYTHONPATH": str(HERE.parent)}
+        self.workers = [Worker("graphflow", sys.executable, threads, self.ours)]
+        self.workers += [Worker(peer.implementation, peer.interpreter, threads, {}) for peer in peers]
 
-def measure(cases: list[tuple[str, int]], rounds: int, seconds: float, threads: int) -> dict[str, dict[str, Any]]:
-    """"name/batch" -> implementation -> times, first call, loss."""
-    repository = {"PYTHONPATH": str(HERE.parent)}
-    results: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory() as cache:
-        ours = {**repository, "GRAPHFLOW_CACHE_DIR": cache}
-        workers = [Worker("graphflow", sys.executable, threads, ours)]
-        workers += [Worker(name, interpreter, threads, {}) for name, interpreter in peers()]
-        for name, batch in cases:
-            row: dict[str, Any] = {}
-            for turn in range(rounds):
-                for worker in workers:
-                    if worker.implementation in row and "ms" not in row[worker.implementation]:
-                        continue
-                    answer = worker.ask(name, batch, seconds)
-                    kept = row.setdefault(worker.implementation, {**answer, "medians": []})
-                    if "ms" in answer:
-                        kept["medians"].append(statistics.median(answer["ms"]))
-                        kept["loss"] = answer["loss"]
-                    elif turn == 0 and "error" in answer:
-                        print(f"{worker.implementation} {name}/{batch}: {answer['error']}", file=sys.stderr)
-            for entry in row.values():
-                entry.pop("ms", None)
-            warm = Worker("graphflow", sys.executable, threads, ours)  # a second process: every kernel is in the disk cache
-            row["graphflow"]["first_warm_s"] = warm.ask(name, batch, 0.0).get("first_s")
-            warm.stop()
-            results[f"{name}/{batch}"] = {k: v for k, v in row.items() if v.get("medians")}
-            print(line(name, batch, results[f"{name}/{batch}"]), flush=True)
-        for worker in workers:
+    def measure(self, name: str, batch: int, rounds: int, seconds: float) -> Results:
+        """For every implementation `medians` (ms, one a round), `quick` (what a tenth of the steps stay below: other processes disturb it
+        less), `first_s` and `loss`, or `error`; for graphflow also `about` and the first step of a fresh process, `cold_s` without and
+        `warm_s` with its kernels on disk."""
+        row: Results = {}
+        for turn in range(rounds):
+            for worker in self.workers:
+                name_ = worker.implementation
+                if name_ in row and "medians" not in row[name_]:
+                    continue  # it has failed
+                answer = worker.ask(name, batch, seconds, self.machine if name_ == "graphflow" and not turn else None)
+                if "ms" in answer:
+                    figures = row.setdefault(name_, {"medians": [], "quick": [], "first_s": answer["first_s"]})
+                    times = sorted(answer["ms"])
+                    figures["medians"].append(statistics.median(times))
+                    figures["quick"].append(times[len(times) // 10])
+                    figures.update({k: answer[k] for k in ("loss", "about") if k in answer})
+                else:
+                    row[name_] = answer
+        if "medians" in row["graphflow"]:
+            row["graphflow"].update(self.first_steps(name, batch))
+        return {name: figures for name, figures in row.items() if "absent" not in figures}
+
+    def first_steps(self, name: str, batch: int) -> dict[str, float]:
+        """Seconds of the first training step of a new process, its variables initialised, with an empty disk cache and with a full one."""
+        times = {}
+        with tempfile.TemporaryDirectory() as cache:
+            for kind in ("cold_s", "warm_s"):
+                fresh = Worker("graphflow", sys.executable, self.threads, {**self.ours, "GRAPHFLOW_CACHE_DIR": cache})
+                times[kind] = fresh.ask(name, batch, 0.0).get("first_s", float("nan"))
+                fresh.stop()
+        return times
+
+    def stop(self) -> None:
+        for worker in self.workers:
             worker.stop()
-    return results
 
 
-def line(name: str, batch: int, row: dict[str, Any]) -> str:
-    """One row of the table."""
-    ours = row.get("graphflow")
-    text = f"{name + '/' + str(batch):14}"
-    if not ours:
-        return text + " graphflow failed"
-    ms = statistics.median(ours["medians"])
-    spread = (max(ours["medians"]) - min(ours["medians"])) / ms
-    rate = workloads.flops(name, batch) / ms / 1e6
-    text += f"{ms:9.3f} ms ±{spread:4.0%}{rate:8.1f} GF/s{ours['first_s']:7.2f}{ours.get('first_warm_s') or 0:7.2f} s"
-    rest = {k: statistics.median(v["medians"]) for k, v in row.items() if k != "graphflow"}
-    best = min(rest.values(), default=None)
-    text += f"  best/ours {best / ms:5.2f}" if best else ""
-    return text + "".join(f"  {k} {v:.3f}" for k, v in rest.items())
-
-
-def picture(results: dict[str, dict[str, Any]], path: Path) -> None:
-    """Bars of the time per step relative to graphflow (= 1), one group a workload, as SVG."""
-    names = sorted({n for row in results.values() for n in row}, key=lambda n: (n != "graphflow", n))
-    colours = ["#1b7f5c", "#4c78a8", "#f58518", "#b279a2", "#9d755d", "#54a24b", "#e45756"]
-    height, y, parts = 40, 40, []
-    for workload, row in results.items():
-        base = statistics.median(row["graphflow"]["medians"]) if "graphflow" in row else 1.0
-        parts.append(f'<text x="8" y="{y + 12}" font-weight="bold">{workload}</text>')
-        for name in names:
-            if name in row:
-                ratio = statistics.median(row[name]["medians"]) / base
-                width = min(ratio, 12) * 50
-                parts.append(
-                    f'<rect x="130" y="{y}" width="{width:.0f}" height="11" fill="{colours[names.index(name) % 7]}"/>'
-                    f'<text x="{134 + width:.0f}" y="{y + 10}">{name} {ratio:.2f}</text>'
-                )
-                y += 14
-        y += 12
-    height = y + 10
-    path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="880" height="{height}" font-family="sans-serif" font-size="11">'
-        f'<rect width="880" height="{height}" fill="white"/><text x="8" y="20" font-size="14">Time per training step, '
-        f"graphflow = 1 (shorter is better)</text>{''.join(parts)}</svg>\n"
-    )
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", help="names, or name/batch (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.7, help="per implementation, workload and round")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--out", type=Path, help="folder for the JSON and the picture")
-    a = parser.parse_args()
-    cases = [c for c in workloads.CASES if not a.workloads or c[0] in a.workloads or f"{c[0]}/{c[1]}" in a.workloads]
-    limits = machine.measure()
-    print("machine: " + ", ".join(f"{k} {v:.0f}" for k, v in limits.items()))
-    print(f"{'workload':14}{'median':>12}{'spread':>5}{'rate':>12}{'first: cold, warm':>19}   peers in ms per step")
-    results = measure(cases, a.rounds, a.seconds, a.threads)
-    ratios = []
-    for row in results.values():
-        rest = [statistics.median(v["medians"]) for k, v in row.items() if k != "graphflow"]
-        if rest and "graphflow" in row:
-            ratios.append(min(rest) / statistics.median(row["graphflow"]["medians"]))
-    if ratios:
-        print(f"best peer / graphflow: geometric mean {statistics.geometric_mean(ratios):.2f}, lowest {min(ratios):.2f}")
-    for key, row in results.items():
-        name, batch = key.split("/")
-        if "graphflow" in row:
-            seconds = statistics.median(row["graphflow"]["medians"]) / 1e3
-            share = workloads.flops(name, int(batch)) / seconds / 1e9 / limits["peak_all"]
-            print(f"{key:14} {share:6.1%} of the measured multiply-add peak")
-    if a.out:
-        a.out.mkdir(parents=True, exist_ok=True)
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        record = {"time": stamp, "cpu": platform.processor() or platform.machine(), "machine": limits, "results": results}
-        (a.out / f"{stamp}.json").write_text(json.dumps(record, indent=1) + "\n")
-        picture(results, a.out / f"{stamp}.svg")
-        print(f"written: {a.out / stamp}.json and .svg")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    parser.add_argument("--out", type=Path, default=HERE / "history", help="folder for the record")
+    chosen = parser.parse_args(arguments)
+    known = {f"{name}/{batch}": (name, batch) for name, batch in workloads.CASES}
+    wanted = {k: c for k, c in known.items() if not chosen.workloads or k in chosen.workloads or c[0] in chosen.workloads}
+    if not wanted:
+        parser.error(f"no such workload; there are {', '.join(known)}")
+    peers = found.peers()
+    about = found.circumstances(chosen.threads)
+    about["versions"].update({peer.implementation.partition("-")[0]: peer.version for peer in peers})
+    print(found.heading(about))
+    if about["load"] > BUSY * about["cpus"]:
+        print("other processes are at work: peers whose threads wait for each other suffer most; measure again when it is quiet", file=sys.stderr)
+    print(table.head([peer.implementation for peer in peers]), flush=True)
+    bench = Bench(peers, chosen.threads, about["machine"])
+    results: dict[str, Results] = {}
+    try:
+        for key, (name, batch) in wanted.items():
+            results[key] = bench.measure(name, batch, chosen.rounds, chosen.seconds)
+            print(table.line(key, results[key], [peer.implementation for peer in peers], about["machine"]), flush=True)
+    finally:
+        bench.stop()
+    print(table.summary(results))
+    failed = {f"{name} {key}": row[name]["error"] for key, row in results.items() for name in row if "error" in row[name]}
+    for what, error in failed.items():
+        print(f"failed: {what}: {error}", file=sys.stderr)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    path = found.record_path(chosen.out, "steps", stamp, about)
+    record = {"time": stamp, "rounds": chosen.rounds, "seconds": chosen.seconds, **about, "results": results}
+    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+    path.with_suffix(".svg").write_text(picture.bars(results, about))
+    print(f"written: {path}.json and .svg")
+    return int(any(what.startswith("graphflow") for what in failed))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,7 @@
-"""One implementation in one process: reads requests (a JSON line each) and answers with times, so that rounds can be interleaved.
+"""One implementation in one process: reads requests (a JSON line each) and answers, so that rounds can be interleaved.
 
     {"workload": "mlp", "batch": 128, "seconds": 1.0}  ->  {"ms": [...], "first_s": 0.2, "loss": 2.1}
+    ... "machine": {...}                               ->  ... "about": what graphflow says of the step, for that machine
 """
 
 from __future__ import annotations
@@ -16,6 +17,35 @@ MODULES = {
     "graphflow": "tf1", "tensorflow": "tf1", "tensorflow-xla": "tf1", "torch": "pytorch", "torch-nhwc": "pytorch",
     "torch-compile": "pytorch", "jax": "jax",
 }  # fmt: skip
+KEPT = 5000  # times that are sent back
+
+
+class Prepared:
+    """A workload that has made its first step."""
+
+    def __init__(self, prepare: object, workloads: object, name: str, batch: int, implementation: str, threads: int) -> None:
+        images, labels = workloads.inputs(name)  # type: ignore[attr-defined]
+        self.step, self.loss, self.about = prepare(name, batch, images, labels, implementation, threads)  # type: ignore[operator]
+        start = time.perf_counter()
+        self.step(0)
+        self.first = time.perf_counter() - start
+        self.count = 1
+
+    def times(self, seconds: float) -> list[float]:
+        """Milliseconds of steps: for so many seconds, but at least five steps."""
+        found: list[float] = []
+        for _ in range(3):  # caches and branch predictors were another workload's
+            self._advance()
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end or len(found) < 5:
+            start = time.perf_counter()
+            self._advance()
+            found.append((time.perf_counter() - start) * 1e3)
+        return found
+
+    def _advance(self) -> None:
+        self.step(self.count)
+        self.count += 1
 
 
 def main() -> None:
@@ -35,32 +65,21 @@ def main() -> None:
 
     workloads = module("bench_workloads", os.path.join(HERE, "workloads.py"))
     peer = module("bench_peer", os.path.join(HERE, "peers", MODULES[implementation] + ".py"))
-    ready: dict[tuple[str, int], list] = {}
+    ready: dict[tuple[str, int], Prepared] = {}
     for line in sys.stdin:
         request = json.loads(line)
         key = (request["workload"], request["batch"])
+        answer: dict[str, object]
         try:
             if key not in ready:
-                images, labels = workloads.inputs(key[0])  # type: ignore[attr-defined]
-                step, loss = peer.prepare(*key, images, labels, implementation, threads)  # type: ignore[attr-defined]
-                start = time.perf_counter()
-                step(0)
-                ready[key] = [step, loss, time.perf_counter() - start, 1]
-            step, loss, first, i = ready[key]
-            times = []
-            for _ in range(3):  # caches were another workload's
-                step(i)
-                i += 1
-            end = time.perf_counter() + request["seconds"]
-            while time.perf_counter() < end or len(times) < 5:
-                start = time.perf_counter()
-                step(i)
-                times.append((time.perf_counter() - start) * 1e3)
-                i += 1
-            ready[key][3] = i
-            answer = {"ms": times[-5000:], "first_s": first, "loss": loss()}
-        except KeyError:
-            answer = {"absent": True}
+                ready[key] = Prepared(peer.prepare, workloads, *key, implementation, threads)  # type: ignore[attr-defined]
+            prepared = ready[key]
+            times = prepared.times(request["seconds"])
+            answer = {"ms": times[-KEPT:], "first_s": prepared.first, "loss": prepared.loss()}
+            if request.get("machine"):
+                answer["about"] = prepared.about(request["machine"])
+        except NotImplementedError:
+            answer = {"absent": True}  # this implementation does not have the workload
         except Exception as error:
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"[:300]}

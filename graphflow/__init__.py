@@ -29,18 +29,22 @@ _TOP_LEVEL = (
     "dtypes", "shapes",
     "graph.graph", "graph.tensor", "graph.operation", "graph.scopes", "graph.collections", "graph.convert", "graph.nodedef",
     "graph.importer", "graph.seeds", "graph.sessions", "graph.composite", "graph.type_specs", "graph.modes",
-    "ops.source", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter", "ops.resource_ops", "ops.resources", "ops.session_handles", "ops.samplers",  # noqa: E501
+    "ops.source", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter",
+    "ops.resource_ops", "ops.resources", "ops.session_handles", "ops.samplers",
     "ops.tensor_scatter", "ops.sparse", "ops.sparse_index", "ops.sparse_functions", "ops.ctc", "ops.ctc_decoders",
     "ops.variable_scope", "ops.template",
     "ops.partitioners", "ops.initializers",
-    "ops.arithmetic", "ops.logic", "ops.unary", "ops.complex_numbers", "ops.division", "ops.trigonometry", "ops.rounding", "ops.activation", "ops.reduce",  # noqa: E501
+    "ops.arithmetic", "ops.logic", "ops.unary", "ops.complex_numbers", "ops.division", "ops.trigonometry", "ops.rounding",
+    "ops.activation", "ops.reduce",
     "ops.broadcast", "ops.overloads", "ops.reductions", "ops.clip", "ops.softmax", "ops.random", "ops.random_choice",
     "ops.joining", "ops.shape", "ops.reshape", "ops.padding", "ops.slicing",
-    "ops.matmul", "ops.conv", "ops.pool", "ops.normalize", "ops.ranges", "ops.segments", "ops.sparse_segments",
-    "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.sorting", "ops.beams", "ops.diagonal", "ops.linalg.systems", "ops.linalg.decompositions", "ops.linalg.functions", "ops.linalg.exponential",  # noqa: E501
+    "ops.matmul", "ops.conv", "ops.pool", "ops.pool_operands", "ops.normalize", "ops.ranges", "ops.segments", "ops.sparse_segments",
+    "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.sorting", "ops.beams", "ops.diagonal",
+    "ops.linalg.systems", "ops.linalg.decompositions", "ops.linalg.functions", "ops.linalg.exponential",
     "ops.special", "ops.fourier", "ops.bits", "ops.ordering", "ops.random_rates", "ops.blocks", "ops.tensordot", "ops.saving",
     "ops.summaries", "ops.watching", "ops.assertions", "ops.python_calls", "ops.strings", "ops.files", "ops.text", "ops.parsing",
-    "ops.control_flow.cond", "ops.control_flow.while_loop", "ops.control_flow.case", "ops.tensor_array_ops", "ops.tensor_array", "ops.functional",  # noqa: E501
+    "ops.control_flow.cond", "ops.control_flow.while_loop", "ops.control_flow.case", "ops.tensor_array_ops",
+    "ops.tensor_array", "ops.functional",
     "runtime.messages", "runtime.session",
 )  # fmt: skip
 
@@ -48,9 +52,9 @@ _NAMESPACES: dict[str, str] = {
     **{
         name: name
         for name in (
-            "autodiff", "bitwise", "compat", "contrib", "data", "dtypes", "errors", "estimator", "graph_util", "image", "initializers", "keras", "layers",  # noqa: E501
-            "linalg", "losses", "math", "metrics", "nest", "nn", "random", "raw_ops", "shapes", "signal", "sparse", "strings", "summary", "sysconfig", "test",  # noqa: E501
-            "train", "version",
+            "autodiff", "bitwise", "compat", "contrib", "data", "dtypes", "errors", "estimator", "graph_util", "image", "initializers", "keras",
+            "layers", "linalg", "losses", "math", "metrics", "nest", "nn", "random", "raw_ops", "shapes", "signal", "sparse", "strings", "summary", "sysconfig",
+            "test", "train", "version",
         )
     },
     **{name: f"compat.{name}" for name in ("app", "flags", "gfile", "logging")},

@@ -79,7 +79,9 @@ FAILING_STEPS = {
         "rest:0", {"rows": [1, 2], "k": 0}, "FloorMod 'rest': Integer division by zero.\nCreated at <11>. Check the divisor.",
     ),
     "index": ("chosen:0", {"rows": [0, 7]}, "GatherV2 'chosen': indices[1] = 7 is not in [0, 3).\nCreated at <12>. Check the indices."),
-    "negative": ("chosen:0", {"rows": [-1, 0]}, "GatherV2 'chosen': indices[0] = -1 is not in [0, 3).\nCreated at <12>. Check the indices."),  # noqa: E501
+    "negative": (
+        "chosen:0", {"rows": [-1, 0]}, "GatherV2 'chosen': indices[0] = -1 is not in [0, 3).\nCreated at <12>. Check the indices."
+    ),
     "label": (
         "loss/loss:0", {"rows": [0, 4], "logits": np.zeros((2, 4))},
         "SparseSoftmaxCrossEntropyWithLogits 'loss/loss': Received a label value of 4 which is outside the valid range of [0, 4).\n"

@@ -21,8 +21,8 @@ LAYERS = (
     ("compiler",),
     ("runtime",),
     ("data",),
-    ("initializers", "raw_ops", "graph_util", "math", "random", "linalg", "bitwise", "signal", "nn", "layers", "rnn", "losses", "metrics", "image", "train", "summary", "strings", "sparse",  # noqa: E501
-     "contrib", "compat", "test"),
+    ("initializers", "raw_ops", "graph_util", "math", "random", "linalg", "bitwise", "signal", "nn", "layers", "rnn", "losses", "metrics",
+     "image", "train", "summary", "strings", "sparse", "contrib", "compat", "test"),
     ("",),  # graphflow/__init__.py
     ("tools", "__main__", "sysconfig", "version"),
 )  # fmt: skip

@@ -65,11 +65,11 @@ def net(name: str) -> tuple[list[tuple[int, ...]], Any, str, float]:
             return dense(h, p[1])
 
         return [(156, 512), (128, 10)], lstm, "sgd", 0.05
-    raise KeyError(name)
+    raise NotImplementedError(name)
 
 
 def prepare(name: str, batch: int, images: Any, labels: Any, implementation: str, threads: int) -> Any:
-    """(step(i), loss(), about(machine)) of one workload; KeyError where it is not written for JAX."""
+    """(step(i), loss(), about(machine)) of one workload; NotImplementedError where it is not written for JAX."""
     shapes, logits, kind, rate = net(name)
     rng = np.random.RandomState(0)
     parameters = [(jnp.array(rng.randn(*s).astype(np.float32) * 0.1), jnp.zeros(s[-1])) for s in shapes]

@@ -138,7 +138,7 @@ def prepare(name: str, batch: int, images: Any, labels: Any, implementation: str
         if implementation != "graphflow":
             return {}
         from graphflow.tools.machine import Machine
-        from graphflow.tools.roofline import about_run
+        from graphflow.tools.step_limit import about_run
 
         return about_run(session, train, {x: images[:batch], y: labels[:batch]}, Machine(**machine))
 

@@ -20,6 +20,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from graphflow.compat import numpy_names
 from graphflow.missing import is_module, missing
 
 ROOT = "tensorflow"
@@ -203,7 +204,7 @@ _finder = _Finder()
 
 
 def install() -> None:
-    """From now on `import tensorflow` gives graphflow. Calling it again changes nothing."""
+    """From now on `import tensorflow` gives graphflow, and numpy has the names such programs use. Calling it again changes nothing."""
     if _finder in sys.meta_path:
         return
     present = sys.modules.get(ROOT)
@@ -213,11 +214,13 @@ def install() -> None:
             "call graphflow.compat.install() before the first `import tensorflow`"
         )
     sys.meta_path.insert(0, _finder)
+    numpy_names.give()
 
 
 def uninstall() -> None:
     """Take the hook away again, with every name it has given."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+        numpy_names.take_back()
     for name in [n for n in sys.modules if n == ROOT or n.startswith(ROOT + ".")]:
         del sys.modules[name]

@@ -32,7 +32,8 @@ from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import Index, IndexExpr, evaluate, symbol
 
 __all__ = [
-    "Captured", "Cut", "Feed", "Irregular", "Pattern", "Stepwise", "Variables", "capture", "needed_operations", "static_pattern", "symbolic_pattern",  # noqa: E501
+    "Captured", "Cut", "Feed", "Irregular", "Pattern", "Stepwise", "Variables", "capture", "needed_operations",
+    "static_pattern", "symbolic_pattern",
 ]  # fmt: skip
 
 

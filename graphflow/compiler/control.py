@@ -12,11 +12,11 @@ output of a Switch runs only where the predicate chose that output, which is its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from graphflow.errors import InvalidArgumentError
+from graphflow.errors import InvalidArgumentError, OpError
 from graphflow.graph.op import Kind
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
@@ -139,10 +139,12 @@ class Needed:
 
     def _at_border(self, op: Operation) -> bool:
         """Whether it is where this level's own loop begins; what stands behind it belongs to the level around."""
-        if not (op.type in ENTERS or op.type == "LoopCond" or op.type in NEXTS or is_loop_merge(op) or (op.type in SWITCHES and is_loop_switch(op))):  # noqa: E501
+        at_head = op.type in ENTERS or op.type in NEXTS or op.type == "LoopCond"
+        if not (at_head or is_loop_merge(op) or (op.type in SWITCHES and is_loop_switch(op))):
             return False
         if self._frame is None:
-            raise InvalidArgumentError(None, op, f"Operation '{op.name}' is inside a while loop: what it computes cannot be fetched or fed there")  # noqa: E501
+            text = f"Operation '{op.name}' is inside a while loop: what it computes cannot be fetched or fed there"
+            raise InvalidArgumentError(None, op, text)
         if op.type in ENTERS:
             self._frame.enters[op] = None
         elif op.type != "LoopCond":
@@ -206,26 +208,40 @@ def _created(op: Operation) -> int:
 def topological(ops: Sequence[Operation], waits_for: Callable[[Operation], Iterable[Operation]]) -> list[Operation]:
     """Kahn's order, the earliest created first among those that are ready."""
     inside = set(ops)
-    waiting = {op: {b for b in waits_for(op) if b in inside} for op in ops}
-    users: dict[Operation, list[Operation]] = {op: [] for op in ops}
-    for op, before in waiting.items():
+    out, stuck = _kahn({op: {b for b in waits_for(op) if b in inside} for op in ops}, _created)
+    if stuck:
+        raise _cycle(stuck)
+    return out
+
+
+K = TypeVar("K", bound=Hashable)
+
+
+def _kahn(waits: Mapping[K, set[K]], rank: Callable[[K], int]) -> tuple[list[K], list[K]]:
+    """(the keys, each after those it waits for, the lowest rank first among those that are ready; those that wait for one another)."""
+    users: dict[K, list[K]] = {key: [] for key in waits}
+    for key, before in waits.items():
         for b in before:
-            users[b].append(op)
-    ready = [(op._id, op) for op, before in waiting.items() if not before]
+            users[b].append(key)
+    left = {key: len(before) for key, before in waits.items()}
+    keys = list(waits)
+    ready = [(rank(key), n) for n, key in enumerate(keys) if not left[key]]
+    numbers = {key: n for n, key in enumerate(keys)}
     heapify(ready)
-    out: list[Operation] = []
-    left = {op: len(before) for op, before in waiting.items()}
+    out: list[K] = []
     while ready:
-        _, op = heappop(ready)
-        out.append(op)
-        for user in users[op]:
+        key = keys[heappop(ready)[1]]
+        out.append(key)
+        for user in users[key]:
             left[user] -= 1
             if not left[user]:
-                heappush(ready, (user._id, user))
-    if len(out) < len(ops):
-        stuck = next(op for op in ops if left[op])
-        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle with {sum(map(bool, left.values()))} nodes, one is {stuck.name}")  # noqa: E501
-    return out
+                heappush(ready, (rank(user), numbers[user]))
+    return out, [key for key in keys if left[key]]
+
+
+def _cycle(stuck: Sequence[Operation]) -> OpError:
+    text = f"Graph is invalid, contains a cycle with {len(stuck)} nodes, one is {stuck[0].name}"
+    return InvalidArgumentError(None, stuck[0], text)
 
 
 # -- branches ----------------------------------------------------------------------------------------------------------------------
@@ -237,7 +253,7 @@ def guards(level: Needed, operations: Sequence[Operation]) -> dict[Operation, Gu
     for op in operations:
         if op.type in MERGES:
             found[op] = _merged([_of_tensor(t, found, level.hidden) for t in op.inputs])
-            ended = _beside_given(op, found, level.hidden)
+            ended = merged_predicate(op, found, level.hidden)
             if ended is not None:
                 found[op] -= {(ended, True), (ended, False)}
             for c in op._control_inputs:
@@ -307,17 +323,29 @@ def merged_predicate(op: Operation, found: Mapping[Operation, Guards], hidden: s
     for p, on in sorted(sides[0], key=lambda g: g[0].op._id):
         if len(sides) == 2 and (p, not on) in sides[1]:
             return p
-    return _beside_given(op, found, hidden)
+    return _beside_given(op, sides, found, hidden)
 
 
-def _beside_given(op: Operation, found: Mapping[Operation, Guards], hidden: set[Tensor]) -> Tensor | None:
-    """The predicate of a Merge of which one input is given, computed by Python in an earlier part of the run: by its other input. The
-    innermost guard of that is the one that ends."""
-    open_ = [t for t in op.inputs if t not in hidden]
-    if len(op.inputs) != 2 or len(open_) != 1:
+def _beside_given(op: Operation, sides: Sequence[Guards], found: Mapping[Operation, Guards], hidden: set[Tensor]) -> Tensor | None:
+    """The predicate of a Merge of which one input follows from what is given, computed by Python in an earlier part of the run, so that
+    only the other input tells it: it is that of the first Switch met on the way back from there."""
+    if len(sides) != 2:
         return None
-    around = _of_tensor(open_[0], found, hidden)
-    return max(around, key=lambda g: g[0].op._id)[0] if around else None
+    asked = sides[0] ^ sides[1]
+    stack = [t for t, mine in zip(op.inputs, sides, strict=True) if mine & asked]
+    seen = set(stack)
+    while stack:
+        tensor = stack.pop()
+        if tensor in hidden or tensor.op not in found:
+            continue
+        if tensor.op.type in SWITCHES:
+            predicate, on = decided_by(tensor.op, found, hidden)
+            if (predicate, on if tensor.value_index else not on) in asked:
+                return predicate
+        behind = [*tensor.op.inputs, *(c.outputs[0] for c in tensor.op._control_inputs if c.outputs)]
+        stack += [t for t in behind if t not in seen]
+        seen.update(behind)
+    return None
 
 
 class Conditional:
@@ -448,34 +476,16 @@ def _in_order(level: Needed, operations: Sequence[Operation], unit: Mapping[Oper
     rank: dict[int, int] = {}
     items: dict[int, Item] = {}
     waits: dict[int, set[int]] = {}
-    users: dict[int, list[int]] = {}
     for number, op in enumerate(operations):
-        key = id(unit[op])
+        item = unit[op]
+        key = id(item)
         rank.setdefault(key, number)
-        items.setdefault(key, unit[op])
-        mine = waits.setdefault(key, set())
-        for before in level.waits_for(op):
-            other = unit.get(before)
-            if other is not None and id(other) != key and id(other) not in mine:
-                mine.add(id(other))
-                users.setdefault(id(other), []).append(key)
-        if isinstance(unit[op], Conditional):
-            other = unit.get(unit[op].predicate.op)  # type: ignore[union-attr]
-            if other is not None and id(other) != key and id(other) not in mine:
-                mine.add(id(other))
-                users.setdefault(id(other), []).append(key)
-    left = {key: len(before) for key, before in waits.items()}
-    ready = [(rank[key], key) for key, count in left.items() if not count]
-    heapify(ready)
-    out: list[Item] = []
-    while ready:
-        _, key = heappop(ready)
-        out.append(items[key])
-        for user in users.get(key, ()):
-            left[user] -= 1
-            if not left[user]:
-                heappush(ready, (rank[user], user))
-    if len(out) < len(items):
-        stuck = next(op for op in operations if left[id(unit[op])])
-        raise InvalidArgumentError(None, stuck, f"Graph is invalid, contains a cycle with {sum(map(bool, left.values()))} nodes, one is {stuck.name}")  # noqa: E501
-    return out
+        items.setdefault(key, item)
+        before = [unit.get(b) for b in level.waits_for(op)]
+        if isinstance(item, Conditional):
+            before.append(unit.get(item.predicate.op))
+        waits.setdefault(key, set()).update(id(other) for other in before if other is not None and other is not item)
+    out, stuck = _kahn(waits, rank.__getitem__)
+    if stuck:
+        raise _cycle([op for op in operations if id(unit[op]) in set(stuck)])
+    return [items[key] for key in out]

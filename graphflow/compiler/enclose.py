@@ -313,7 +313,9 @@ def _leave(scope: Scope, frame: Frame, values: Mapping[Operation, Entry]) -> Non
 class _Rolled:
     """A loop as a node."""
 
-    def __init__(self, scope: Scope, frame: Frame, mask: int, variables: Sequence[Operation], initial: Sequence[Entry], deciding: Needed) -> None:  # noqa: E501
+    def __init__(
+        self, scope: Scope, frame: Frame, mask: int, variables: Sequence[Operation], initial: Sequence[Entry], deciding: Needed
+    ) -> None:
         self.scope = scope
         self.frame = frame
         self.variables = variables

@@ -161,6 +161,10 @@ class Scope:
                 given = [self.values.get(t) for t in op.inputs]
                 error.shapes = [v.shape for v in given if isinstance(v, Value)]  # type: ignore[attr-defined]
             raise
+        except UnimplementedError as error:
+            if error.op is not None:
+                raise
+            raise UnimplementedError(op.node_def, op, error.message) from None
 
     # -- tensors -----------------------------------------------------------------------------------------------------------------
 
@@ -172,7 +176,8 @@ class Scope:
                 made = array_of(tensor) if tensor.dtype is dtypes.resource else None
                 if made is not None and made.type == "TensorArrayV3":
                     raise Irregular(made, "Python keeps it")
-                raise InvalidArgumentError(None, tensor.op, f"Retval[0] does not have value: '{tensor.name}' is in a branch that is not taken")  # noqa: E501
+                text = f"Retval[0] does not have value: '{tensor.name}' is in a branch that is not taken"
+                raise InvalidArgumentError(None, tensor.op, text)
             found = self.values[tensor] = self.brought_in(tensor)
         return found
 

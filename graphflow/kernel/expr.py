@@ -148,7 +148,7 @@ _interned: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
 
 
 def _intern(cls: type[Any], type_: str, **fields: Any) -> Any:
-    key = (cls, type_, *map(_identity, fields.values()))
+    key: tuple[Any, ...] = (cls, type_, *map(_identity, fields.values()))
     found = _interned.get(key)
     if found is None:
         found = cls()

@@ -8,6 +8,7 @@ import numpy as np
 
 from graphflow.dtypes import as_dtype, int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
+from graphflow.graph.tensor import Tensor
 from graphflow.nn.convolution import per_dimension
 from graphflow.ops.arguments import renamed
 from graphflow.ops.reshape import expand_dims, squeeze
@@ -23,6 +24,8 @@ def _plain(kind: str, value: Any, ksize: Any, strides: Any, padding: str, data_f
     spatial = 3 if kind.endswith("3D") else 2
     data_format = data_format or ("NDHWC" if spatial == 3 else "NHWC")
     channel = _channel(data_format, spatial)
+    if kind == "MaxPool" and (isinstance(ksize, Tensor) or isinstance(strides, Tensor)):
+        return make("MaxPoolV2", value, ksize, strides, padding=padding, data_format=data_format, name=name)
     ksize = per_dimension(ksize, spatial, channel, "ksize")
     strides = per_dimension(strides, spatial, channel, "strides")
     if 0 in ksize:
@@ -31,7 +34,7 @@ def _plain(kind: str, value: Any, ksize: Any, strides: Any, padding: str, data_f
 
 
 def max_pool(value, ksize, strides, padding, data_format="NHWC", name=None, input=None):
-    """The largest element of each window of images."""
+    """The largest element of each window of images. ksize and strides may be int32 tensors of four sizes."""
     value = renamed("input", input, "value", value)
     with name_scope(name, "MaxPool", [value]) as name:
         return _plain("MaxPool", value, ksize, strides, padding, data_format, name)

@@ -35,7 +35,8 @@ class PutRow(Kernelised):
     combine: str
     array: str = ""
     cases = (
-        Case((4, 3), (3,), scalar(2), combine="set"), Case((4, 3), (3,), scalar(0), combine="add"), Case((1, 1), (1,), scalar(0), combine="set"),  # noqa: E501
+        Case((4, 3), (3,), scalar(2), combine="set"), Case((4, 3), (3,), scalar(0), combine="add"),
+        Case((1, 1), (1,), scalar(0), combine="set"),
         Case((3, 2100), (2100,), scalar(2), combine="add"), Case((4, 0), (0,), scalar(1), combine="set"),
         Case((3, 3), (3,), scalar(3), combine="set", error=("InvalidArgumentError", "Tried to write to index 3")),
         Case((3, 3), (3,), scalar(-1), combine="add", error=("InvalidArgumentError", "Tried to write to index -1")),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphflow.dtypes import FLOATING, INDEX, REAL, DType, int32, int64
+from graphflow.errors import UnimplementedError
 from graphflow.graph.build import make
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.index import Index, product
@@ -44,15 +45,22 @@ class Pooling(Composite, abstract=True):
     def validate(self) -> None:
         """Refuse attributes that mean nothing."""
         check_padding(self.padding)
-        where = self.layout
+        layout(self.data_format, self.spatial_rank)
         for name in ("ksize", "strides"):
             values = getattr(self, name)
             if len(values) != self.spatial_rank + 2:
                 raise ValueError(f"{self.type} requires {self.spatial_rank + 2} values of {name}, but got: {len(values)}")
-            if values[where.batch] != 1 or values[where.channel] != 1:
-                raise ValueError(f"Current implementation only supports pooling in the spatial dimensions, got {name} = {list(values)}")
             if any(v <= 0 for v in values):
                 raise ValueError(f"{name} must be positive, got {list(values)}")
+
+    def check_supported(self) -> None:
+        """Refuse windows over the batch or the channels, which TensorFlow takes in a graph and refuses when it runs."""
+        where = self.layout
+        for name, values in (("ksize", self.ksize), ("strides", self.strides)):
+            if values[where.batch] != 1:
+                raise UnimplementedError(None, None, f"Pooling is not yet supported on the batch dimension: {name} = {list(values)}")
+            if values[where.channel] != 1:
+                raise UnimplementedError(None, None, f"Non-spatial pooling is not yet supported: {name} = {list(values)}")
 
     def output_dims(self, dims: Sequence[Size] | None) -> tuple[Size, ...]:
         """The shape of the pooled input."""
@@ -70,6 +78,7 @@ class Pooling(Composite, abstract=True):
 
     def windows(self, shape: Sequence[Index]) -> dict[str, Any]:
         """The fields of a Windowed op over an input of the given shape."""
+        self.check_supported()
         where = self.layout
         return {
             "axes": where.spatial, "size": where.of_spatial(self.ksize), "stride": where.of_spatial(self.strides),
@@ -160,7 +169,10 @@ class MaxPool(Pool):
     types = {"T": REAL}
     cases = (
         *_POOLS, Case((2, 3, 1, 6), ksize=(1, 1, 1, 2), strides=(1, 1, 1, 2), padding="VALID", gradient=False),
-        Case((2, 3, 1, 5), ksize=(1, 1, 1, 2), strides=(1, 1, 1, 2), padding="VALID", error=("ValueError", "evenly divide the input depth")),  # noqa: E501
+        Case(
+            (2, 3, 1, 5), ksize=(1, 1, 1, 2), strides=(1, 1, 1, 2), padding="VALID",
+            error=("ValueError", "evenly divide the input depth"),
+        ),
     )  # fmt: skip
 
     @property
@@ -168,20 +180,21 @@ class MaxPool(Pool):
         """How many channels are pooled together."""
         return self.ksize[-1] if self.data_format == "NHWC" and len(self.ksize) == 4 else 1
 
-    def validate(self) -> None:
+    def check_supported(self) -> None:
         if self.depth < 2:
-            super().validate()
+            super().check_supported()
         elif self.ksize[:3] != (1, 1, 1):
-            raise ValueError("MaxPooling supports exactly one of pooling across depth or pooling across width/height.")
+            wrong = "MaxPooling supports exactly one of pooling across depth or pooling across width/height"
+            raise UnimplementedError(None, None, f"{wrong}: ksize = {list(self.ksize)}")
         elif self.strides != self.ksize:
-            raise ValueError("Depthwise max pooling requires the depth window to equal the depth stride.")
+            wrong = "Depthwise max pooling requires the depth window to equal the depth stride"
+            raise UnimplementedError(None, None, f"{wrong}: ksize = {list(self.ksize)}, strides = {list(self.strides)}")
 
     def output_dims(self, dims: Sequence[Size] | None) -> tuple[Size, ...]:
-        if self.depth < 2 or dims is None:
-            return super().output_dims(dims)
-        if isinstance(dims[-1], int) and dims[-1] % self.depth:
-            raise ValueError("Depthwise max pooling requires the depth window to evenly divide the input depth.")
-        return (*dims[:-1], None if dims[-1] is None else dims[-1] // self.depth)
+        pooled = super().output_dims(dims)
+        if self.depth < 2:
+            return pooled
+        return (*pooled[:-1], None if pooled[-1] is None else pooled[-1] // self.depth)
 
     def reference(self, input: Any) -> Any:
         return super().reference(input) if self.depth < 2 else input.reshape(*input.shape[:-1], -1, self.depth).max(-1)
@@ -189,7 +202,11 @@ class MaxPool(Pool):
     def decompose(self, b: Any, input: Any) -> Any:
         if self.depth < 2:
             return super().decompose(b, input)
+        self.check_supported()
         *lead, channels = input.shape
+        if isinstance(channels, int) and channels % self.depth:
+            wrong = "Depthwise max pooling requires the depth window to evenly divide the input depth"
+            raise UnimplementedError(None, None, f"{wrong}: {channels} channels, windows of {self.depth}")
         return b.reduce("max", b.view(input, (*lead, channels // self.depth, self.depth)), (4,))
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:

@@ -104,7 +104,9 @@ class VariableShape(_Read):
 
     def infer(self, resource: TensorSpec) -> TensorSpec:
         dims = resource.contents.dims
-        return TensorSpec(self.out_type, (None,)) if dims is None else TensorSpec(self.out_type, (len(dims),), array_of(dims, self.out_type))  # noqa: E501
+        if dims is None:
+            return TensorSpec(self.out_type, (None,))
+        return TensorSpec(self.out_type, (len(dims),), array_of(dims, self.out_type))
 
     def decompose(self, b: Any, value: Any) -> Any:
         return b.make("Shape", value, out_type=self.out_type)

@@ -171,15 +171,13 @@ class BaseSession:
         """Runs, and says in `run_metadata` which kernels ran when."""
         from graphflow.runtime.trace import Trace  # needs the compiler
 
-        engine, trace = self._engine, Trace()
-        with engine.lock:
-            before, engine.trace = engine.trace, trace
-            try:
+        trace = Trace()
+        try:
+            with self._engine.tracing(trace):
                 return route.run(values)
-            finally:
-                engine.trace = before
-                run_metadata.Clear()
-                run_metadata.step_stats = trace.step_stats()
+        finally:
+            run_metadata.Clear()
+            run_metadata.step_stats = trace.step_stats()
 
     def _route(self, fetches: Any, feed_dict: Mapping[Any, Any] | None) -> tuple[Route, Sequence[Any]]:
         """The route for these fetches and feeds, and the fed values in its order."""

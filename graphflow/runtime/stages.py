@@ -15,7 +15,7 @@ import numpy as np
 
 from graphflow import dtypes, errors
 from graphflow.compiler.capture import Cut, Irregular, Stepwise, needed_operations
-from graphflow.compiler.control import SWITCHES, Frame, Needed, following, guards, left_variable
+from graphflow.compiler.control import EXITS, SWITCHES, Frame, Needed, following, guards, left_variable, of_exit
 from graphflow.compiler.scope import owner, stored_name
 from graphflow.graph.op import Effect, Kind
 from graphflow.graph.operation import Operation
@@ -124,7 +124,13 @@ class Stage:
     def _in_python(self, op: Operation) -> bool:
         if isinstance(op.definition, TensorArrayOp):
             return bool(self.arrays) and (op if op.type == "TensorArrayV3" else array_of(op.inputs[0])) in self.arrays
-        return runs_in_python(op)
+        return self._passes_handle(op) or runs_in_python(op)
+
+    def _passes_handle(self, op: Operation) -> bool:
+        """Whether it hands on the handle of an array that Python keeps, which no plan can hold."""
+        if not self.arrays or op.type not in SWITCHES and not op.definition.forwards:
+            return False
+        return op.outputs[0].dtype is dtypes.resource and array_of(op.inputs[0]) in self.arrays
 
     def _alive(self, level: Needed, needed: Sequence[Operation], hosts: Sequence[Operation], whole: set[Operation]) -> list[Operation]:
         """Those of `hosts` that are to be called now. Inside branches calls belong to the plan; for one that cannot be part of a plan the
@@ -148,13 +154,19 @@ class Stage:
         return alive
 
     def _host(self, op: Operation, whole: set[Operation]) -> None:
-        """Calls Python, after everything that the operation waits for."""
+        """Calls Python, after everything that the operation waits for. Nothing where another one has waited for this one."""
+        if op in self.done:
+            return
         self._evaluate(self._chosen(op), op._control_inputs, whole)
         definition = op.definition
         if definition.kind in (Kind.SOURCE, Kind.STATE):
             self._memory(op)
             return
         operands: list[Any] = [self.values[t] for t in op.inputs]
+        if self._passes_handle(op):
+            self.values.update(dict.fromkeys(op.outputs, operands[0]))
+            self.done.add(op)
+            return
         if isinstance(definition, TensorArrayOp):
             self.values.update(zip(op.outputs, run_array_op(op, operands), strict=True))
             self.done.add(op)
@@ -248,8 +260,11 @@ class Stage:
 
     # -- loops in Python ---------------------------------------------------------------------------------------------------------------
 
-    def _frame(self, frame: Frame, whole: set[Operation]) -> None:
-        """Runs a loop, one iteration after the other."""
+    def _frame(self, refused: Frame, whole: set[Operation]) -> None:
+        """Runs a loop, one iteration after the other, for everything that the whole run needs of it."""
+        frame = Frame(refused.condition, self._chosen)
+        for exit_ in dict.fromkeys((*refused.exits, *(op for op in whole if op.type in EXITS and of_exit(op) is refused.condition))):
+            frame.leave_by(exit_)
         enters = frame.entering()
         made = {array_of(e.inputs[0]) for e in enters if e.inputs[0].dtype is dtypes.resource} - {None}
         self.arrays |= made
@@ -257,6 +272,7 @@ class Stage:
         waited = [c for e in enters for c in e._control_inputs if c not in self.done]
         self._evaluate(tuple(dict.fromkeys(inputs)), tuple(dict.fromkeys(waited)), whole)
         given = {e.outputs[0]: self.values[e.inputs[0]] for e in frame.enters}
+        handles = [e for e in frame.enters if e.outputs[0].dtype is dtypes.resource]  # no plan can be given one
         variables = list(frame.variables)
         values = [self.values[m.inputs[0].op.inputs[0]] for m in variables]
         switches = {s.inputs[0].op: s for s in frame.condition.outputs[0]._consumers if s.type in SWITCHES}
@@ -270,6 +286,7 @@ class Stage:
                 if merge in switches:
                     inside.update(dict.fromkeys(switches[merge].outputs, value))
             iteration = Stage(self.engine, steps, inside, self.arrays)
+            iteration.done.update(handles)
             (holds,) = iteration.run([condition], ())
             if not holds:
                 break

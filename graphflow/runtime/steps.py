@@ -9,7 +9,8 @@ Most signatures are one native plan. For the others runtime/stages.py runs parts
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,16 @@ class Engine:
 
             self._arena = Arena()
         return self._arena
+
+    @contextmanager
+    def tracing(self, trace: Any) -> Iterator[None]:
+        """Runs in this block are noted in `trace`, and there only. No other thread runs meanwhile."""
+        with self.lock:
+            before, self.trace = self.trace, trace
+            try:
+                yield
+            finally:
+                self.trace = before
 
     def close(self) -> None:
         """Gives the session's memory back."""

@@ -8,6 +8,7 @@ through everything else in the meantime.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,49 +18,57 @@ from graphflow.tools.roofline import kernel_sizes, traffic_of
 
 
 class Limit(NamedTuple):
-    """What one call must do: floating-point operations, bytes, and the seconds that either takes at least."""
+    """Floating-point operations, bytes moved, and the seconds that no execution on the machine can be shorter than."""
 
     flops: float
     bytes: float
-    compute: float
-    memory: float
-
-    @property
-    def seconds(self) -> float:
-        """No execution on this machine is shorter."""
-        return max(self.compute, self.memory)
+    seconds: float
 
 
 def limits_of(bound: BoundPlan, machine: Machine) -> list[Limit]:
-    """For each call of a plan what one execution takes at least, all threads working on it. Jumps and calls of Python take no time."""
+    """For each call of a plan the limit of one execution by all threads. Jumps and calls of Python have none.
+
+    What stands in a loop is taken to be executed once between its neighbours.
+    """
     works: list[tuple[float, list[tuple[Argument, float]]]] = []
     for step, call in zip(bound.compiled.steps, bound.calls, strict=True):
         if step.lowered is None or not isinstance(call, BoundCall):
             works.append((0.0, []))
             continue
-        kernel = step.lowered.kernel
-        flops, moved = traffic_of(kernel, kernel_sizes(step, bound.sizes))
-        places = {b.name: argument for b, argument in zip(kernel.buffers, call.arguments, strict=False)}
+        flops, moved = traffic_of(step.lowered.kernel, kernel_sizes(step, bound.sizes))
+        places = {b.name: argument for b, argument in zip(step.lowered.kernel.buffers, call.arguments, strict=False)}
         works.append((flops, [(places[name], count) for name, count in moved.items()]))
+    limits: list[Limit] = []
     last_use: dict[Argument, float] = {}
+    position = 0.0  # bytes moved so far
     for _ in range(2):  # the first round is the step before
         limits = []
-        position = sum(last_use.values(), 0.0) and max(last_use.values())
         for flops, moves in works:
-            memory = sum(count / machine.level(position - last_use.get(place, 0.0) + count)[1] for place, count in moves)
-            moved_here = sum(count for _, count in moves)
-            position += moved_here
+            memory = sum(count / machine.level(position - last_use.get(place, -math.inf) + count)[1] for place, count in moves)
+            total = sum(count for _, count in moves)
+            position += total
             last_use.update((place, position) for place, _ in moves)
-            limits.append(Limit(flops, moved_here, flops / machine.flops, memory))
+            limits.append(Limit(flops, total, max(flops / machine.flops, memory)))
     return limits
 
 
 def step_limit(bound: BoundPlan, times: Sequence[float], machine: Machine) -> Limit:
-    """The sum over a step in which call k is executed times[k] times. Its `seconds` is the sum of the calls' seconds."""
-    calls = [(n, limit) for n, limit in zip(times, limits_of(bound, machine), strict=True)]
-    return StepLimit(*(sum(n * limit[k] for n, limit in calls) for k in range(4)), sum(n * limit.seconds for n, limit in calls))
+    """The sum over a step in which call k is executed times[k] times."""
+    calls = list(zip(times, limits_of(bound, machine), strict=True))
+    return Limit(*(sum(n * limit[part] for n, limit in calls) for part in range(3)))
 
 
 def about_run(session: Any, fetches: Any, feed_dict: Mapping[Any, Any], machine: Machine) -> dict[str, Any]:
-    """Runs once and describes the run: its `limit_s`, `flops`, `bytes`, how many kernels and calls it has, how many threads it is given,
-    and how large its arena is beside the lower bound."""
+    """Runs once and describes the run: `limit` of the step, its `calls` and how many `kernels` they are, and
+    `arena` with the lower bound of its bytes, `arena_bound`. A run in parts is described by the part that takes longest at least."""
+    from graphflow.tools.recorder import Recorder
+
+    recorder = Recorder()
+    with session._engine.tracing(recorder):
+        session.run(fetches, feed_dict)
+    limit, signature = max(((step_limit(s.bound, s.times, machine), s) for s in recorder.signatures), key=lambda pair: pair[0].seconds)
+    bound = signature.bound
+    return {
+        "limit": {name: float(number) for name, number in limit._asdict().items()}, "calls": int(signature.times.sum()),
+        "kernels": len(bound.compiled.codes), "arena": bound.placement.total, "arena_bound": bound.placement.bound,
+    }  # fmt: skip

@@ -76,6 +76,25 @@ def test_uninstall_takes_every_name_away() -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_numpy_has_the_names_and_the_text_of_that_time() -> None:
+    passes(
+        "import numpy as np\n"
+        "assert np.zeros(2, np.int).dtype == np.int64 and np.float is float and np.product([2, 3]) == 6 and np.asscalar(np.ones(1)) == 1\n"
+        "assert np.asfarray([1], int).dtype == np.float64 and np.asfarray([1], np.float32).dtype == np.float32\n"
+        "assert repr([np.float32(0.5), np.int64(3)]) == '[0.5, 3]'"
+    )
+
+
+def test_numpy_is_given_back_as_it_came() -> None:
+    code = (
+        "import numpy as np; names, text = set(dir(np)), repr(np.float32(0.5))\n"
+        "from graphflow import compat; compat.install(); compat.install(); compat.uninstall()\n"
+        "assert set(dir(np)) == names and repr(np.float32(0.5)) == text"
+    )
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+
+
 def test_run_a_program(tmp_path: Path) -> None:
     (tmp_path / "neighbour.py").write_text("WORD = 'next door'\n")
     (tmp_path / "program.py").write_text(
