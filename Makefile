@@ -1,6 +1,6 @@
 # Every target makes its own virtual environment in .venv; nothing but a Python 3.10-3.13 and make is needed beforehand.
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-kernels clean
 
 # The first of these that starts, is of a supported version and can make virtual environments (pyenv leaves shims that do not start).
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3 python; do \
@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3 p
 VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
+PEERS ?=
 
 demo: $(VENV)/.core
 	$(RUN) -m graphflow demo $(ARGS)
@@ -20,7 +21,10 @@ lint: $(VENV)/.lint
 	$(RUN) -m mypy
 
 bench: $(VENV)/.core
-	$(RUN) benchmarks/run.py $(ARGS)
+	PEERS="$(PEERS)" $(RUN) -m benchmarks.run $(ARGS)
+
+bench-kernels: $(VENV)/.core
+	PEERS="$(PEERS)" OPENBLAS_NUM_THREADS=1 $(RUN) -m benchmarks.kernels $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info graphflow-dump .pytest_cache .mypy_cache .ruff_cache

@@ -39,7 +39,7 @@ class Peer(NamedTuple):
 def peers(text: str | None = None) -> list[Peer]:
     """Those of the interpreters in PEERS (separated by commas; this one where it is not set), asked which modules they have. Raises
     ValueError for one that does not run."""
-    text = os.environ.get("PEERS", sys.executable) if text is None else text
+    text = os.environ.get("PEERS") or sys.executable if text is None else text
     found = []
     for interpreter in filter(None, (part.strip() for part in text.split(","))):
         try:

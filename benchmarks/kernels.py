@@ -1,137 +1,211 @@
-"""How near the contraction kernels come to the machine's peak, on one thread.
+"""How near contractions come to the machine's peak, on one thread, beside NumPy (OpenBLAS) and, where found, PyTorch (oneDNN, MKL).
 
-    python -m benchmarks.kernels [--only TEXT] [--seconds 0.1]
+    make bench-kernels                                          all rows, the peers of this interpreter
+    make bench-kernels PEERS=/path/bin/python ARGS="--only dX --seconds 0.1"
 
-For every shape: microseconds, GF/s, the share of the measured multiply-add peak (where the columns are few: of the lanes they fill), and
-NumPy's GF/s for matrix products (set OPENBLAS_NUM_THREADS=1), all best of many. The tiling that was chosen stands at the end of the line.
+Every row is a TensorFlow program that goes the library's own way: captured, compiled, planned. The calls of its plan, paddings and copies
+included, are repeated on one thread with warm operands. Shown are microseconds, GF/s, and the share of the measured multiply-add peak;
+where results have few columns ("of lanes") the share of that part of the peak that their vectors could use; "batch" is the time with the
+batch size known only when it runs, divided by the time with a fixed one; then the peers' GF/s and the tilings that were chosen. Times are
+the least of many, in the time of this thread, so that other processes count less. The record goes to benchmarks/history, or to --out.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
+import json
 import math
-import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 
-from graphflow.compiler.llvm.builder import FunctionBuilder, module, vector
-from graphflow.compiler.llvm.target import target
-from graphflow.kernel.index import evaluate, symbol
-from graphflow.kernel.nodes import Contract
-from tests.compiler.contract.cases import Case, Compiled, conv, conv_filter, conv_input, depthwise, inputs, matmul
+import graphflow as tf
+from benchmarks import found
+from benchmarks.contractions import Product, Row, fixed, groups, request
+from graphflow.compiler.llvm.stmt import inner
+from graphflow.compiler.plan import BoundCall, BoundPlan
+from graphflow.kernel.nodes import Contract, Stmt
+from graphflow.runtime.buffers import Arena, aligned_copy
+from graphflow.runtime.executor import Executor
+from graphflow.runtime.jit import default_jit
+from graphflow.runtime.launch import Launch
 
-N = symbol("N", 0, None)
+HERE = Path(__file__).resolve().parent
+BURST = 0.5e-3  # seconds of work in one native call
+FEW = 32  # columns below which the lanes that they leave empty are taken out of the peak
 
 
-def best(action: Callable[[], None], seconds: float) -> float:
-    """Seconds of one call: the least of many short bursts, in the time of this thread, so that other processes count less."""
+def best(action: Callable[[], Any], seconds: float) -> float:
+    """The least seconds of one call."""
     action()
-    began = time.thread_time()
-    action()
-    burst = max(1, int(0.001 / max(time.thread_time() - began, 1e-7)))
     least, end = math.inf, time.thread_time() + seconds
     while True:
         began = time.thread_time()
-        for _ in range(burst):
-            action()
+        action()
         now = time.thread_time()
-        least = min(least, (now - began) / burst)
+        least = min(least, now - began)
         if now > end:
             return least
 
 
-def peak(seconds: float) -> float:
-    """Multiply-add GF/s of one core: independent chains of multiply-adds on registers."""
-    machine = target("native")
-    lanes, chains, rounds = machine.lanes("f32"), 12, 20_000
-    b = FunctionBuilder("peak", [("ptr", "data")], machine.attributes)
-    start = [b.load(vector("float", lanes), b.element(b.params[0], b.i64(n * lanes), "float")) for n in range(chains)]
-    with b.loop("i", b.i64(0), b.i64(rounds), b.i64(1), start) as loop:
-        loop.carried = [b.fma(start[0], start[0], sum_) for sum_ in loop.carried]
-    for n, value in enumerate(loop.results):
-        b.store(value, b.element(b.params[0], b.i64(n * lanes), "float"))
-    made = llvm.Target.from_triple(machine.triple).create_target_machine(cpu=machine.cpu, features=machine.features, opt=3)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(module([b])), made)
-    engine.finalize_object()
-    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address("peak"))
-    memory = np.zeros(chains * lanes, np.float32)
-    address = memory.ctypes.data
-    return 2 * lanes * chains * rounds / best(lambda: function(address), seconds) / 1e9
+class Measured:
+    """A row compiled, with its plan ready to be repeated on one thread."""
+
+    def __init__(self, row: Row, executor: Executor) -> None:
+        with tf.Graph().as_default(), tf.Session() as session:
+            fetch, feed = row.build(tf)
+            compilation = session.compiled(fetch, feed)
+        self.bound: BoundPlan = compilation.plan
+        given = {slot.name: value for slot, value in feed.items()}
+        self.arrays = [aligned_copy(given[i.name]) for i in self.bound.compiled.feeds]
+        self.launch = Launch(self.bound, {}, executor, Arena())
+        self.outputs = [aligned_copy(np.zeros(o.shape, o.dtype.as_numpy_dtype)) for o in self.bound.outputs]
+        self.executor = executor
+
+    def seconds(self, spent: float) -> float:
+        """Of one run, the least."""
+        once = best(self._repeated(1), 0.0)
+        count = max(1, int(BURST / once))
+        return best(self._repeated(count), spent) / count
+
+    def _repeated(self, count: int) -> Callable[[], Any]:
+        arrays = (*self.arrays, *self.outputs)
+        plan = self.executor.plan(self.launch._entries() * count, len(arrays), 1.0, (self.launch, arrays))
+        return lambda: plan.run(arrays)
+
+    @property
+    def tilings(self) -> list[str]:
+        """What each of its kernels does."""
+        return [", ".join(_plans(s.lowered.kernel.phases)) or s.name for s in self.bound.compiled.steps if s.lowered is not None]
+
+    @property
+    def calls(self) -> int:
+        """Kernels that one run calls."""
+        return sum(isinstance(call, BoundCall) for call in self.bound.calls)
 
 
-def shapes() -> Iterator[tuple[str, Case, dict[str, int], int]]:
-    """Name, contraction, run-time sizes, and how many columns the results have (0: as many as there are lanes)."""
-    for size in (64, 128, 256, 512, 1024):
-        for kind in ("NN", "TN", "NT"):
-            yield f"{kind} {size}x{size}x{size}", matmul(size, size, size, kind), {}, 0
-    for batch in (32, 100, 128):
-        yield f"NN {batch}x784x512", matmul(N, 512, 784), {"N": batch}, 0
-        yield f"TN 784x{batch}x512", matmul(784, 512, N, "TN"), {"N": batch}, 0
-        yield f"NT {batch}x512x784", matmul(N, 784, 512, "NT"), {"N": batch}, 0
-        yield f"NN {batch}x512x512", matmul(N, 512, 512), {"N": batch}, 0
-        yield f"NN {batch}x512x10", matmul(N, 10, 512), {"N": batch}, 10
-        yield f"TN 512x{batch}x10", matmul(512, 10, N, "TN"), {"N": batch}, 10
-    yield "NN 128x120x84", matmul(N, 84, 120), {"N": 128}, 0
-    for name, n, h, ic, k, oc in (
-        ("5x5x1x32 @28", 32, 32, 1, 5, 32), ("5x5x32x64 @14", 32, 18, 32, 5, 64), ("3x3x3x32 @32", 16, 34, 3, 3, 32),
-        ("3x3x32x32 @32", 16, 34, 32, 3, 32), ("3x3x32x32 @16", 16, 18, 32, 3, 32), ("3x3x32x32 @8", 16, 10, 32, 3, 32),
-        ("5x5x1x6 @24", 32, 28, 1, 5, 6), ("5x5x6x16 @8", 32, 12, 6, 5, 16),
-    ):  # fmt: skip
-        inner = h - k + 1
-        yield f"conv {name}", conv(N, h, h, ic, k, oc), {"N": n}, oc
-        yield f"dW {name}", conv_filter(N, h, h, ic, k, oc), {"N": n}, oc
-        yield f"dX {name}", conv_input(N, inner, inner, ic, k, oc), {"N": n}, ic
-    yield "depthwise 3x3x64 @16", depthwise(N, 18, 18, 64, 3), {"N": 16}, 0
+def _plans(phases: Sequence[Sequence[Stmt]]) -> Iterator[str]:
+    for phase in phases:
+        for statement in phase:
+            if isinstance(statement, Contract):
+                yield repr(statement.plan)
+            else:
+                yield from _plans([inner(statement)])
 
 
-def numpy_seconds(case: Case, arrays: dict[str, np.ndarray], seconds: float) -> float | None:
-    """The same matrix product by NumPy; None for other contractions."""
-    contract = case.contract
-    if len(contract.free) != 2 or len(contract.reduced) != 1:
+def numpy_seconds(row: Row, spent: float) -> float | None:
+    """The same matrix product by NumPy; None for convolutions."""
+    if not isinstance(row, Product):
         return None
-    rows, columns = arrays["y"].shape
-    left = arrays["a"] if arrays["a"].shape[0] == rows else arrays["a"].T
-    right = arrays["w"] if arrays["w"].shape[1] == columns else arrays["w"].T
-    return best(lambda: np.matmul(left, right, out=arrays["y"]), seconds)
+    rng = np.random.default_rng(0)
+    left = rng.standard_normal((row.k, row.m) if row.kind[0] == "T" else (row.m, row.k)).astype(row.type)
+    right = rng.standard_normal((row.n, row.k) if row.kind[1] == "T" else (row.k, row.n)).astype(row.type)
+    a, b = (left.T if row.kind[0] == "T" else left), (right.T if row.kind[1] == "T" else right)
+    out = np.empty((row.m, row.n), row.type)
+    return best(lambda: np.matmul(a, b, out=out), spent)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", default="", help="shapes whose name holds this text")
+class Torch:
+    """A process with PyTorch on one thread."""
+
+    def __init__(self, interpreter: str) -> None:
+        self.process = subprocess.Popen(
+            [interpreter, str(HERE / "peers" / "pytorch_kernels.py")], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def seconds(self, row: Row, spent: float) -> float | None:
+        """The same contraction, in the better of two layouts; None where PyTorch could not do it."""
+        assert self.process.stdin and self.process.stdout
+        try:
+            self.process.stdin.write(json.dumps({**request(row), "seconds": spent}) + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        return float(json.loads(answer)["seconds"]) if answer else None
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def measure(row: Row, executor: Executor, torch: Torch | None, spent: float, peak: float, lanes: int) -> dict[str, Any]:
+    """The figures of one row; `peak` in FLOP/s of float32 on one core, `lanes` of float32."""
+    if row.type == "float64":
+        peak, lanes = peak / 2, lanes // 2
+    ours = Measured(row, executor)
+    seconds = ours.seconds(spent)
+    cap = row.columns / (math.ceil(row.columns / lanes) * lanes) if row.columns < FEW else 1.0
+    figures: dict[str, Any] = {
+        "us": seconds * 1e6, "gflops": row.flops / seconds / 1e9, "peak": row.flops / seconds / peak, "lanes": cap, "calls": ours.calls,
+        "tilings": ours.tilings,
+    }  # fmt: skip
+    if row.batch:
+        figures["batch"] = seconds / Measured(fixed(row), executor).seconds(spent)
+    for name, other in (("numpy", numpy_seconds(row, spent)), ("torch", torch.seconds(row, spent) if torch else None)):
+        if other is not None:
+            figures[name] = row.flops / other / 1e9
+    return figures
+
+
+def line(name: str, figures: dict[str, Any]) -> str:
+    """One row of the table."""
+
+    def optional(key: str, form: str) -> str:
+        return format(figures[key], form) if key in figures else ""
+
+    few = f"{figures['peak'] / figures['lanes']:.0%}" if figures["lanes"] < 1 else ""
+    return (
+        f"{name:40}{figures['us']:10.1f}{figures['gflops']:8.1f}{figures['peak']:7.0%}{few:>9}{optional('batch', '.2f'):>7}"
+        f"{optional('numpy', '.1f'):>8}{optional('torch', '.1f'):>8}  {' | '.join(figures['tilings'])}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="rows whose group and name hold this text, as in 'dense NN' or 'conv 5x5'")
     parser.add_argument("--seconds", type=float, default=0.1, help="spent on each measurement")
-    options = parser.parse_args()
-    top = peak(options.seconds)
-    print(f"peak {top:.0f} GF/s on one core; NumPy with OPENBLAS_NUM_THREADS={os.environ.get('OPENBLAS_NUM_THREADS', 'unset')}")
-    print(f"{'shape':26s} {'us':>9s} {'GF/s':>6s} {'peak':>5s} {'NumPy':>6s}  tiling")
-    for name, case, sizes, columns in shapes():
-        if options.only not in name:
-            continue
-        compiled = Compiled(case)
-        arrays = inputs(case, sizes)
-        block, held = compiled.block(arrays, sizes)
-        address = ctypes.addressof(block)
-
-        def once(phases: list[Callable[..., None]] = compiled.phases, address: int = address) -> None:
-            for phase in phases:
-                phase(address, 0, 1)
-
-        work = 2 * math.prod(evaluate(a.extent, sizes) for a in (*case.contract.free, *case.contract.reduced)) / 1e9
-        seconds = best(once, options.seconds)
-        lanes = compiled.target.lanes("f32")
-        cap = columns / (math.ceil(columns / lanes) * lanes) if columns else 1.0
-        other = numpy_seconds(case, arrays, options.seconds)
-        steps = [repr(s.plan) if isinstance(s, Contract) else "copy or sum" for phase in compiled.kernel.phases for s in phase[:1]]
-        print(
-            f"{name:26s} {seconds * 1e6:9.1f} {work / seconds:6.1f} {work / seconds / top / cap:5.0%} "
-            f"{'' if other is None else f'{work / other:6.1f}':>6s}  {' | '.join(steps)}",
-            flush=True,
-        )
-        del held
+    parser.add_argument("--out", type=Path, default=HERE / "history", help="folder for the record")
+    chosen = parser.parse_args(arguments)
+    wanted = {group: [row for row in rows if chosen.only in f"{group} {row.name}"] for group, rows in groups().items()}
+    if not any(wanted.values()):
+        parser.error(f"no row has {chosen.only!r} in its group and name; the groups are {', '.join(groups())}")
+    peer = next((p for p in found.peers() if p.implementation == "torch"), None)
+    about = found.circumstances(1)
+    if peer:
+        about["versions"]["torch"] = peer.version
+    peak, lanes = about["core"]["flops"], about["core"]["lanes"]
+    print(found.heading(about))
+    print(f"{'':40}{'us':>10}{'GF/s':>8}{'peak':>7}{'of lanes':>9}{'batch':>7}{'NumPy':>8}{'torch':>8}  tiling")
+    torch = Torch(peer.interpreter) if peer else None
+    executor = Executor(default_jit(), threads=1)
+    results: dict[str, dict[str, Any]] = {}
+    try:
+        for group, rows in wanted.items():
+            found_ = results[group] = {}
+            for row in rows:
+                found_[row.name] = measure(row, executor, torch, chosen.seconds, peak, lanes)
+                print(line(row.name, found_[row.name]), flush=True)
+            if rows:
+                shares = sorted(figures["peak"] / figures["lanes"] for figures in found_.values())
+                middle = shares[len(shares) // 2]
+                print(f"-- {group}: {len(rows)} rows, share of the peak (of lanes) from {shares[0]:.0%}, median {middle:.0%}")
+    finally:
+        if torch:
+            torch.stop()
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    path = found.record_path(chosen.out, "kernels", stamp, about).with_suffix(".json")
+    path.write_text(json.dumps({"time": stamp, "seconds": chosen.seconds, **about, "results": results}, indent=1) + "\n")
+    print(f"written: {path}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

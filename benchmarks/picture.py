@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from table import median, share, spread
+from benchmarks.table import median, share, spread
 
 COLOURS = {
     "graphflow": "#0b7a53", "tensorflow": "#e8871e", "tensorflow-xla": "#f2b872", "torch": "#c8402f", "torch-nhwc": "#dd7f72",
@@ -14,7 +14,7 @@ COLOURS = {
 }  # fmt: skip
 LEFT, PLOT, RIGHT = 140, 560, 190  # pixels: names, bars, figures
 LONGEST = 8.0  # times graphflow's; longer bars are cut, their figures are not
-BAR, GAP, TOP = 12, 14, 78
+BAR, GAP, TOP, LEGEND = 12, 14, 94, 52
 
 
 def bars(results: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> str:
@@ -49,15 +49,14 @@ def bars(results: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> 
     ]
     legend, x = [], LEFT
     for name in shown:
-        legend.append(f'<rect x="{x}" y="38" width="11" height="11" fill="{COLOURS[name]}"/>{_text(x + 15, 48, name)}')
+        legend.append(f'<rect x="{x}" y="{LEGEND}" width="11" height="11" fill="{COLOURS[name]}"/>{_text(x + 15, LEGEND + 10, name)}')
         x += 36 + 7 * len(name)
     title = _text(LEFT, 20, "Time per training step, graphflow = 1; its dark part is what the machine's roofline allows", 'font-size="15"')
-    where = f"{about['cpu']} ({about['code_for']}), {about['threads']} threads"
+    where = _text(LEFT, 38, f"{about['cpu']} ({about['code_for']}), {about['threads']} threads", 'fill="#777"')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'font-family="sans-serif" font-size="12" fill="#222"><rect width="{width}" height="{height}" fill="#fff"/>'
-        f'{title}{_text(width - 8, 48, where, "text-anchor=" + chr(34) + "end" + chr(34) + " fill=" + chr(34) + "#777" + chr(34))}'
-        f"{''.join(legend)}{''.join(grid)}{''.join(parts)}</svg>\n"
+        f"{title}{where}{''.join(legend)}{''.join(grid)}{''.join(parts)}</svg>\n"
     )
 
 

@@ -22,14 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import found, picture, table, workloads
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-import found  # noqa: E402
-import picture  # noqa: E402
-import table  # noqa: E402
-import workloads  # noqa: E402
-
 BUSY = 0.3  # load for each CPU
 Results = dict[str, dict[str, Any]]  # implementation -> its figures
 
@@ -69,7 +64,7 @@ class Bench:
     def __init__(self, peers: Sequence[found.Peer], threads: int, machine: dict[str, Any]) -> None:
         self.threads = threads
         self.machine = machine
-        self.ours = {"PYTHONPATH": str(HERE.parent)}
+        self.ours = {"PYTHONPATH": str(HERE.parent), "GRAPHFLOW_THREADS": str(threads)}
         self.workers = [Worker("graphflow", sys.executable, threads, self.ours)]
         self.workers += [Worker(peer.implementation, peer.interpreter, threads, {}) for peer in peers]
 
@@ -128,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about["versions"].update({peer.implementation.partition("-")[0]: peer.version for peer in peers})
     print(found.heading(about))
     if about["load"] > BUSY * about["cpus"]:
-        print("other processes are at work: peers whose threads wait for each other suffer most; measure again when it is quiet", file=sys.stderr)
+        print("other processes are at work: peers whose threads wait for each other suffer most. Measure again when it is quiet.")
     print(table.head([peer.implementation for peer in peers]), flush=True)
     bench = Bench(peers, chosen.threads, about["machine"])
     results: dict[str, Results] = {}

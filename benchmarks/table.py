@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import workloads
+from benchmarks import workloads
 
 
 def median(figures: Mapping[str, Any]) -> float:
@@ -35,13 +35,13 @@ def head(peers: Sequence[str]) -> str:
     """The columns."""
     return (
         f"{'':14}{'ms/step':>9}{'±':>5}{'GF/s':>7}{'peak':>6}{'roof':>6}{'cold s':>8}{'warm s':>8}{'arena MB':>10}{'bound':>7}"
-        f"{'best':>7}" + "".join(f"{name.replace('tensorflow', 'tf'):>15}" for name in peers)
+        f"{'best':>7}" + "".join(f"{name.replace('tensorflow', 'tf'):>17}" for name in peers)
     )
 
 
 def line(key: str, row: Mapping[str, Any], peers: Sequence[str], machine: Mapping[str, Any]) -> str:
-    """One workload: ms per step and how far the rounds lie apart, GF/s of its contractions and their share of the multiply-add peak, the share
-    of the roofline, first steps, arena and arena / lower bound, best peer / ours, and of each peer its ms and its time / ours."""
+    """One workload: ms per step and how far the rounds lie apart, GF/s of its contractions and their share of the multiply-add peak, the
+    share of the roofline, first steps, arena and arena / lower bound, best peer / ours, and of each peer its ms and its time / ours."""
     name, batch = key.split("/")
     ours = row["graphflow"]
     if "medians" not in ours:
@@ -57,7 +57,7 @@ def line(key: str, row: Mapping[str, Any], peers: Sequence[str], machine: Mappin
     for peer in peers:
         figures = row.get(peer, {})
         shown = f"{median(figures):.3f} {median(figures) / ms:.2f}x" if "medians" in figures else "failed" if figures else "-"
-        text += f"{shown:>15}"
+        text += f"{shown:>17}"
     return text
 
 

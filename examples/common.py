@@ -48,3 +48,11 @@ def mean_over(evaluate, images, labels, size=1000):
     """The mean of `evaluate(images, labels)` over all images, in parts of `size`."""
     total = sum(evaluate(images[k : k + size], labels[k : k + size]) * len(images[k : k + size]) for k in range(0, len(images), size))
     return float(np.float64(total) / len(images))
+
+
+def drawn(images, width=28):
+    """Pictures of brightness 0 to 1, one a row, as lines of text side by side; every second line, since letters are twice as high as wide."""
+    shades = " .:-=+*#%@"
+    pictures = np.clip(np.asarray(images).reshape(len(images), -1, width), 0, 1)
+    rows = pictures[:, ::2].transpose(1, 0, 2).reshape(-1, len(pictures) * width)
+    return "\n".join("".join(shades[int(b * 9.99)] for b in row).rstrip() for row in rows)

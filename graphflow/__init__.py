@@ -29,7 +29,7 @@ _TOP_LEVEL = (
     "dtypes", "shapes",
     "graph.graph", "graph.tensor", "graph.operation", "graph.scopes", "graph.collections", "graph.convert", "graph.nodedef",
     "graph.importer", "graph.seeds", "graph.sessions", "graph.composite", "graph.type_specs", "graph.modes",
-    "ops.source", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter",
+    "ops.source", "ops.passing", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter",
     "ops.resource_ops", "ops.resources", "ops.session_handles", "ops.samplers",
     "ops.tensor_scatter", "ops.sparse", "ops.sparse_index", "ops.sparse_functions", "ops.ctc", "ops.ctc_decoders",
     "ops.variable_scope", "ops.template",
@@ -38,8 +38,8 @@ _TOP_LEVEL = (
     "ops.activation", "ops.reduce",
     "ops.broadcast", "ops.overloads", "ops.reductions", "ops.clip", "ops.softmax", "ops.random", "ops.random_choice",
     "ops.joining", "ops.shape", "ops.reshape", "ops.padding", "ops.slicing",
-    "ops.matmul", "ops.conv", "ops.pool", "ops.pool_operands", "ops.normalize", "ops.ranges", "ops.segments", "ops.sparse_segments",
-    "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.sorting", "ops.beams", "ops.diagonal",
+    "ops.matmul", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.normalize", "ops.ranges", "ops.segments", "ops.sparse_segments",
+    "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.distinct", "ops.vectors", "ops.sorting", "ops.beams", "ops.diagonal",
     "ops.linalg.systems", "ops.linalg.decompositions", "ops.linalg.functions", "ops.linalg.exponential",
     "ops.special", "ops.fourier", "ops.bits", "ops.ordering", "ops.random_rates", "ops.blocks", "ops.tensordot", "ops.saving",
     "ops.summaries", "ops.watching", "ops.assertions", "ops.python_calls", "ops.strings", "ops.files", "ops.text", "ops.parsing",
@@ -81,6 +81,7 @@ _ALIASES: dict[str, str] = {
     "convert_to_tensor_or_indexed_slices": "graph.indexed_slices:convert_to_tensor_or_indexed_slices",
     **{name: f"autodiff.custom_gradient:{name}" for name in ("custom_gradient", "grad_pass_through", "recompute_grad")},
     "gradients": "autodiff.gradients:gradients",
+    **{f"tensor_scatter_nd_{kind}": f"ops.tensor_scatter:tensor_scatter_{kind}" for kind in ("add", "sub", "update")},
     "hessians": "autodiff.gradients:hessians",
 }
 

@@ -6,10 +6,9 @@ import os
 from typing import Any
 
 
-def load(implementation: str, threads: int) -> Any:
+def load(implementation: str) -> Any:
     """The module that plays `tf`."""
     if implementation == "graphflow":
-        os.environ["GRAPHFLOW_THREADS"] = str(threads)
         import graphflow
 
         return graphflow
@@ -23,7 +22,7 @@ def load(implementation: str, threads: int) -> Any:
 
 
 def lstm_cell(tf: Any, units: int) -> Any:
-    """tf.nn.rnn_cell.BasicLSTMCell; where the module has none (TensorFlow 2 with Keras 3), its equations in the form dynamic_rnn asks for."""
+    """tf.nn.rnn_cell.BasicLSTMCell; where there is none (TensorFlow 2 with Keras 3), its equations in the form dynamic_rnn asks for."""
     try:
         return tf.nn.rnn_cell.BasicLSTMCell(units)
     except AttributeError:
@@ -120,14 +119,15 @@ def build(tf: Any, name: str) -> Any:
 
 def prepare(name: str, batch: int, images: Any, labels: Any, implementation: str, threads: int) -> Any:
     """(step(i), loss(), about(machine)) of one workload."""
-    tf = load(implementation, threads)
-    tf.reset_default_graph()
-    tf.set_random_seed(0)
-    x, y, loss, optimizer = build(tf, name)
-    train = optimizer.minimize(loss)
+    tf = load(implementation)
+    with tf.Graph().as_default() as graph:
+        tf.set_random_seed(0)
+        x, y, loss, optimizer = build(tf, name)
+        train = optimizer.minimize(loss)
+        initializer = tf.global_variables_initializer()
     config = tf.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
-    session = tf.Session(config=config)
-    session.run(tf.global_variables_initializer())
+    session = tf.Session(graph=graph, config=config)
+    session.run(initializer)
     count = len(images) // batch
 
     def step(i: int) -> None:

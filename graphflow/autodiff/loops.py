@@ -333,8 +333,8 @@ class GradLoop:
         with control_dependencies(None):
             with inside(self.graph, around):
                 handle, flow = make(
-                    "TensorArrayV3", count, dtype=dtype, element_shape=shape, clear_after_read=False, identical_element_shapes=True,
-                    name="b_acc",
+                    "TensorArrayV3", count, dtype=dtype, element_shape=shape, clear_after_read=False,
+                    identical_element_shapes=shape.is_fully_defined(), name="b_acc",
                 )  # fmt: skip
             variable = LoopVariable(self.grad_context, flow, "b_acc")
             with inside(self.graph, self.grad_context):

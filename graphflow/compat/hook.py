@@ -37,6 +37,10 @@ ALIASES = {
     "contrib.learn.python.learn.datasets.mnist": "data.mnist",
     "contrib.learn.datasets.base": "contrib.learn.datasets",
     "contrib.learn.datasets.mnist": "data.mnist",
+    **{
+        f"contrib.learn.python.learn.preprocessing{m}": f"contrib.learn.preprocessing{m}" for m in ("", ".categorical_vocabulary", ".text")
+    },
+    "contrib.tensorboard.plugins.projector.projector_config_pb2": "contrib.tensorboard.plugins.projector",
     "contrib.framework.python.ops": "contrib.framework",
     "contrib.framework.python.ops.arg_scope": "contrib.framework",
     "contrib.framework.python.ops.variables": "contrib.framework",

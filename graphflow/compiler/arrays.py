@@ -237,15 +237,15 @@ def _note_read(scope: Scope, array: Array, index: Value | None) -> None:
     all."""
     if array.handle.adds or not array.handle.made.definition.clear_after_read:  # type: ignore[attr-defined]
         return
-    seen = scope.shared.array_reads.setdefault(array.name, set())
+    seen = scope.shared.array_reads.get(array.name, frozenset())
     if index is None:
         if seen:
             raise Irregular(array.handle.made, "elements are read twice")
-        seen.add(-1)
+        scope.shared.array_reads[array.name] = frozenset((-1,))
     elif index.known is not None and index.known.dtype != object:
         if -1 in seen or int(index.known) in seen:
             raise Irregular(array.handle.made, "an element is read twice")
-        seen.add(int(index.known))
+        scope.shared.array_reads[array.name] = seen | {int(index.known)}
 
 
 def _gather(scope: Scope, op: Operation, mask: int) -> None:

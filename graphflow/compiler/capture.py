@@ -22,7 +22,7 @@ import numpy as np
 
 from graphflow.compiler.arrays import Irregular
 from graphflow.compiler.assumptions import Inexact, assumptions, may_be_negative
-from graphflow.compiler.builder import ProgramBuilder
+from graphflow.compiler.builder import ProgramBuilder, Unmeasured
 from graphflow.compiler.control import Needed, guards
 from graphflow.compiler.program import Program, Source
 from graphflow.compiler.regions import every_node
@@ -30,6 +30,7 @@ from graphflow.compiler.scope import Cut, Scope, Shared, Stepwise, Variables
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import Index, IndexExpr, evaluate, symbol
+from graphflow.ops.measured import measured_in
 
 __all__ = [
     "Captured", "Cut", "Feed", "Irregular", "Pattern", "Stepwise", "Variables", "capture", "needed_operations",
@@ -124,8 +125,20 @@ def capture(fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequ
     done: operations that an earlier part of the same run has executed; the tensors of theirs that are needed must be fed. Raises Cut,
     Stepwise, and what the shape rules raise.
     """
-    b = ProgramBuilder()
+    b = ProgramBuilder(measures=True)
     scope = Scope(b, Shared(variables))
+    try:
+        return _captured(scope, fetches, targets, feeds, pattern, done)
+    except (ValueError, TypeError, Unmeasured):
+        if not scope.shared.measuring:
+            raise
+        # Symbols are not enough for what follows from these sizes: they become those of feeds.
+        raise Cut([t for op in scope.shared.measuring for t in op.outputs], contents=False) from None
+
+
+def _captured(scope: Scope, fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequence[Feed], pattern: Pattern,
+              done: Iterable[Operation]) -> Captured:  # fmt: skip
+    b = scope.b
     for feed, sizes in zip(feeds, pattern.sizes, strict=True):
         _enter(scope, feed, sizes)
     fed = tuple(f.tensor for f in feeds)
@@ -137,11 +150,12 @@ def capture(fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequ
         b.updates[name] = versions[-1].value
     program = b.finish(outputs, scope.shared.symbols)
     shared = scope.shared
-    limits = _guards(program, operations, shared.guards)
+    everything = tuple(level.at_all_levels if level.frames else operations)
+    limits = _guards(program, everything, shared.guards)
     used = {v.id for n in program.nodes for v in n.inputs} | {v.id for v in program.outputs}
     moved = {v.id: name for name, v in program.updates.items()}
     reads = [n for n, v in scope.initial.items() if v.id in used or moved.get(v.id, n) != n]
-    return Captured(program, fed, tuple(fetches), tuple(reads), tuple(shared.answers.items()), tuple(operations), limits)
+    return Captured(program, fed, tuple(fetches), tuple(reads), tuple(shared.answers.items()), everything, limits)
 
 
 def _enter(scope: Scope, feed: Feed, sizes: tuple[int | str, ...]) -> None:
@@ -174,4 +188,8 @@ def _guards(program: Program, operations: Sequence[Operation], more: Sequence[In
             name = node.origins[-1].name if node.origins else ""
             error.operation = next((op for op in operations if op.name == name), None)  # type: ignore[attr-defined]
             raise
-    return tuple(g for g in dict.fromkeys((*more, *found)) if may_be_negative(g))
+    limits = tuple(g for g in dict.fromkeys((*more, *found)) if may_be_negative(g))
+    for size in limits:
+        if measured_in(size):
+            raise Inexact(f"{size} is not negative only for some data")
+    return limits

@@ -66,6 +66,17 @@ class Frame:
             self.variables[merge] = None
             self._level.need([following(merge)], ())
 
+    def settle(self) -> None:
+        """Finds all that enters, also through loops inside this one."""
+        self._level.settle()
+
+    def at_all_levels(self) -> list[Operation]:
+        """Every operation of the loop, also of the loops inside it."""
+        edge = [self.condition, *self.entering(), *self.variables, *self.exits]
+        switches = [_left(e) for e in self.exits]
+        nexts = [m.inputs[1].op for m in self.variables]
+        return [*edge, *switches, *nexts, *self._level.at_all_levels]
+
     def entering(self) -> list[Operation]:
         """Every Enter that is needed."""
         return [*(m.inputs[0].op for m in self.variables), *self.enters]
@@ -122,20 +133,28 @@ class Needed:
 
     def need(self, tensors: Iterable[Tensor], targets: Iterable[Operation]) -> None:
         """These tensors, and these operations, are needed too."""
-        stack = [t.op for t in tensors if t not in self.hidden] + list(targets)
+        hidden, seen = self.hidden, self._seen
+        stack = [t.op for t in tensors if t not in hidden] + list(targets)
         while stack:
             op = stack.pop()
-            if op in self._seen:
+            if op in seen:
                 continue
-            self._seen.add(op)
+            seen.add(op)
             if op.definition.kind is Kind.CONTROL:
                 if self._at_border(op):
                     continue
                 self.controlled = True
                 if op.type in EXITS:
                     self._exit(op)
+                    self._found.append(op)
+                    stack.extend(b for b in self._before(op) if b not in seen)
+                    continue
             self._found.append(op)
-            stack.extend(b for b in self._before(op) if b not in self._seen)
+            for t in self._chosen(op):
+                if t not in hidden and t.op not in seen:
+                    stack.append(t.op)
+            if op._control_inputs:
+                stack.extend(c for c in self._control_inputs(op) if c not in seen)
 
     def _at_border(self, op: Operation) -> bool:
         """Whether it is where this level's own loop begins; what stands behind it belongs to the level around."""
@@ -183,14 +202,28 @@ class Needed:
     @property
     def operations(self) -> list[Operation]:
         """In order: as they were created, where that will do."""
-        self._settle()
+        self.settle()
         found = self._found
         found.sort(key=_created)
-        if all(before._id < op._id for op in found for before in self.waits_for(op)):
+        if all(before._id < op._id for op in found for before in self._follows(op)):
             return found
         return topological(found, self.waits_for)
 
-    def _settle(self) -> None:
+    @property
+    def at_all_levels(self) -> list[Operation]:
+        """The operations of this level and of the loops on it, as they were created."""
+        found = dict.fromkeys(self.operations)
+        for frame in self.frames.values():
+            found.update(dict.fromkeys(frame.at_all_levels()))
+        return sorted(found, key=_created)
+
+    def _follows(self, op: Operation) -> Iterable[Operation]:
+        """`waits_for`, perhaps more: the order of creation is right nearly always, and this is quickly asked."""
+        if self.controlled or op._control_inputs:
+            return self.waits_for(op)
+        return [t.op for t in op.inputs]
+
+    def settle(self) -> None:
         """Exits that were needed later may have drawn more into their loops, which needs more out here."""
         while True:
             count = len(self._found)
@@ -291,7 +324,7 @@ def decided_by(switch: Operation, found: Mapping[Operation, Guards], hidden: set
     All branches over one predicate are found by it, so it is taken from behind the Identities that tf.cond puts in between, and where a
     Switch (of a gradient) asks which input of a Merge was alive, it is the predicate of that Merge."""
     predicate, on = switch.inputs[1], True
-    while predicate not in hidden:
+    while predicate not in hidden or predicate.op.type == "Identity" and predicate.op.inputs[0] in hidden:
         op = predicate.op
         if op.type == "Identity":
             predicate = op.inputs[0]
@@ -372,6 +405,10 @@ class Conditional:
         guard = self._outer.get(op)
         return int(guard[1]) if guard is not None and guard[0] is self.predicate else None
 
+    def always(self, tensor: Tensor) -> bool:
+        """Whether a tensor of this level has a value whichever sides are taken."""
+        return not _of_tensor(tensor, self._found, self._hidden)
+
     @property
     def members(self) -> list[Operation]:
         """All operations."""
@@ -388,9 +425,9 @@ class Arranged(NamedTuple):
     inner: dict[Operation, Guards]
 
 
-def arrange(level: Needed, operations: Sequence[Operation], found: Mapping[Operation, Guards]) -> Arranged:
+def arrange(level: Needed, operations: Sequence[Operation], found: Mapping[Operation, Guards], wanted: Iterable[Tensor] = ()) -> Arranged:
     """Loops and branches as one item each. One predicate may give several Conditionals, where a later one needs what an earlier one gave
-    (as gradients need it)."""
+    (as gradients need it). `wanted`: tensors that are read outside of `operations`."""
     unit: dict[Operation, Item] = {}
     inner: dict[Operation, Guards] = {}
     outer: dict[Operation, Guard] = {}
@@ -423,10 +460,17 @@ def arrange(level: Needed, operations: Sequence[Operation], found: Mapping[Opera
         else:
             unit[op] = op
     for op in operations:
-        for tensor in _read_by(level, op):
+        read = list(_read_by(level, op))
+        if op.type in SWITCHES:
+            read.append(decided_by(op, found, level.hidden)[0])
+        for tensor in read:
             home = unit.get(tensor.op)
             if isinstance(home, Conditional) and home is not unit[op] and tensor.op not in merging:
                 home.crossing[tensor] = None
+    for tensor in wanted:
+        home = unit.get(tensor.op)
+        if isinstance(home, Conditional) and tensor.op not in merging:
+            home.crossing[tensor] = None
     return Arranged(_in_order(level, operations, unit), inner)
 
 

@@ -30,7 +30,9 @@ class Differs(Exception):
 
 
 def _body_scope(scope: Scope) -> Scope:
-    return Scope(ProgramBuilder(), scope.shared, scope)
+    inside = Scope(ProgramBuilder(), scope.shared, scope)
+    inside.b.measured.update((name, inside.given(size)) for name, size in scope.b.measured.items())
+    return inside
 
 
 def _inline_scope(scope: Scope) -> Scope:
@@ -48,9 +50,9 @@ def conditional(scope: Scope, item: Conditional, level: Needed, inner: Mapping[O
     try:
         return _branch(scope, item, level, inner, mask, predicate)
     except Cut as cut:
-        if any(t in scope.values for t in cut.tensors) and scope.outer is None:
-            raise Cut([t for t in cut.tensors if t in scope.values]) from None
-        raise Cut([item.predicate]) from None
+        # what another Conditional of this level gives has no value where its side is not taken
+        outside = [t for t in cut.tensors if t in scope.values and item.always(t)]
+        raise Cut(outside if outside and scope.outer is None else [item.predicate]) from None
     except (Differs, Irregular, Stepwise, UnimplementedError):
         raise Cut([item.predicate]) from None
 
@@ -58,7 +60,7 @@ def conditional(scope: Scope, item: Conditional, level: Needed, inner: Mapping[O
 def _taken(scope: Scope, item: Conditional, level: Needed, inner: Mapping[Operation, Guards], on: bool) -> int:
     """One side, in the scope itself."""
     before = scope.next_bit
-    scope.run(level, item.sides[on], inner)
+    scope.run(level, item.sides[on], inner, item.crossing)
     for merge in item.merges:
         number = _side_inputs(merge, item)[on]
         scope.values[merge.outputs[0]] = scope.entry(merge.inputs[number])
@@ -74,8 +76,13 @@ def _side_inputs(merge: Operation, item: Conditional) -> tuple[int, int]:
 
 def _branch(scope: Scope, item: Conditional, level: Needed, inner: Mapping[Operation, Guards], mask: int, predicate: Value) -> int:
     sides = [_body_scope(scope), _body_scope(scope)]
+    shared, found = scope.shared, []
+    before = shared.array_reads
     for inside, operations in zip(sides, item.sides, strict=True):
-        inside.run(level, operations, inner)
+        shared.array_reads = dict(before)
+        inside.run(level, operations, inner, item.crossing)
+        found.append(shared.array_reads)
+    shared.array_reads = {name: found[0].get(name, frozenset()) | found[1].get(name, frozenset()) for name in found[0] | found[1]}
     origins = tuple(Origin(op.name, op.created_at) for op in (item.merges[:1] or item.members[:1]))
     builder = _Enclosed(scope, sides, mask, origins)
     for merge in item.merges:
@@ -90,7 +97,9 @@ def _branch(scope: Scope, item: Conditional, level: Needed, inner: Mapping[Opera
         on = item.side_of(tensor)
         assert on is not None
         entry = sides[on].entry(tensor)
-        if isinstance(entry, Value):
+        if isinstance(entry, Value) and entry.known is not None:  # sizes, above all
+            scope.values[tensor] = scope.b.constant(entry.known, entry.dtype)
+        elif isinstance(entry, Value):
             builder.partial(tensor, on, entry)
         else:
             scope.values[tensor] = entry if not isinstance(entry, Array) else _refuse(tensor)
@@ -242,7 +251,7 @@ def loop(scope: Scope, frame: Frame, mask: int) -> int:
     """Runs a loop; bits of the updates that it makes. Raises Stepwise where Python has to run it."""
     try:
         return _rolled(scope, frame, mask)
-    except (Differs, Irregular, UnimplementedError) as error:
+    except (Differs, Irregular, Stepwise, UnimplementedError) as error:  # Stepwise: a loop inside this one
         raise Stepwise(frame, str(error)) from None
     except Cut as cut:
         known = [t for t in cut.tensors if t in scope.values]
@@ -259,10 +268,12 @@ def _rolled(scope: Scope, frame: Frame, mask: int) -> int:
     if first.known is not None and not first.known:
         _leave(scope, frame, dict(zip(variables, initial, strict=True)))
         return 0
+    read = dict(scope.shared.array_reads)
     for _ in range(1 + len(variables)):
         try:
             return _Rolled(scope, frame, mask, variables, initial, deciding).run(first)
         except Unborn as unborn:
+            scope.shared.array_reads = dict(read)
             initial = [_born(merge, entry, unborn) for merge, entry in zip(variables, initial, strict=True)]
     raise Differs("the arrays of the loop have elements of no one shape")
 
@@ -423,8 +434,10 @@ def trip_bound(b: ProgramBuilder, goes_on: Value, variables: Iterable[tuple[Valu
         node = producer.get(value.id)
         if node is None:
             return None
-        if node.op.type == "LogicalAnd" and not exact:
+        if node.op.type == "LogicalAnd":
             sides = [s for s in map(bound, node.inputs) if s is not None]
+            if exact and len(sides) < 2:
+                return None
             return sides[0] if len(sides) == 1 else minimum(*sides) if sides else None
         if node.op.type == "Less":
             counter, limit = node.inputs

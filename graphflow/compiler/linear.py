@@ -26,13 +26,15 @@ from graphflow.compiler.groups import Group, Shape
 from graphflow.compiler.lower import CannotFuse, Lowered, lower_group
 from graphflow.compiler.passes.fuse import explode
 from graphflow.compiler.passes.rewrite import highest_id
-from graphflow.compiler.plan import ArenaBlock, JumpTo, Location, Step, bytes_of
+from graphflow.compiler.plan import ArenaBlock, JumpTo, Location, Measuring, RowAt, Step, bytes_of
 from graphflow.compiler.program import Input, Node, Program, Source, Value
 from graphflow.compiler.regions import Branch, Loop, Region, body_operands
+from graphflow.compiler.rows import RowUse, found_rows
 from graphflow.compiler.schedule import changed_in_place
 from graphflow.kernel.expr import TYPES
 from graphflow.kernel.index import Index, maximum, product, substitute, symbol
 from graphflow.ops.core import Copy
+from graphflow.ops.measured import Measured
 
 UNKNOWN_TRIPS = 16  # how often a loop is taken to go round where nothing is known of it: only the choice of threads depends on it
 
@@ -120,13 +122,22 @@ class _Writer:
         """The calls of a Program, and what puts the new values of its STATE inputs into their memory."""
         begin = len(self.steps)
         groups, lowered, self._fresh = lower_all(program, self.target, self._fresh)
-        for group, low in zip(groups, lowered, strict=True):
-            if group.form is Shape.ALIAS:
+        rows = {} if outside else found_rows(program, groups)
+        for number, (group, low) in enumerate(zip(groups, lowered, strict=True)):
+            for row in rows.values():
+                if row.position == number:
+                    self._row(row)
+            if id(group) in rows:
+                for old, new in changed_in_place(group):
+                    self._join(new, old)
+            elif group.form is Shape.ALIAS:
                 self._join(group.outputs[0], group.inputs[0])
             elif group.form is Shape.REGION:
                 self._region(group)
             else:
                 self._call(group, low)
+                if group.root is not None and isinstance(group.root.op, Measured):
+                    self._measure(group, group.root.op)
         self._updates(program, begin, outside)
 
     def _call(self, group: Group, low: Lowered | None, name: str = "") -> None:
@@ -139,6 +150,23 @@ class _Writer:
             if self.root(value) is value:
                 self._made[value.id] = number
         self.steps.append(Step(name or step_name(number, group), group, low, None, self._weight))
+
+    def _row(self, row: RowUse) -> None:
+        """What puts the address of a row into the arguments of the calls that write or read it."""
+        number = len(self.steps)
+        known = sum(place.kind == "row" for place in self.places.values())
+        self.places[row.value.id] = Location("row", known)
+        group = Group(Shape.ALIAS, row.group.nodes, (row.array, row.index), ())
+        for value in group.inputs:
+            self._need(value, number)
+        at = RowAt(known, row.array, row.index, row.count, row.check)
+        self.steps.append(Step(f"k{number}_row", group, None, None, self._weight, None, at))
+
+    def _measure(self, group: Group, op: Measured) -> None:
+        """What puts a size that a kernel has counted into the arguments of later calls."""
+        number, value = len(self.steps), group.outputs[0]
+        self._need(value, number)
+        self.steps.append(Step(f"k{number}_size_{op.symbol}", group, None, None, self._weight, Measuring(op.symbol, op.limit, value)))
 
     def _jump(self, group: Group, value: Value, on: bool, target: int = -1) -> int:
         """A jump, its target to be set later where it is not given; the jump's number."""
@@ -207,14 +235,17 @@ class _Writer:
         """Give new values the memory of the old ones where that is safe; copy the others there at the end."""
         old_of = {i.name: i.value for i in program.inputs if i.source is Source.STATE}
         kept = {self.root(v).id for v in program.outputs if v.known is None}
+        read_last = {self.root(v).id: n for n, step in enumerate(self.steps) for v in step.group.inputs}
         copies: list[tuple[str, Value, Value]] = []
         for name, value in program.updates.items():
             old, root = old_of[name], self.root(value)
-            if root.id == self.root(old).id:
+            memory = self.root(old).id
+            if root.id == memory:
                 continue
             made = self._made.get(root.id, -1)
-            if made >= begin and root.id not in kept and self._free(program, self.steps[made], old, root, begin, made):
+            if made >= begin and root.id not in kept and read_last.get(memory, -1) <= made and self._free(self.steps[made], memory, root):
                 self._join(value, old)
+                read_last[memory] = max(read_last.get(memory, -1), read_last.get(root.id, -1))
             else:
                 copies.append((name, value, old))
         for _, value, _ in copies:
@@ -224,12 +255,8 @@ class _Writer:
             self._join(group.outputs[0], old)
             self._call(group, low, f"k{len(self.steps)}_write_{name.replace('/', '_')}")
 
-    def _free(self, program: Program, maker: Step, old: Value, root: Value, begin: int, made: int) -> bool:
-        """Whether the memory of `old` may be written by the call that makes `root`: nothing reads it later in this Program."""
-        memory = self.root(old).id
-        for step in self.steps[made + 1 :]:
-            if any(self.root(v).id == memory for v in step.group.inputs):
-                return False
+    def _free(self, maker: Step, memory: int, root: Value) -> bool:
+        """Whether a memory that nothing reads afterwards may be written by the call that makes `root`."""
         shared = _shared(maker.lowered)
         return all((v.id, root.id) in shared for v in maker.group.inputs if self.root(v).id == memory)
 
@@ -239,7 +266,7 @@ class _Writer:
         """Blocks for what has no place yet: a new one, or the one of an operand that dies here and may be overwritten."""
         for number, step in enumerate(self.steps):
             group, low = step.group, step.lowered
-            if step.jump is not None:
+            if step.jump is not None or step.measuring is not None or step.row is not None:
                 continue
             shared = _shared(low)
             taken: set[int] = set()

@@ -16,6 +16,7 @@ ALIGN = 64
 GOOD = 1.01  # times the lower bound: not worth a search
 LARGE = 0.005  # of the lower bound: smaller blocks find a place whatever the order of the large ones
 ROUNDS = 2  # of the search, each from the best greedy order
+PATIENCE = 1_000_000  # pairs of blocks that greedy orders look at before the best of them will do: a tenth of a second
 TRIES = 40  # placements in a round
 EFFORT = 70_000  # pairs of blocks that a round looks at, at most: a few milliseconds
 
@@ -65,11 +66,13 @@ def place(blocks: Sequence[Block]) -> Placement:
     bound = lower_bound(blocks)
     unplanned = sum(b.size for b in blocks)
     best: tuple[int, str, list[int]] | None = None
+    pairs = 0
     for name, order in ORDERS.items():
         offsets, total = _first_fit(blocks, order(blocks))
         if best is None or total < best[0]:
             best = total, name, offsets
-        if total <= bound:
+        pairs += len(blocks) ** 2
+        if best[0] <= GOOD * bound or pairs > PATIENCE:
             break
     if best is None:
         return Placement((), 0, 0, 0, "empty")

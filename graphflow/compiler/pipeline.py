@@ -28,7 +28,9 @@ from graphflow.compiler.lower import KERNEL_NAME, Lowered
 from graphflow.compiler.passes.canonicalise import canonicalise
 from graphflow.compiler.passes.cleanup import cse, dce, fold_constants
 from graphflow.compiler.passes.fuse import fuse
+from graphflow.compiler.passes.gather import gather_sums
 from graphflow.compiler.passes.layout import choose_layout
+from graphflow.compiler.passes.loops import hoist, unset, unused
 from graphflow.compiler.passes.overwrite import overwrite
 from graphflow.compiler.passes.rewrite import recorded
 from graphflow.compiler.passes.settle import settle, settle_body
@@ -70,7 +72,11 @@ PASSES: tuple[Pass, ...] = (
     Pass("canonicalise", canonicalise, "one spelling per idea, so later tables stay short", establishes=(CANONICAL,)),
     Pass("simplify", simplify, "less to compute", requires=(CANONICAL,)),
     Pass("cse", cse, "equal values become one before fusion decides what to share"),
+    Pass("unused", unused, "records that no loop backwards reads are not written"),
+    Pass("hoist", hoist, "before fusion, which would write it into the loop's kernels"),
+    Pass("unset", unset, "after cse, which would make one memory of all"),
     Pass("dce", dce, "what simplification left unused must not be fused"),
+    Pass("gather_sums", gather_sums, "before fusion: a product takes the sum of those before it into its epilogue"),
     Pass("layout", choose_layout, "before fusion: what feeds a contraction is then read in place", establishes=(LAYOUT,)),
     Pass("settle", settle, "fusion must see the copies that outputs and variables need", establishes=(OWNED,), required=True,
          inner=settle_body),
@@ -95,8 +101,8 @@ _check_order(PASSES)
 
 def run_passes(program: Program, options: Options, watch: Callable[[Stage], None] | None = None) -> Program:
     """All passes that the options allow, in order."""
-    if options.verify:
-        verify(program, "capture")
+    if options.verify > 1:
+        verify(program, "capture", thorough=True)
     for number, p in enumerate(PASSES):
         off = p.name in options.passes_off or (options.pass_limit is not None and number >= options.pass_limit)
         if off and not p.required:
@@ -109,7 +115,7 @@ def run_passes(program: Program, options: Options, watch: Callable[[Stage], None
         if watch is not None:
             watch(Stage(p.name, time.perf_counter() - start, before, program, changes))
         if options.verify > 1 and program is not before:
-            verify(program, p.name)
+            verify(program, p.name, thorough=True)
     if options.verify == 1:
         verify(program, "all passes")
     return program

@@ -20,7 +20,7 @@ from graphflow.compiler.program import Input, Program, Source, Value
 from graphflow.dtypes import DType
 from graphflow.graph.op import Op
 from graphflow.kernel.expr import TYPES
-from graphflow.kernel.index import Index, evaluate, product
+from graphflow.kernel.index import Index, evaluate, largest, product, substitute, symbols_of
 from graphflow.kernel.nodes import Check, Role
 
 KEPT = 64  # bound plans that are remembered
@@ -53,18 +53,41 @@ class JumpTo(NamedTuple):
     target: int
 
 
+class Measuring(NamedTuple):
+    """The size `symbol`, from 0 to `limit`, gets the value of the int64 scalar `value`."""
+
+    symbol: str
+    limit: Index
+    value: Value
+
+
+class RowAt(NamedTuple):
+    """The values at Location("row", number) are row `index` of `array`, which has `count` rows. `check`: what is wrong with other indices."""
+
+    number: int
+    array: Value
+    index: Value
+    count: Index
+    check: Check
+
+
 class Step(NamedTuple):
-    """One kernel call; without a kernel a jump, or one call of Python. `weight`: how often it is expected to run."""
+    """One kernel call; without a kernel a jump, the measuring of a size, the finding of a row, or one call of Python. `weight`: how often
+    it is expected to run."""
 
     name: str
     group: Group
     lowered: Lowered | None
     jump: JumpTo | None = None
     weight: float = 1.0
+    measuring: Measuring | None = None
+    row: RowAt | None = None
 
     @property
     def checks(self) -> tuple[Check, ...]:
         """The run-time checks of the kernel."""
+        if self.row is not None:
+            return (self.row.check,)
         return () if self.lowered is None else self.lowered.kernel.checks
 
 
@@ -79,7 +102,7 @@ class ArenaBlock(NamedTuple):
 
 class Argument(NamedTuple):
     """One argument of a kernel call: kind "feed", "state", "constant", "output" or "arena" with a number or a byte offset, "size" with
-    the number itself, "status" with the address of the call's status block."""
+    the number itself, "measured" with the number of a size that depends on data, "row" with that of a BoundRow, "status" with the address of the call's status block."""
 
     kind: str
     value: int
@@ -98,7 +121,7 @@ class HostArgument(NamedTuple):
     """An operand or result of a call of Python: where it is, and what it looks like."""
 
     place: Argument
-    shape: tuple[int, ...]
+    shape: tuple[Index, ...]  # symbolic only in sizes that depend on data
     dtype: DType
 
 
@@ -119,15 +142,36 @@ class BoundJump(NamedTuple):
     target: int
 
 
-PlanCall = BoundCall | HostCall | BoundJump
+class BoundMeasuring(NamedTuple):
+    """From here on the size `number` is what the int64 at `place` says, which must not be above `limit`."""
+
+    place: Argument
+    number: int
+    limit: int
+
+
+class BoundRow(NamedTuple):
+    """From here on the argument Argument("row", number) is the address of the row of the array at `place` whose number is at `index`."""
+
+    place: Argument
+    index: Argument
+    wide: bool
+    count: int
+    size: int
+    number: int
+
+
+PlanCall = BoundCall | HostCall | BoundJump | BoundMeasuring | BoundRow
 
 
 class OutputPlace(NamedTuple):
-    """What a fetched tensor is: computed into a fresh array of this shape, or contents known already."""
+    """What a fetched tensor is: computed into a fresh array of this shape, or contents known already. `measured`: its sizes, where some of
+    them depend on data; then `shape` is one that has room for all its elements."""
 
     shape: tuple[int, ...]
     dtype: DType
     known: np.ndarray[Any, Any] | None
+    measured: tuple[Index, ...] | None = None
 
 
 class Parameters(NamedTuple):
@@ -159,7 +203,14 @@ class CompiledProgram:
         self.bound: list[BoundPlan] = []
         self.report: Any = None  # dump.CompiledReport
         self.on_bind: tuple[Callable[[BoundPlan], None], ...] = ()
+        self.room: dict[str, int] = {}  # of sizes that have turned out larger than their limits
         self._by_shapes: dict[tuple[tuple[int, ...], ...], BoundPlan] = {}
+
+    def make_room(self, symbol: str, size: int) -> None:
+        """From now on plans have memory for twice this size."""
+        self.room[symbol] = 2 * size
+        self.bound.clear()
+        self._by_shapes.clear()
 
     def symbol_values(self, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
         """The sizes that the shapes of the feeds give."""
@@ -186,32 +237,64 @@ class BoundPlan:
 
     def __init__(self, compiled: CompiledProgram, sizes: Mapping[str, int]) -> None:
         self.compiled = compiled
-        self.sizes = dict(sizes)
+        limits: dict[str, int] = {}  # of the sizes that depend on data
+        for step in compiled.steps:
+            if step.measuring is not None:
+                symbol = step.measuring.symbol
+                limits[symbol] = max(largest(step.measuring.limit, sizes, limits), compiled.room.get(symbol, 0))
+        self.sizes = {**sizes, **limits}
+        self.measured = tuple(limits)
         known: dict[Any, int] = {}
 
         def number(index: Index) -> int:
+            """A size, the most that it can be if it depends on data."""
             if isinstance(index, int):
                 return index
             if index not in known:
-                known[index] = evaluate(index, sizes)
+                known[index] = largest(index, sizes, limits)
             return known[index]
+
+        self.number = number
 
         self.blocks = tuple(Block(aligned(number(b.size)), b.first, b.last) for b in compiled.blocks)
         self.placement: Placement = place(self.blocks)
         self.constants = tuple(filled(i, sizes) for i in compiled.constants)
         self.states = tuple((s.name, tuple(number(d) for d in s.shape), s.dtype) for s in compiled.states)
-        self.calls = self._with_barriers([self._bound(n, step, number) for n, step in enumerate(compiled.steps)])
+        calls = [self._bound(n, step, number) for n, step in enumerate(compiled.steps)]
+        self.rows = {call.number: call for call in calls if isinstance(call, BoundRow)}
+        self.calls = self._with_barriers(calls)
         outputs = []
         for value in compiled.program.outputs:
             data = None if value.known is None else filled(Input(Source.CONSTANT, "", value, value.known), sizes)
-            outputs.append(OutputPlace(tuple(number(d) for d in value.shape), value.dtype, data))
+            sizes_ = self._run_time(value.shape)
+            if sizes_ is None:
+                outputs.append(OutputPlace(tuple(number(d) for d in value.shape), value.dtype, data))
+            else:
+                outputs.append(OutputPlace((number(value.size),), value.dtype, data, sizes_))
         self.outputs = tuple(outputs)
         self.cost = sum(step.weight * cost_of(step, number) for step in compiled.steps if step.jump is None)
+
+    def _run_time(self, shape: Sequence[Index]) -> tuple[Index, ...] | None:
+        """A shape with symbols for the sizes that depend on data only; None where there are none."""
+        if not self.measured or all(symbols_of(d).isdisjoint(self.measured) for d in shape):
+            return None
+        fixed: dict[str, Index] = {k: v for k, v in self.sizes.items() if k not in self.measured}
+        return tuple(substitute(d, fixed) for d in shape)
 
     def _bound(self, n: int, step: Step, number: Callable[[Index], int]) -> PlanCall:
         if step.jump is not None:
             return BoundJump(self._place(step.jump.value.id), step.jump.on, step.jump.target)
+        if step.measuring is not None:
+            symbol = step.measuring.symbol
+            return BoundMeasuring(self._place(step.measuring.value.id), self.measured.index(symbol), self.sizes[symbol])
+        if step.row is not None:
+            return self._row(step.row, number)
         return self._host(step, number) if step.lowered is None else self._call(n, step, step.lowered)
+
+    def _row(self, row: RowAt, number: Callable[[Index], int]) -> BoundRow:
+        count, whole = number(row.count), number(bytes_of(row.array))
+        place, index = self._place(row.array.id), self._place(row.index.id)
+        return BoundRow(place, index, row.index.dtype.size == 8, count, whole // max(count, 1), row.number)
 
     def _call(self, n: int, step: Step, lowered: Lowered) -> BoundCall:
         arguments: list[Argument] = []
@@ -220,7 +303,8 @@ class BoundPlan:
                 arguments.append(Argument("arena", self.placement.offsets[self.compiled.scratch[n, b]]))
             else:
                 arguments.append(self._place(held))
-        arguments += [Argument("size", self.sizes[s]) for s in lowered.symbols]
+        arguments += [Argument("measured", self.measured.index(s)) if s in self.measured else Argument("size", self.sizes[s])
+                      for s in lowered.symbols]  # fmt: skip
         arguments.append(Argument("status", 0))
         kernel = self.compiled.kernel_of[n]
         return BoundCall(kernel, tuple(arguments), self.compiled.parallel[kernel], True)
@@ -235,7 +319,8 @@ class BoundPlan:
         node = step.group.nodes[0]
 
         def argument(value: Value) -> HostArgument:
-            return HostArgument(self._place(value.id), tuple(number(d) for d in value.shape), value.dtype)
+            shape = self._run_time(value.shape) or tuple(number(d) for d in value.shape)
+            return HostArgument(self._place(value.id), shape, value.dtype)
 
         return HostCall(node.op, tuple(map(argument, node.inputs)), tuple(map(argument, node.outputs)))
 
@@ -268,14 +353,20 @@ class BoundPlan:
         """Memory that a call reads and that it writes."""
         lowered = self.compiled.steps[n].lowered
         assert lowered is not None
-        env = {k: self.sizes[s] for k, s in zip(lowered.kernel.symbols, lowered.symbols, strict=True)}
+        named = dict(zip(lowered.kernel.symbols, lowered.symbols, strict=True))
+        env = {k: self.sizes[s] for k, s in named.items() if s not in self.measured}
+        limits = {k: self.sizes[s] for k, s in named.items() if s in self.measured}
         reads: list[Span] = []
         writes: list[Span] = []
         for buffer, argument in zip(lowered.kernel.buffers, call.arguments, strict=False):
             if argument.kind == "constant":
                 continue
-            if argument.kind == "arena":
-                size = evaluate(product(buffer.shape), env) * TYPES[buffer.type].itemsize
+            if argument.kind == "row":
+                whole = self.rows[argument.value]
+                first = whole.place.value
+                span = (whole.place.kind, first, first + (whole.count * whole.size if whole.place.kind == "arena" else 1))
+            elif argument.kind == "arena":
+                size = largest(product(buffer.shape), env, limits) * TYPES[buffer.type].itemsize
                 span = ("arena", argument.value, argument.value + size)
             else:
                 span = (argument.kind, argument.value, argument.value + 1)
@@ -323,6 +414,8 @@ def cost_of(step: Step, number: Any) -> float:
     root = step.group.root
     if root is not None and root.op.inplace:  # of what is changed in place only some rows
         touched = [v for k, v in enumerate(root.inputs) if k not in root.op.inplace]
+    if step.row is not None:
+        return 1e-7
     elements = max([number(v.size) for v in touched], default=1)
     work = sum(2 if n.op.type not in EXPENSIVE else 12 for n in step.group.nodes)
     return float(elements) * work / 1.6e10 + 1e-7

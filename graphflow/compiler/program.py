@@ -10,7 +10,7 @@ variable that is assigned appears as an Input (its old value) and in `updates` (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from graphflow.dtypes import DType
 from graphflow.graph.op import Op, TensorSpec
-from graphflow.kernel.index import Index, product
+from graphflow.kernel.index import Index, IndexExpr, product
 
 
 class Origin(NamedTuple):
@@ -53,15 +53,19 @@ class Value:
 
 
 class Node:
-    """outputs = op(inputs). `origins` name the graph ops it stands for, the one that gives the outputs last."""
+    """outputs = op(inputs). `origins` name the graph ops it stands for, the one that gives the outputs last. `inferred`: the outputs are
+    what the op's shape rule gave for the inputs."""
 
-    __slots__ = ("op", "inputs", "outputs", "origins")
+    __slots__ = ("op", "inputs", "outputs", "origins", "inferred")
 
-    def __init__(self, op: Op, inputs: Sequence[Value], outputs: Sequence[Value], origins: Sequence[Origin] = ()) -> None:
+    def __init__(
+        self, op: Op, inputs: Sequence[Value], outputs: Sequence[Value], origins: Sequence[Origin] = (), inferred: bool = False
+    ) -> None:
         self.op = op
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.origins = tuple(origins)
+        self.inferred = inferred
 
     def __repr__(self) -> str:
         return f"{', '.join(map(repr, self.outputs))} = {self.op!r}({', '.join(f'%{v.id}' for v in self.inputs)})"
@@ -90,3 +94,14 @@ class Program(NamedTuple):
     outputs: tuple[Value, ...]
     updates: Mapping[str, Value]
     symbols: Mapping[str, tuple[str, int]]
+
+
+def field_indices(op: Op) -> Iterator[IndexExpr]:
+    """The run-time sizes among an op's attributes."""
+    stack: list[Any] = [getattr(op, f) for f in op._fields]
+    while stack:
+        item = stack.pop(0)
+        if isinstance(item, IndexExpr):
+            yield item
+        elif isinstance(item, tuple):
+            stack.extend(item)

@@ -80,7 +80,7 @@ def can_fail(group: Group) -> bool:
     """Whether a kernel, or one of those in a loop or branch, holds a run-time check."""
     if group.form is Shape.REGION:
         return any(can_fail(g) for body in group.nodes[0].op.bodies for g in body.program.nodes if isinstance(g, Group))  # type: ignore[attr-defined]
-    return any(getattr(n.op, "checks", ()) or n.op.type == "Take" for n in group.nodes)
+    return any(getattr(n.op, "checks", ()) or n.op.type in ("Take", "Measured") for n in group.nodes)
 
 
 def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:

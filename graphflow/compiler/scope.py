@@ -21,7 +21,7 @@ import numpy as np
 
 from graphflow import dtypes
 from graphflow.compiler.arrays import Array, Handle, Irregular, run_array_op
-from graphflow.compiler.builder import DataDependent, ProgramBuilder
+from graphflow.compiler.builder import DataDependent, ProgramBuilder, Unmeasured
 from graphflow.compiler.control import SWITCHES, Conditional, Frame, Guards, Needed, arrange
 from graphflow.compiler.program import Origin, Source, Value
 from graphflow.errors import InvalidArgumentError, UnimplementedError
@@ -34,11 +34,13 @@ from graphflow.ops.tensor_array_ops import array_of
 
 
 class Cut(Exception):
-    """These tensors must be computed before the rest can be captured."""
+    """These tensors must be computed before the rest can be captured. `contents`: what they hold decides what is captured; without it
+    only their shapes do."""
 
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
+    def __init__(self, tensors: Sequence[Tensor], contents: bool = True) -> None:
         super().__init__(f"the sizes of what follows depend on {', '.join(t.name for t in tensors)}")
         self.tensors = tuple(tensors)
+        self.contents = contents
 
 
 class Stepwise(Exception):
@@ -53,7 +55,10 @@ class Variables(Protocol):
     """What capture must know of the session's variables."""
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a variable that the graph leaves open."""
+        """The shape of a variable's value; KeyError where it has none."""
+
+    def reshaped(self, name: str, dims: tuple[int, ...]) -> bool:
+        """Whether a variable's value has another shape than the graph says, as an assignment without validation gives it."""
 
     def initialized(self, name: str) -> bool:
         """Whether the session holds a value."""
@@ -88,7 +93,8 @@ class Shared:
         self.answers: dict[str, bool] = {}
         self.symbols: dict[str, tuple[str, int]] = {}  # where the size of each name is read
         self.guards: list[IndexExpr] = []
-        self.array_reads: dict[str, set[int]] = {}  # of TensorArrays by name, the elements that are known to be read; -1 for all
+        self.measuring: list[Operation] = []  # those whose results have sizes that depend on data
+        self.array_reads: dict[str, frozenset[int]] = {}  # of TensorArrays by name, the elements that are known to be read; -1 for all
 
     def initialized(self, reference: Tensor) -> bool:
         """Whether the variable behind a reference has a value; the answer belongs to the Program's identity."""
@@ -118,8 +124,11 @@ class Scope:
 
     # -- levels ------------------------------------------------------------------------------------------------------------------
 
-    def run(self, level: Needed, operations: Iterable[Operation], guards: Mapping[Operation, Guards]) -> None:
-        """Everything that `operations`, part of a level, compute. `guards`: empty where the level has no control flow."""
+    def run(
+        self, level: Needed, operations: Iterable[Operation], guards: Mapping[Operation, Guards], wanted: Iterable[Tensor] = ()
+    ) -> None:
+        """Everything that `operations`, part of a level, compute. `guards`: empty where the level has no control flow. `wanted`: tensors of
+        branches that are read elsewhere on the level."""
         from graphflow.compiler import enclose  # only programs with loops and branches need it
 
         operations = list(operations)
@@ -127,7 +136,7 @@ class Scope:
             for op in operations:
                 self._run_one(op, self._mask(level, [op]))
             return
-        arranged = arrange(level, operations, guards)
+        arranged = arrange(level, operations, guards, wanted)
         for item in arranged.items:
             if isinstance(item, Conditional):
                 mask = self._mask(level, item.members)
@@ -141,9 +150,10 @@ class Scope:
 
     def _mask(self, level: Needed, operations: Sequence[Operation]) -> int:
         mask = 0
-        for op in operations:
-            for other in level.waits_for(op):
-                mask |= self.before.get(other, 0)
+        if self.next_bit > 1:  # something has been updated
+            for op in operations:
+                for other in level.waits_for(op):
+                    mask |= self.before.get(other, 0)
         return mask
 
     def _mark(self, operations: Iterable[Operation], mask: int, updates: int) -> None:
@@ -190,12 +200,13 @@ class Scope:
         if isinstance(entry, Array):
             if entry.rows:
                 entry = self.outer.values[tensor] = entry.settled(self.outer.b)
-            return entry if entry.value is None else entry._replace(value=self._input(entry.value))
-        value = self._input(entry)
+            return entry if entry.value is None else entry._replace(value=self.given(entry.value))
+        value = self.given(entry)
         self.producers.setdefault(value.id, tensor)
         return value
 
-    def _input(self, value: Value) -> Value:
+    def given(self, value: Value) -> Value:
+        """What a value of the scope around is in this one."""
         found = self._inside.get(value.id)
         if found is None:
             if value.dtype.kernel_type is None and not value.dtype.is_complex:
@@ -250,17 +261,22 @@ class Scope:
         operands = [self.read(t, -1 if k in definition.updates else mask) for k, t in enumerate(op.inputs)]
         specs = [v.spec for v in operands]
         if kind is Kind.HOST and not _sized(definition.infer(*specs)):
-            raise Cut(op.outputs)
+            raise Cut(op.outputs, contents=False)
         with taken_for_equal() as equal:
             if kind in (Kind.COMPOSITE, Kind.STATE):
                 definition.infer(*specs)  # refuses operands that decompose() counts on being right
             self.shared.guards += [size for size in definition.requires(*specs) if isinstance(size, IndexExpr)]
             self.b.expected = op.outputs[0]._shape_tuple() if op.outputs else None
+            sizes = len(self.b.measured)
             try:
                 results = self.b.apply(definition, *operands)
             except DataDependent as error:
                 raise Cut([self.origin_of(error.value, op)]) from None
+            except Unmeasured:
+                raise Cut(op.outputs, contents=False) from None
         self.shared.guards += [size for size in equal if isinstance(size, IndexExpr)]
+        if len(self.b.measured) > sizes:
+            self.shared.measuring.append(op)
         if kind is Kind.STATE:
             self._update(op, results if isinstance(results, tuple) else (results,))
             return
@@ -278,11 +294,18 @@ class Scope:
             raise UnimplementedError(None, op, f"{op.type} '{op.name}': control flow that no tf.cond or tf.while_loop makes")
 
     def _reshape(self, op: Operation, mask: int) -> None:
-        """An assignment that may give a variable of unknown shape another one: the old value, which it ignores, gets the new shape."""
+        """An assignment that may give a variable another shape: the old value, which it ignores, gets the new shape."""
         memory = self.entry(op.inputs[0])
-        if isinstance(memory, Memory) and memory.name not in self.initial and not known(memory.variable.spec.contents.dims):
-            value = self.read(op.inputs[1], mask)
+        if not isinstance(memory, Memory):
+            return
+        value = self.read(op.inputs[1], mask)
+        old = self.initial.get(memory.name)
+        if old is None:
             self.initial[memory.name] = self.b.input(Source.STATE, memory.name, value.dtype, value.shape)
+        elif old.shape != value.shape:  # both have the variable's memory
+            raise ValueError(
+                f"the value of '{memory.name}' has shape {list(old.shape)} and cannot get shape {list(value.shape)} in a run that reads it"
+            )
 
     def _source(self, op: Operation) -> None:
         if not op.outputs:
@@ -348,7 +371,7 @@ class Scope:
             return self.b.input(Source.STATE, memory.name, value.dtype, value.shape)
         spec = memory.variable.spec.contents
         dims = spec.dims
-        if dims is None or None in dims:
+        if not known(dims) or self.shared.variables.reshaped(memory.name, dims):  # type: ignore[arg-type]
             dims = self.shared.variables.shape(memory.name)
         return self.b.input(Source.STATE, memory.name, spec.dtype, dims)  # type: ignore[arg-type]
 

@@ -15,6 +15,7 @@ from graphflow.compiler.regions import Loop, Region, body_operands
 from graphflow.compiler.views import plan_problems
 from graphflow.graph.op import Kind
 from graphflow.kernel.index import Index, IndexExpr, symbols_of
+from graphflow.ops.measured import measured_in
 
 if TYPE_CHECKING:
     from graphflow.compiler.plan import BoundPlan
@@ -24,9 +25,10 @@ class VerificationError(Exception):
     """A pass has left a Program that is not well formed."""
 
 
-def verify(program: Program, after: str = "") -> None:
-    """Raise VerificationError where `program` breaks a rule; `after` names the pass to blame."""
-    for problem in problems(program):
+def verify(program: Program, after: str = "", thorough: bool = False) -> None:
+    """Raise VerificationError where `program` breaks a rule; `after` names the pass to blame. `thorough`: also apply the shape rules to nodes
+    that were made by them."""
+    for problem in problems(program, thorough=thorough):
         raise VerificationError(f"{'after ' + after + ': ' if after else ''}{problem}")
 
 
@@ -36,7 +38,7 @@ def verify_plan(bound: BoundPlan) -> None:
         raise VerificationError(problem)
 
 
-def problems(program: Program, inside: bool = False) -> Iterator[str]:
+def problems(program: Program, inside: bool = False, thorough: bool = True) -> Iterator[str]:
     """Every rule that is broken. `inside`: it is the body of a loop or branch, whose sizes are read outside."""
     defined: dict[int, Value] = {}
     names: set[tuple[Source, str]] = set()
@@ -57,7 +59,7 @@ def problems(program: Program, inside: bool = False) -> Iterator[str]:
         if feed is None or not 0 <= axis < len(feed.value.shape):
             yield f"the size {name} is read from axis {axis} of {source!r}, which is not there"
     for node in program.nodes:
-        yield from _node(program, node, defined)
+        yield from _node(program, node, defined, thorough)
     for value in (*program.outputs, *program.updates.values()):
         if value.id not in defined:
             yield f"the output %{value.id} is not defined"
@@ -69,7 +71,7 @@ def problems(program: Program, inside: bool = False) -> Iterator[str]:
             yield f"{name!r} is of type {states[name].dtype.name}, its update of type {value.dtype.name}"
 
 
-def _node(program: Program, node: Node, defined: dict[int, Value]) -> Iterator[str]:
+def _node(program: Program, node: Node, defined: dict[int, Value], thorough: bool) -> Iterator[str]:
     for value in node.inputs:
         if value.id not in defined:
             yield f"%{value.id} is used by {node!r} before it is defined"
@@ -84,7 +86,7 @@ def _node(program: Program, node: Node, defined: dict[int, Value]) -> Iterator[s
             for value in node.nodes[number].outputs:
                 defined.pop(value.id, None)
         for part in node.nodes:
-            yield from _node(program, part, defined)
+            yield from _node(program, part, defined, thorough)
         missing = [v.id for v in node.outputs if v.id not in defined]
         for i, before in saved.items():
             if before is None:
@@ -106,6 +108,8 @@ def _node(program: Program, node: Node, defined: dict[int, Value]) -> Iterator[s
     if node.op.kind in (Kind.COMPOSITE, Kind.STATE, Kind.SOURCE):
         yield f"{node!r}: ops of kind {node.op.kind.value} do not stand in Programs"
         return
+    if node.inferred and not thorough:
+        return
     try:
         inferred = node.op.infer(*[v.spec for v in node.inputs])
     except ValueError as error:
@@ -113,7 +117,7 @@ def _node(program: Program, node: Node, defined: dict[int, Value]) -> Iterator[s
         return
     specs = inferred if isinstance(inferred, tuple) else (inferred,)
     if isinstance(node.op, Region):
-        yield from _bodies(node, node.op)
+        yield from _bodies(node, node.op, thorough)
     if len(specs) != len(node.outputs):
         yield f"{node!r}: {len(specs)} results by its shape rule"
         return
@@ -124,11 +128,11 @@ def _node(program: Program, node: Node, defined: dict[int, Value]) -> Iterator[s
             yield f"{node!r}: the result is {spec!r} by its shape rule"
 
 
-def _bodies(node: Node, op: Region) -> Iterator[str]:
+def _bodies(node: Node, op: Region, thorough: bool) -> Iterator[str]:
     """What is wrong inside a loop or branch, and between its bodies and the operands."""
     operands = body_operands(node)
     for number, body in enumerate(op.bodies):
-        yield from problems(body.program, inside=True)
+        yield from problems(body.program, True, thorough)
         for given in body.program.inputs:
             if given.source is Source.CONSTANT:
                 continue
@@ -152,7 +156,7 @@ def _agrees(dims: tuple[Index | None, ...] | None, shape: tuple[Index, ...]) -> 
 def _sizes(program: Program, shape: tuple[Index, ...], where: object) -> Iterator[str]:
     for size in shape:
         if isinstance(size, IndexExpr):
-            unknown = symbols_of(size) - program.symbols.keys()
+            unknown = symbols_of(size) - program.symbols.keys() - measured_in(size)
             if unknown:
                 yield f"{where} uses the undeclared size {', '.join(sorted(unknown))}"
         elif not isinstance(size, int) or size < 0:

@@ -171,6 +171,8 @@ class IndexExpr:
         return self._hash
 
     def __add__(self, other: Index) -> Index:
+        if type(other) is int and other == 0:
+            return self
         return _from_terms(_terms(self) + _terms(other))
 
     __radd__ = __add__
@@ -185,6 +187,8 @@ class IndexExpr:
         return (-self) + other
 
     def __mul__(self, other: Index) -> Index:
+        if type(other) is int and other != 0:  # by far the most frequent case, in which the terms stay as they are
+            return self if other == 1 else IndexExpr(tuple((f, c * other) for f, c in self.terms))
         return _from_terms(
             [(tuple(sorted(f + g, key=_key)), c * d) for f, c in self.terms for g, d in _terms(other)]
         )
@@ -402,6 +406,17 @@ def evaluate(index: Index, env: Mapping[str, int]) -> int:
             c *= atom.evaluate(env)
         total += c
     return total
+
+
+def largest(index: Index, env: Mapping[str, int], limits: Mapping[str, int]) -> int:
+    """A number that `index` does not exceed while the symbols of `env` have these values and those of `limits` are from 0 to theirs."""
+    if not limits or symbols_of(index).isdisjoint(limits):
+        return evaluate(index, env)
+    rest = substitute(index, {**env, **{name: symbol(name, 0, limit) for name, limit in limits.items()}})
+    _, high = bounds(rest)
+    if high is None:
+        raise ValueError(f"nothing limits {index}")
+    return high
 
 
 def symbols_of(index: Index) -> frozenset[str]:

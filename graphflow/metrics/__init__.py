@@ -1,5 +1,14 @@
 """tf.metrics: measures over many batches. Each gives (value, update_op); the counts live in local variables."""
 
+from graphflow.metrics.at_k import (
+    average_precision_at_k,
+    precision_at_k,
+    precision_at_top_k,
+    recall_at_k,
+    recall_at_top_k,
+    sparse_average_precision_at_k,
+    sparse_precision_at_k,
+)
 from graphflow.metrics.counts import (
     auc,
     false_negatives,
@@ -10,6 +19,8 @@ from graphflow.metrics.counts import (
     precision_at_thresholds,
     recall,
     recall_at_thresholds,
+    sensitivity_at_specificity,
+    specificity_at_sensitivity,
     true_negatives,
     true_negatives_at_thresholds,
     true_positives,
@@ -31,6 +42,8 @@ from graphflow.metrics.means import (
 from graphflow.missing import names_of
 
 __all__ = [
+    "average_precision_at_k", "precision_at_k", "precision_at_top_k", "recall_at_k", "recall_at_top_k", "sensitivity_at_specificity",
+    "sparse_average_precision_at_k", "sparse_precision_at_k", "specificity_at_sensitivity",
     "accuracy", "auc", "false_negatives", "false_negatives_at_thresholds", "false_positives", "false_positives_at_thresholds", "mean",
     "mean_absolute_error", "mean_cosine_distance", "mean_iou", "mean_per_class_accuracy", "mean_relative_error", "mean_squared_error",
     "mean_tensor", "percentage_below", "precision", "precision_at_thresholds", "recall", "recall_at_thresholds", "root_mean_squared_error",

@@ -53,4 +53,4 @@ def collected(collections: Any, value: Any) -> Any:
 
 def ratio(total: Any, count: Any, name: str | None) -> Any:
     """total / count, 0 for none."""
-    return div_no_nan(total, make("Maximum", count, 0.0), name=name)
+    return div_no_nan(total, make("Maximum", count, 0), name=name)

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphflow.dtypes import bool as bool_
-from graphflow.dtypes import float32
+from graphflow.dtypes import float32, int32
 from graphflow.graph.build import convert, make
 from graphflow.metrics.common import collected, metric_variable, now, ratio, squeezed
 from graphflow.ops.division import div
 from graphflow.ops.joining import stack, tile
 from graphflow.ops.logic import cast, equal, greater, logical_and, logical_not, where
-from graphflow.ops.reductions import reduce_sum
+from graphflow.ops.ranges import cumsum
+from graphflow.ops.reductions import argmax, argmin, reduce_min, reduce_sum
 from graphflow.ops.reshape import expand_dims, reshape, transpose
 from graphflow.ops.shape import shape
 from graphflow.ops.source import constant, ones_like
@@ -154,6 +155,49 @@ def auc(labels, predictions, weights=None, num_thresholds=200, metrics_collectio
         values, updates = _at_thresholds(labels, predictions, limits, weights, ("tp", "fn", "tn", "fp"))
         value = collected(metrics_collections, _area(values, curve, summation_method, "value"))
         return value, collected(updates_collections, _area(updates, curve, summation_method, "update_op"))
+
+
+def _operating_point(scope: str, given: dict[str, Any], choose: Callable[..., Any]) -> Any:
+    """One rate at the threshold where another one comes nearest to a wanted value; `choose` gives it from the counts."""
+    labels, predictions, weights = given["labels"], given["predictions"], given["weights"]
+    with variable_scope(given["name"], scope, (predictions, labels, weights)):
+        values, updates = _at_thresholds(labels, predictions, _limits(given["num_thresholds"]), weights, ("tp", "fn", "tn", "fp"))
+        value = collected(given["metrics_collections"], choose(values, "value"))
+        return value, collected(given["updates_collections"], choose(updates, "update_op"))
+
+
+def _in_unit_interval(name: str, value: float) -> None:
+    if value < 0 or value > 1:
+        raise ValueError(f"`{name}` must be in the range [0, 1].")
+
+
+def sensitivity_at_specificity(labels, predictions, specificity, weights=None, num_thresholds=200, metrics_collections=None,
+                               updates_collections=None, name=None):  # fmt: skip
+    """The share of positive labels that are found, at the threshold whose specificity is nearest to the given one."""
+    _in_unit_interval("specificity", specificity)
+
+    def choose(counts: dict[str, Any], name: str) -> Any:
+        tp, fn, tn, fp = (convert(counts[k]) for k in ("tp", "fn", "tn", "fp"))
+        at = argmin(make("Abs", div(tn, tn + fp + _EPSILON) - specificity), 0)
+        at = cast(at, int32)
+        return div(tp[at], tp[at] + fn[at] + _EPSILON, name)
+
+    return _operating_point("sensitivity_at_specificity", locals(), choose)
+
+
+def specificity_at_sensitivity(labels, predictions, sensitivity, weights=None, num_thresholds=200, metrics_collections=None,
+                               updates_collections=None, name=None):  # fmt: skip
+    """The share of negative labels that are recognised, at the highest threshold whose sensitivity is nearest to the given one."""
+    _in_unit_interval("sensitivity", sensitivity)
+
+    def choose(counts: dict[str, Any], name: str) -> Any:
+        tp, fn, tn, fp = (convert(counts[k]) for k in ("tp", "fn", "tn", "fp"))
+        distance = make("Abs", div(tp, tp + fn + _EPSILON) - sensitivity)
+        nearest = equal(distance, reduce_min(distance))
+        at = cast(argmax(cumsum(cast(nearest, int32)), 0), int32)  # the last of several
+        return div(tn[at], tn[at] + fp[at] + _EPSILON, name)
+
+    return _operating_point("specificity_at_sensitivity", locals(), choose)
 
 
 def _area(counts: dict[str, Any], curve: str, method: str, name: str) -> Any:

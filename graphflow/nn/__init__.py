@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from graphflow.missing import names_of
+from graphflow.nn.averages import compute_average_loss, scale_regularization_loss
 from graphflow.nn.convolution import (
     atrous_conv2d,
     atrous_conv2d_transpose,
@@ -16,11 +17,14 @@ from graphflow.nn.convolution import (
     conv2d_backprop_input,
     conv2d_transpose,
     conv3d,
+    conv3d_backprop_filter,
     conv3d_transpose,
     conv_transpose,
     convolution,
     depthwise_conv2d,
     depthwise_conv2d_native,
+    depthwise_conv2d_native_backprop_filter,
+    depthwise_conv2d_native_backprop_input,
     separable_conv2d,
 )  # fmt: skip
 from graphflow.nn.cross_entropy import (
@@ -34,8 +38,10 @@ from graphflow.nn.cross_entropy import (
     sparse_softmax_cross_entropy_with_logits,
     weighted_cross_entropy_with_logits,
 )  # fmt: skip
+from graphflow.nn.ctc import collapse_repeated, ctc_loss_v2, ctc_unique_labels
+from graphflow.nn.dilated import with_space_to_batch
 from graphflow.nn.dropout import dropout
-from graphflow.nn.embedding import embedding_lookup, embedding_lookup_sparse
+from graphflow.nn.embedding import embedding_lookup, embedding_lookup_sparse, safe_embedding_lookup_sparse
 from graphflow.nn.moments import (
     l2_normalize,
     moments,
@@ -73,6 +79,7 @@ from graphflow.ops.choose import top_k
 from graphflow.ops.ctc import ctc_loss
 from graphflow.ops.ctc_decoders import ctc_beam_search_decoder, ctc_beam_search_decoder_v2, ctc_greedy_decoder
 from graphflow.ops.matmul import bias_add, relu_layer, xw_plus_b
+from graphflow.ops.morphology import dilation2d, erosion2d
 from graphflow.ops.reductions import l2_loss
 from graphflow.ops.samplers import (
     all_candidate_sampler,
@@ -83,7 +90,15 @@ from graphflow.ops.samplers import (
     uniform_candidate_sampler,
 )  # fmt: skip
 
+conv3d_backprop_filter_v2 = conv3d_backprop_filter
+depthwise_conv2d_backprop_filter = depthwise_conv2d_native_backprop_filter
+depthwise_conv2d_backprop_input = depthwise_conv2d_native_backprop_input
+
 __all__ = [
+    "collapse_repeated", "compute_average_loss", "conv3d_backprop_filter", "conv3d_backprop_filter_v2", "ctc_loss_v2",
+    "ctc_unique_labels", "depthwise_conv2d_backprop_filter", "depthwise_conv2d_backprop_input",
+    "depthwise_conv2d_native_backprop_filter", "depthwise_conv2d_native_backprop_input", "dilation2d", "erosion2d",
+    "safe_embedding_lookup_sparse", "scale_regularization_loss", "with_space_to_batch",
     "all_candidate_sampler", "atrous_conv2d", "atrous_conv2d_transpose", "avg_pool", "avg_pool1d", "avg_pool2d", "avg_pool3d",
     "avg_pool_v2", "batch_norm_with_global_normalization", "batch_normalization", "bias_add", "compute_accidental_hits", "conv1d",
     "conv1d_transpose", "conv2d", "conv2d_backprop_filter", "conv2d_backprop_input", "conv2d_transpose", "conv3d", "conv3d_transpose",

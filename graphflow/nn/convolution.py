@@ -224,6 +224,33 @@ def depthwise_conv2d_native(input, filter, strides, padding, data_format="NHWC",
     )
 
 
+def depthwise_conv2d_native_backprop_input(input_sizes, filter, out_backprop, strides, padding, data_format="NHWC",
+                                           dilations=(1, 1, 1, 1), name=None):  # fmt: skip
+    """The gradient of depthwise_conv2d_native for its input, whose shape is `input_sizes`."""
+    return make(
+        "DepthwiseConv2dNativeBackpropInput", input_sizes, filter, out_backprop, strides=strides, padding=padding, data_format=data_format,
+        dilations=dilations, name=name,
+    )  # fmt: skip
+
+
+def depthwise_conv2d_native_backprop_filter(input, filter_sizes, out_backprop, strides, padding, data_format="NHWC",
+                                            dilations=(1, 1, 1, 1), name=None):  # fmt: skip
+    """The gradient of depthwise_conv2d_native for its filter, whose shape is `filter_sizes`."""
+    return make(
+        "DepthwiseConv2dNativeBackpropFilter", input, filter_sizes, out_backprop, strides=strides, padding=padding,
+        data_format=data_format, dilations=dilations, name=name,
+    )  # fmt: skip
+
+
+def conv3d_backprop_filter(input, filter_sizes, out_backprop, strides, padding, data_format="NDHWC", dilations=(1, 1, 1, 1, 1),
+                           name=None):  # fmt: skip
+    """The gradient of conv3d for its filter, whose shape is `filter_sizes`."""
+    return make(
+        "Conv3DBackpropFilterV2", input, filter_sizes, out_backprop, strides=strides, padding=padding, data_format=data_format,
+        dilations=dilations, name=name,
+    )  # fmt: skip
+
+
 def depthwise_conv2d(input, filter, strides, padding, rate=None, name=None, data_format=None, dilations=None):
     """Each channel convolved with its own filters (height, width, channels, multiplier); `rate` is the dilation."""
     rate = renamed("dilations", dilations, "rate", rate)

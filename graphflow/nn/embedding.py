@@ -10,7 +10,8 @@ from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.composite import SparseTensor
 from graphflow.graph.indexed_slices import convert_n_to_tensor_or_indexed_slices
 from graphflow.graph.scopes import colocate_with
-from graphflow.ops.choose import unique
+from graphflow.graph.tensor import known_contents
+from graphflow.ops.distinct import unique
 from graphflow.ops.clip import clip_by_norm
 from graphflow.ops.division import div
 from graphflow.ops.gather import gather
@@ -19,12 +20,14 @@ from graphflow.ops.logic import cast, where
 from graphflow.ops.partition import dynamic_partition, parallel_dynamic_stitch
 from graphflow.ops.partitioned import PartitionedVariable
 from graphflow.ops.ranges import range as range_of
-from graphflow.ops.reductions import reduce_sum
+from graphflow.ops.reductions import reduce_prod, reduce_sum
 from graphflow.ops.reshape import expand_dims, reshape
 from graphflow.ops.segments import segment_sum
 from graphflow.ops.shape import rank, shape, size
-from graphflow.ops.source import constant, fill, identity
+from graphflow.ops.source import constant, fill, identity, zeros_like
+from graphflow.ops.sparse_functions import sparse_fill_empty_rows, sparse_reshape, sparse_retain
 from graphflow.ops.sparse_segments import sparse_segment_mean, sparse_segment_sqrt_n, sparse_segment_sum
+from graphflow.shapes import as_shape
 
 COMBINERS = ("mean", "sqrtn", "sum")
 
@@ -148,3 +151,47 @@ def embedding_lookup_sparse(params, sp_ids, sp_weights, partition_strategy="mod"
         if combiner == "mean":
             return div(rows, segment_sum(weights, segments), name=name)
         return div(rows, make("Sqrt", segment_sum(make("Pow", weights, 2), segments)), name=name)
+
+
+def safe_embedding_lookup_sparse(embedding_weights, sparse_ids, sparse_weights=None, combiner="mean", default_id=None, name=None,
+                                 partition_strategy="div", max_norm=None):  # fmt: skip
+    """embedding_lookup_sparse that copes with what data brings: ids below zero are left out, with a combiner other than "sum" also ids of
+    weights that are not positive, and rows without any id give the embedding of default_id, or zeros. `sparse_ids` may have more than two
+    dimensions, of which the last is combined.
+    """
+    if embedding_weights is None or isinstance(embedding_weights, (list, tuple)) and not embedding_weights:
+        raise ValueError(f"Missing embedding_weights {embedding_weights}.")
+    parts = [convert_to_tensor(p) for p in _tables(embedding_weights)]
+    if sparse_weights is not None and sparse_weights.values.dtype != parts[0].dtype:
+        sparse_weights = SparseTensor(sparse_weights.indices, cast(sparse_weights.values, parts[0].dtype), sparse_weights.dense_shape)
+    with name_scope(name, "embedding_lookup", [*parts, sparse_ids, sparse_weights]) as scope:
+        given = sparse_ids.dense_shape
+        known = known_contents(given)
+        leading = sparse_ids.shape.as_list()[:-1] if sparse_ids.shape.ndims is not None else None
+        number = size(given) if known is None else len(known)
+        flat = make("Pack", [reduce_prod(given[: number - 1]), given[number - 1]])
+        sparse_ids = sparse_reshape(sparse_ids, flat)
+        if sparse_weights is not None:
+            sparse_weights = SparseTensor(sparse_ids.indices, sparse_weights.values, sparse_ids.dense_shape)
+        kept = make("GreaterEqual", sparse_ids.values, 0)
+        if sparse_weights is not None:
+            kept = make("LogicalAnd", kept, make("IsFinite", sparse_weights.values))
+        sparse_ids, sparse_weights = _retained(sparse_ids, sparse_weights, kept)
+        if combiner != "sum" and sparse_weights is not None:
+            sparse_ids, sparse_weights = _retained(sparse_ids, sparse_weights, make("Greater", sparse_weights.values, 0))
+        sparse_ids, empty = sparse_fill_empty_rows(sparse_ids, default_id or 0)
+        if sparse_weights is not None:
+            sparse_weights, _ = sparse_fill_empty_rows(sparse_weights, 1.0)
+        result = embedding_lookup_sparse(
+            parts, sparse_ids, sparse_weights, partition_strategy, None if default_id is None else scope, combiner, max_norm
+        )
+        if default_id is None:
+            mask = make("Tile", reshape(empty, [-1, 1]), stack([1, shape(result)[1]]))
+            result = where(mask, zeros_like(result), result, name=scope)
+        final = reshape(result, concat([cast(given[: number - 1], int32), shape(result)[1:]], 0))
+        final.set_shape(as_shape(leading).concatenate(result.shape[1:]))
+        return final
+
+
+def _retained(ids: SparseTensor, weights: SparseTensor | None, kept: Any) -> tuple[SparseTensor, SparseTensor | None]:
+    return sparse_retain(ids, kept), None if weights is None else sparse_retain(weights, kept)

@@ -10,6 +10,7 @@ from graphflow.dtypes import as_dtype, int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.tensor import Tensor
 from graphflow.nn.convolution import per_dimension
+from graphflow.nn.dilated import with_space_to_batch
 from graphflow.ops.arguments import renamed
 from graphflow.ops.reshape import expand_dims, squeeze
 from graphflow.shapes import as_shape
@@ -140,15 +141,25 @@ def pool(input, window_shape, pooling_type, padding, dilation_rate=None, strides
         input.shape.with_rank(spatial + 2)
         rate = [1] * spatial if rate is None else list(rate)
         strides = [1] * spatial if strides is None else list(strides)
-        if any(r > 1 for r in rate):
-            raise ValueError("pooling with dilation_rate > 1 is not implemented")
+        if any(r < 1 for r in rate):
+            raise ValueError(f"all values of dilation_rate must be positive, but got {rate}")
+        if max(rate) > 1 and max(strides) > 1:
+            raise ValueError("strides > 1 not supported in conjunction with dilation_rate > 1")
         if any(s > w for s, w in zip(strides, window_shape, strict=True)):
             raise ValueError("strides > window_shape not supported due to inconsistency between CPU and GPU implementations")
         if pooling_type not in ("MAX", "AVG"):
             raise ValueError(f"{spatial}-D {pooling_type} pooling is not supported.")
         # TensorFlow makes this constant while it looks whether there is a dilation; later names count on it.
         convert_to_tensor(np.array(rate, np.int32), int32, name="dilation_rate")
-        if spatial == 1:
-            return _sequence("MaxPool" if pooling_type == "MAX" else "AvgPool", input, window_shape, strides, padding, data_format, scope)
-        function = {("MAX", 2): max_pool, ("AVG", 2): avg_pool, ("MAX", 3): max_pool3d, ("AVG", 3): avg_pool3d}[pooling_type, spatial]
-        return function(input, list(window_shape), strides, padding, data_format=data_format, name=scope)
+        function = {
+            ("MAX", 1): max_pool1d, ("AVG", 1): avg_pool1d, ("MAX", 2): max_pool, ("AVG", 2): avg_pool, ("MAX", 3): max_pool3d,
+            ("AVG", 3): avg_pool3d,
+        }[pooling_type, spatial]  # fmt: skip
+        window = list(window_shape)
+        if max(rate) > 1:
+
+            def plain(blocks: Any, _: int, inner: str) -> Any:
+                return function(blocks, window, strides, inner, data_format=data_format)
+
+            return with_space_to_batch(input, rate, padding, plain, filter_shape=window, data_format=data_format)
+        return function(input, window, strides, padding, data_format=data_format, name=scope)

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphflow.dtypes import INDEX
+from graphflow.dtypes import INDEX, DType
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.expr import as_index, call, cast, const, guarded, position, select
-from graphflow.kernel.index import ceildiv, maximum, minimum
+from graphflow.kernel.index import Index, ceildiv, maximum, minimum
 from graphflow.kernel.nodes import Mode
 from graphflow.ops.families import Kernelised, Movement
 from graphflow.ops.sizes import scalar
@@ -45,12 +45,13 @@ class PutRow(Kernelised):
     def infer(self, old: TensorSpec, row: TensorSpec, index: TensorSpec) -> TensorSpec:
         return TensorSpec(old.dtype, old.dims)
 
-    def _message(self, rows: Any) -> str:
+    def message(self, rows: Any) -> str:
+        """What is wrong with an index outside."""
         return f"TensorArray {self.array}: Tried to write to index {{value}} but array is not resizeable and size is: {rows}"
 
     def reference(self, old: Any, row: Any, index: Any) -> Any:
         if not 0 <= index < len(old):
-            raise IndexError(self._message(len(old)).format(value=index))
+            raise IndexError(self.message(len(old)).format(value=index))
         new = np.array(old)
         new[index] = row if self.combine == "set" else new[index] + row
         return new
@@ -64,11 +65,32 @@ class PutRow(Kernelised):
             extent = maximum(minimum(width - part * share, share), 0) if shares and width % PARTS else share
             number = k.let("number", cast(k.load(index, 0), "i64"))
             valid = _valid(number, rows)
-            number = k.let("number", k.check("InvalidArgumentError", self._message(rows), valid, number, number))
+            number = k.let("number", k.check("InvalidArgumentError", self.message(rows), valid, number, number))
             with k.when(valid), k.loop("c", extent, Mode.VECTOR) as c:
                 place = as_index(number, 0, None) * width + (part * share + c)
                 value = k.load(row, part * share + c)
                 k.store(new, place, value if self.combine == "set" else k.load(new, place) + value)
+
+
+class NewRows(Kernelised, abstract=True):  # without cases: there is nothing to compare
+    """Memory for an array all rows of which are written before any is read: what it holds to begin with is nothing."""
+
+    type = "NewRows"
+    core = True
+    arguments = ()
+    results = ("rows: dtype",)
+    differentiable = False
+    shape: tuple[Index, ...]
+    dtype: DType
+
+    def infer(self) -> TensorSpec:
+        return TensorSpec(self.dtype, self.shape)
+
+    def reference(self) -> Any:
+        return np.zeros(self.shape, self.dtype.as_numpy_dtype)  # type: ignore[arg-type]
+
+    def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        return
 
 
 class TakeRow(Movement):
@@ -89,13 +111,14 @@ class TakeRow(Movement):
         assert x.dims is not None
         return TensorSpec(x.dtype, x.dims[1:])
 
-    def _message(self, rows: Any) -> str:
+    def message(self, rows: Any) -> str:
+        """What is wrong with an index outside."""
         return f"TensorArray {self.array}: Tried to read from index {{value}} but array size is: {rows}"
 
     def reference(self, x: Any, index: Any) -> Any:
         index = int(index)
         if not 0 <= index < len(x):
-            raise IndexError(self._message(len(x)).format(value=index))
+            raise IndexError(self.message(len(x)).format(value=index))
         return x[index]
 
     def element(self, inputs: Sequence[Any], index: tuple[Any, ...]) -> Any:
@@ -105,4 +128,4 @@ class TakeRow(Movement):
         valid = _valid(number, rows)
         upper = rows - 1 if isinstance(rows, int) else None
         at = as_index(select(valid, number, 0), 0, upper)
-        return x.check("InvalidArgumentError", self._message(rows), valid, number, guarded(x((at, *index)), valid))
+        return x.check("InvalidArgumentError", self.message(rows), valid, number, guarded(x((at, *index)), valid))

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import INDEX
-from graphflow.graph.build import make
+from graphflow.dtypes import INDEX, int32
+from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
+from graphflow.graph.tensor import known_contents
 from graphflow.kernel.index import Index
 from graphflow.ops.families import Composite
+from graphflow.ops.joining import stack
 from graphflow.ops.sizes import Size, contents, i32, need_rank, need_rank_at_least, plus
 
-__all__ = ["batch_to_space", "batch_to_space_nd", "depth_to_space", "space_to_batch", "space_to_batch_nd", "space_to_depth"]
+__all__ = ["batch_to_space", "batch_to_space_nd", "depth_to_space", "required_space_to_batch_paddings", "space_to_batch", "space_to_batch_nd", "space_to_depth"]
 
 _NONE = np.array([[0, 0], [0, 0]], np.int32)
 
@@ -261,3 +263,32 @@ def batch_to_space(input, crops, block_size, name=None, block_shape=None):
     """batch_to_space_nd over two dimensions with one block size."""
     block = block_shape if block_shape is not None else [block_size, block_size]
     return make("BatchToSpaceND", input, block, crops, name=name)
+
+
+def required_space_to_batch_paddings(input_shape, block_shape, base_paddings=None, name=None):
+    """The paddings [n, 2] for space_to_batch_nd that make every size a multiple of its block, at least base_paddings, and the crops [n, 2]
+    for batch_to_space_nd that take away again what they add. Constants where the operands are."""
+    with name_scope(name, "required_space_to_batch_paddings", [input_shape, block_shape]):
+        input_shape = convert_to_tensor(input_shape, dtype=int32, name="input_shape")
+        block_shape = convert_to_tensor(block_shape, dtype=int32, name="block_shape")
+        known_shape, known_block = known_contents(input_shape), known_contents(block_shape)
+        count = block_shape.shape.with_rank(1)[0].value
+        if count is None:
+            raise ValueError("block_shape must be of known length")
+        input_shape.shape.assert_is_compatible_with([count])
+        if base_paddings is None:
+            base, known_base = np.zeros((count, 2), np.int32), np.zeros((count, 2), np.int32)
+        else:
+            base = convert_to_tensor(base_paddings, dtype=int32, name="base_paddings")
+            base.shape.assert_is_compatible_with([count, 2])
+            known_base = known_contents(base)
+        if all(known is not None and known.dtype != object for known in (known_shape, known_block, known_base)):
+            extra = -(known_shape + known_base.sum(1)) % known_block
+            paddings = np.stack([known_base[:, 0], known_base[:, 1] + extra], 1)
+            crops = np.stack([np.zeros_like(extra), extra], 1)
+            return convert_to_tensor(paddings, int32, name="paddings"), convert_to_tensor(crops, int32, name="crops")
+        before, after = base[:, 0], base[:, 1]
+        extra = (block_shape - (input_shape + before + after) % block_shape) % block_shape
+        paddings = stack([[before[n], (after + extra)[n]] for n in range(count)], name="paddings")
+        crops = stack([[0, extra[n]] for n in range(count)], name="crops")
+        return paddings, crops

@@ -1,17 +1,18 @@
-"""What depends on the values themselves: where, boolean_mask, unique, and the largest elements (top_k)."""
+"""What depends on the values themselves: where, boolean_mask, and the largest elements (top_k)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphflow.dtypes import REAL, DType, as_dtype, int32, int64
+from graphflow.dtypes import REAL, as_dtype, int32, int64
 from graphflow.dtypes import bool as bool_
 from graphflow.graph.build import convert_to_tensor, make, name_scope
-from graphflow.graph.op import Case, Kind, Op, TensorSpec
-from graphflow.kernel.expr import as_index, call, cast, const, minimum, position, select
+from graphflow.graph.op import Case, TensorSpec
+from graphflow.kernel.expr import as_index, call, cast, const, position, select
 from graphflow.kernel.index import Index, product
 from graphflow.kernel.nodes import Mode
 from graphflow.ops.core import identity_of
@@ -19,70 +20,67 @@ from graphflow.ops.families import Composite, Kernelised
 from graphflow.ops.gather import gather
 from graphflow.ops.joining import concat
 from graphflow.ops.logic import where
+from graphflow.ops.merging import sort_places
 from graphflow.ops.reshape import expand_dims, reshape, squeeze
 from graphflow.ops.shape import shape
 from graphflow.ops.sizes import Dims, contents, need_rank, scalar, total
 from graphflow.shapes import as_shape
 
-__all__ = ["boolean_mask", "sequence_mask", "unique", "unique_with_counts"]
+__all__ = ["boolean_mask", "sequence_mask"]
 
 
-class Where(Op):
-    """The positions of the elements that are not zero, one a row. How many there are depends on the data, so this runs between segments."""
+class Places(Kernelised):
+    """The positions where `flags` holds, one a row of `rows`, which is how many there are."""
 
-    kind = Kind.HOST
+    core = True
+    arguments = ("flags: bool",)
+    results = ("index: int64",)
+    rows: Index
+    cases = (
+        Case(np.array([[True, False, True], [False, False, True]]), rows=3), Case(np.array([False, True]), rows=1),
+        Case(np.array(True), rows=1), Case(np.zeros((0, 2), bool), rows=0),
+    )  # fmt: skip
+
+    def infer(self, flags: TensorSpec) -> TensorSpec:
+        return TensorSpec(int64, (self.rows, flags.rank))
+
+    def reference(self, flags: Any) -> Any:
+        return np.argwhere(flags).astype(np.int64)
+
+    def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        (flags,), (index,) = inputs, outputs
+        rank = len(flags.shape)
+        found = k.var("found", const(0, "i64"))
+        with ExitStack() as loops:
+            here = [loops.enter_context(k.loop("i", extent)) for extent in flags.shape]
+            loops.enter_context(k.when(k.load(flags, here)))
+            row = as_index(found, 0, None)
+            for axis, at in enumerate(here):
+                k.store(index, row * rank + axis, position(at))
+            k.set(found, found + 1)
+
+
+class Where(Composite):
+    """The positions of the elements that are not zero, one a row."""
+
     arguments = ("input: T",)
     results = ("index: int64",)
     differentiable = False
+    cases = (Case(np.array([[0, 2, 0], [1, 0, 3]], np.int32)), Case(np.array([False, True])), Case(np.zeros((0, 2), np.float32)))
 
     def infer(self, input: TensorSpec) -> TensorSpec:
         return TensorSpec(int64, (None, input.rank))
 
-    def run(self, input: Any) -> Any:
+    def reference(self, input: Any) -> Any:
         return np.argwhere(input).astype(np.int64)
 
-
-class Unique(Op):
-    """The distinct elements in order of their first appearance, and for each element the number of its like among them."""
-
-    kind = Kind.HOST
-    arguments = ("x: T",)
-    results = ("y: T", "idx: out_idx")
-    differentiable = False
-    out_idx: DType = int32
-
-    def infer(self, x: TensorSpec) -> tuple[TensorSpec, ...]:
-        need_rank(x, 1)
-        return TensorSpec(x.dtype, (None,)), TensorSpec(self.out_idx, x.dims)
-
-    def run(self, x: Any) -> Any:
-        return _unique(x, self.out_idx)[:2]
-
-
-class UniqueWithCounts(Op):
-    """Unique, and how often each distinct element appears."""
-
-    kind = Kind.HOST
-    arguments = ("x: T",)
-    results = ("y: T", "idx: out_idx", "count: out_idx")
-    differentiable = False
-    out_idx: DType = int32
-
-    def infer(self, x: TensorSpec) -> tuple[TensorSpec, ...]:
-        need_rank(x, 1)
-        return TensorSpec(x.dtype, (None,)), TensorSpec(self.out_idx, x.dims), TensorSpec(self.out_idx, (None,))
-
-    def run(self, x: Any) -> Any:
-        return _unique(x, self.out_idx)
-
-
-def _unique(x: Any, index_type: DType) -> tuple[Any, Any, Any]:
-    values, first, inverse, counts = np.unique(x, return_index=True, return_inverse=True, return_counts=True)
-    order = np.argsort(first)  # numpy sorts by value, TensorFlow by first appearance
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    numbers = index_type.as_numpy_dtype
-    return values[order], rank[np.ravel(inverse)].astype(numbers), counts[order].astype(numbers)
+    def decompose(self, b: Any, input: Any) -> Any:
+        if input.dtype.is_complex:
+            flags = b.logical_or(*(b.not_equal(part, 0) for part in b.parts(input)))
+        else:
+            flags = input if input.dtype.name == "bool" else b.not_equal(input, 0)
+        count = b.reduce("add", b.cast(flags, "int64"), range(len(input.shape)))
+        return b.apply(Places(b.measure(count, input.size)), flags)
 
 
 FEW = 12  # elements up to which picking the next largest again and again is faster than sorting
@@ -108,42 +106,23 @@ class Largest(Kernelised):
         return np.take_along_axis(x, order, -1), order
 
     def _sort(self, k: Any, x: Any, values: Any, indices: Any) -> None:
-        """Merge the places of ever longer sorted runs, and keep the first k of the last one."""
+        """Order the whole row, and keep the first k."""
         rows, width = product(x.shape[:-1]), x.shape[-1]
-        places, merged = k.scratch("places", "i32", (rows, width)), k.scratch("merged", "i32", (rows, width))
-        last = width - 1 if isinstance(width, int) else None
-        end = position(width)
+        last = max(width - 1, 0) if isinstance(width, int) else None
 
-        def bounded(at: Any) -> Any:
-            return as_index(minimum(at, end - 1), 0, last)
+        def element(row: Any, place: Any) -> Any:
+            return k.load(x, row * width + as_index(cast(place, "i64"), 0, last))
 
-        with k.loop("row", rows, Mode.PARALLEL) as row:
-            with k.loop("j", width, Mode.VECTOR) as j:
-                k.store(places, row * width + j, position(j, "i32"))
-            run = k.var("run", const(1, "i64"))
-            with k.loop("pass", 63), k.when(run < end):
-                left, right = k.var("left", const(0, "i64")), k.var("right", const(0, "i64"))
-                middle, stop = k.var("middle", const(0, "i64")), k.var("stop", const(0, "i64"))
-                with k.loop("t", width) as t:
-                    here = position(t)
-                    fresh = k.let("fresh", call("eq", here, stop))
-                    k.set(left, select(fresh, here, left))
-                    k.set(middle, select(fresh, minimum(here + run, end), middle))
-                    k.set(right, select(fresh, middle, right))
-                    k.set(stop, select(fresh, minimum(here + run * 2, end), stop))
-                    p, q = (k.let(n, k.load(places, row * width + bounded(side))) for n, side in (("p", left), ("q", right)))
-                    a, b = (k.let(n, k.load(x, row * width + as_index(cast(place, "i64"), 0, last))) for n, place in (("a", p), ("b", q)))
-                    first = k.let("first", (left < middle) & ((right >= stop) | ~(a < b)))
-                    k.store(merged, row * width + t, select(first, p, q))
-                    k.set(left, select(first, left + 1, left))
-                    k.set(right, select(first, right, right + 1))
-                with k.loop("j", width, Mode.VECTOR) as j:
-                    k.store(places, row * width + j, k.load(merged, row * width + j))
-                k.set(run, run * 2)
+        def behind(row: Any, p: Any, q: Any) -> Any:
+            return k.let("a", element(row, p)) < k.let("b", element(row, q))
+
+        def keep(row: Any, places: Any) -> None:
             with k.loop("rank", self.k) as rank:
                 place = k.let("place", k.load(places, row * width + rank))
-                k.store(values, row * self.k + rank, k.load(x, row * width + as_index(cast(place, "i64"), 0, last)))
+                k.store(values, row * self.k + rank, element(row, place))
                 k.store(indices, row * self.k + rank, place)
+
+        sort_places(k, rows, width, behind, keep)
 
     def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         (x,), (values, indices) = inputs, outputs
@@ -259,31 +238,6 @@ def boolean_mask(tensor, mask, name="boolean_mask", axis=None):
             sizes = dims.as_list()
             tensor.set_shape(as_shape([*sizes[:axis], total(sizes[axis : axis + count]), *sizes[axis + count :]]))
         return gather(tensor, squeeze(where(reshape(mask, [-1])), axis=[1]), axis=axis)
-
-
-def unique(x, out_idx=int32, name=None):
-    """The distinct elements of a vector in order of appearance, and each element's place among them."""
-    return UniqueParts(*make("Unique", x, out_idx=as_dtype(out_idx), name=name))
-
-
-class UniqueParts(NamedTuple):
-    """What unique gives."""
-
-    y: Any
-    idx: Any
-
-
-class UniqueCounted(NamedTuple):
-    """What unique_with_counts gives."""
-
-    y: Any
-    idx: Any
-    count: Any
-
-
-def unique_with_counts(x, out_idx=int32, name=None):
-    """The distinct elements of a vector, each element's place among them, and how often each appears."""
-    return UniqueCounted(*make("UniqueWithCounts", x, out_idx=as_dtype(out_idx), name=name))
 
 
 def sequence_mask(lengths, maxlen=None, dtype=bool_, name=None):

@@ -5,9 +5,10 @@ A family supplies `kind` and, where all its members share it, the shape rule.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from graphflow.dtypes import DType
+from graphflow.dtypes import DType, as_dtype
 from graphflow.graph.dims import broadcast_dims
 from graphflow.graph.op import Kind, Op, TensorSpec
 from graphflow.kernel.expr import Expr
@@ -26,7 +27,8 @@ class Elementwise(Op, abstract=True):
     def infer(self, *inputs: TensorSpec) -> TensorSpec | tuple[TensorSpec, ...]:
         dims = inputs[0].dims
         for other in inputs[1:]:
-            dims = broadcast_dims(dims, other.dims)
+            if other.dims != dims:
+                dims = broadcast_dims(dims, other.dims)
         specs = tuple(TensorSpec(self.result_dtype(k, inputs), dims) for k in range(len(self.results)))
         return specs[0] if len(specs) == 1 else specs
 
@@ -62,16 +64,20 @@ class StateUpdate(Op, abstract=True):
 
 def result_dtype(op: Op, number: int, inputs: tuple[TensorSpec, ...]) -> DType:
     """The dtype of a result by its declaration: a field's dtype, the dtype bound to a type attribute, or a fixed name."""
-    from graphflow.dtypes import as_dtype
-
-    declared = op.results[number].split(":")[1].strip().split("*")[-1]
+    declared = _declared_type(op.results[number])
     field = op.field_dtype(declared)
     if field is not None:
         return field
     for argument, spec in zip(op.arguments, inputs, strict=False):
-        if argument.split(":")[1].strip().split("*")[-1] == declared:
+        if _declared_type(argument) == declared:
             return spec.dtype
     return as_dtype(declared)
+
+
+@lru_cache(maxsize=None)
+def _declared_type(declaration: str) -> str:
+    """The type in "name: type" or "name: N*type"."""
+    return declaration.split(":")[1].strip().split("*")[-1]
 
 
 def ravel(index: tuple[Index, ...], shape: tuple[Index, ...]) -> Index:

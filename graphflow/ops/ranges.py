@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 from graphflow.dtypes import COMPLEX, FLOATING, INDEX, REAL, float32, float64, int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
-from graphflow.kernel.expr import const
+from graphflow.kernel.expr import TYPES, Expr, call, const, exp, select
+from graphflow.kernel.expr import maximum as maximum_of
+from graphflow.kernel.expr import minimum as minimum_of
 from graphflow.kernel.index import Index, IndexExpr, ceildiv, maximum, product
 from graphflow.kernel.nodes import Mode
 from graphflow.ops.broadcast import conjugate
@@ -134,7 +137,8 @@ class LinSpace(Composite):
 
 
 class Scan(Kernelised):
-    """The running sum ("add") or product ("mul") along `axis`; `exclusive` leaves each element's own value out.
+    """The running sum ("add"), product ("mul") or log of the sum of exponentials ("logsumexp") along `axis`; `exclusive` leaves each element's
+    own value out.
 
     pairs: of complex numbers, whose parts stand in the last dimension.
     """
@@ -151,6 +155,8 @@ class Scan(Kernelised):
         Case((3, 5), combine="add", axis=1), Case((3, 5), combine="add", axis=0, exclusive=True),
         Case((2, 4, 3), combine="mul", axis=1, reverse=True), Case((7,), combine="mul", axis=0, exclusive=True, reverse=True),
         Case((0, 3), combine="add", axis=0), Case((4, 17), combine="add", axis=0),
+        Case((3, 5), combine="logsumexp", axis=1, dtypes=("float32", "float64")),
+        Case((4, 6), combine="logsumexp", axis=0, exclusive=True, low=-200, high=200, dtypes=("float32", "float64")),
         Case((3, 5, 2), combine="mul", axis=1, pairs=True), Case((4, 2), combine="mul", axis=0, pairs=True, exclusive=True, reverse=True),
     )  # fmt: skip
 
@@ -168,10 +174,25 @@ class Scan(Kernelised):
             return interleaved(Scan(self.combine, self.axis, self.exclusive, self.reverse).reference(paired(x)))
         x = np.moveaxis(x, self.axis, 0)
         x = x[::-1] if self.reverse else x
-        y = (np.cumsum if self.combine == "add" else np.cumprod)(x, 0, dtype=x.dtype)
+        if self.combine == "logsumexp":
+            y = np.logaddexp.accumulate(x.astype(np.float64), 0).astype(x.dtype)
+        else:
+            y = (np.cumsum if self.combine == "add" else np.cumprod)(x, 0, dtype=x.dtype)
         if self.exclusive and len(y):
-            y = np.concatenate([np.full_like(y[:1], self.combine == "mul"), y[:-1]])
+            y = np.concatenate([np.full_like(y[:1], self.neutral(x.dtype)), y[:-1]])
         return np.moveaxis(y[::-1] if self.reverse else y, 0, self.axis)
+
+    def neutral(self, dtype: Any) -> Any:
+        """What an exclusive scan begins with."""
+        return np.finfo(dtype).min if self.combine == "logsumexp" else self.combine == "mul"
+
+    def combined(self, before: Expr, value: Expr) -> Expr:
+        """The next element of the scan."""
+        if self.combine != "logsumexp":
+            return before + value if self.combine == "add" else before * value
+        low, high = minimum_of(before, value), maximum_of(before, value)
+        # equal infinities have no difference
+        return select(call("eq", low, high), high + math.log(2), high + call("log1p", exp(low - high)))
 
     def _lower_pairs(self, k: Any, x: Any, y: Any, outer: Index, extent: Index, inner: Index) -> None:
         with k.loop("o", outer, Mode.PARALLEL) as o, k.loop("c", inner) as c:
@@ -191,7 +212,7 @@ class Scan(Kernelised):
         if self.pairs:
             self._lower_pairs(k, x, y, outer, extent, inner // 2)
             return
-        neutral = const(self.combine == "mul", x.type)
+        neutral = const(self.neutral(TYPES[x.type]), x.type)
 
         def at(o: Index, i: Index, c: Index) -> Index:
             return (o * extent + (extent - 1 - i if self.reverse else i)) * inner + c
@@ -203,7 +224,7 @@ class Scan(Kernelised):
             with k.loop("i", maximum(extent - 1, 0)) as i, k.loop("c", inner, Mode.VECTOR) as c:
                 value = k.load(x, at(o, i if self.exclusive else i + 1, c))
                 before = k.load(y, at(o, i, c))
-                k.store(y, at(o, i + 1, c), before + value if self.combine == "add" else before * value)
+                k.store(y, at(o, i + 1, c), self.combined(before, value))
 
 
 def minimum_one(extent: Index) -> Index:
@@ -263,6 +284,27 @@ class Cumprod(Cumulative):
         return [make("RealDiv", sums, conjugate(x)), None]
 
 
+class CumulativeLogsumexp(Cumulative):
+    """The running log of the sum of exponentials."""
+
+    types = {"T": FLOATING, "Tidx": INDEX}
+    combine = "logsumexp"
+    # The first element of an exclusive scan is a constant of the order of the largest number: differences around it say nothing.
+    cases = tuple(Case(*case.inputs, **case.fields, gradient="exclusive" not in case.fields) for case in Cumulative.cases)
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        (x, axis), (y,) = node.inputs, node.outputs
+        lowest = make("Fill", make("Shape", dy), convert_to_tensor(dy.dtype.min, dy.dtype))
+        none = make("ZerosLike", dy)
+
+        def share(sign: str, log_of: Any) -> Any:
+            logs = make("Select", make(sign, dy, none), make("Log", log_of), lowest)
+            back = make("CumulativeLogsumexp", make("Sub", logs, y), axis, exclusive=self.exclusive, reverse=not self.reverse)
+            return make("Exp", make("Add", back, x))
+
+        return [make("Sub", share("Greater", dy), share("Less", make("Neg", dy))), None]
+
+
 # -- public functions --------------------------------------------------------------------------------------------------------------
 
 _ORDER = (int32, int64, float32, float64)
@@ -302,3 +344,10 @@ def cumprod(x, axis=0, exclusive=False, reverse=False, name=None):
     """The running product along `axis`; `exclusive` begins with 1, `reverse` runs from the end."""
     with name_scope(name, "Cumprod", [x]) as name:
         return make("Cumprod", convert_to_tensor(x, name="x"), axis, exclusive=bool(exclusive), reverse=bool(reverse), name=name)
+
+
+def cumulative_logsumexp(x, axis=0, exclusive=False, reverse=False, name=None):
+    """The running log(sum(exp(x))) along an axis. An `exclusive` one leaves each element's own value out and begins with the smallest number
+    of the type."""
+    with name_scope(name, "CumulativeLogsumexp", [x]) as name:
+        return make("CumulativeLogsumexp", convert_to_tensor(x, name="x"), axis, exclusive=bool(exclusive), reverse=bool(reverse), name=name)

@@ -9,11 +9,12 @@ import numpy as np
 
 from graphflow.dtypes import int32, int64
 from graphflow.graph.build import convert, make, name_scope
+from graphflow.graph.tensor import Tensor
 from graphflow.ops.arguments import renamed
 from graphflow.ops.broadcast import conjugate
 from graphflow.ops.logic import cast, where
 from graphflow.ops.ranges import range
-from graphflow.ops.shape import rank
+from graphflow.ops.shape import rank, shape
 from graphflow.ops.source import stop_gradient, zeros, zeros_like
 from graphflow.ops.unary import abs
 
@@ -24,12 +25,11 @@ __all__ = [
 
 
 def reduction_axes(x: Any, axis: Any) -> Any:
-    """The axes operand: what was given, or all axes of `x`."""
+    """The axes operand: what was given, or all axes of `x`. TensorFlow asks only Tensors for their rank: a Variable or a list gets a Range."""
     if axis is not None:
         return axis
-    count = getattr(getattr(x, "shape", None), "ndims", None) if hasattr(x, "graph") else np.ndim(x)
-    if count is not None:
-        return convert(np.arange(count, dtype=np.int32), int32)
+    if isinstance(x, Tensor) and x.shape.ndims is not None:
+        return convert(np.arange(x.shape.ndims, dtype=np.int32), int32)
     return range(0, rank(x))
 
 
@@ -76,7 +76,7 @@ def reduce_logsumexp(input_tensor, axis=None, keepdims=None, name=None, reductio
         largest = stop_gradient(where(make("IsFinite", raw), raw, zeros_like(raw)))
         result = make("Log", reduce("Sum", make("Exp", make("Sub", x, largest)), axis, keepdims))
         if not keepdims:
-            largest = make("Reshape", largest, make("Shape", result))
+            largest = make("Reshape", largest, shape(result))
         result = make("Add", result, largest)
         if axis is None and not keepdims and not result.shape.is_fully_defined():
             result.set_shape(())

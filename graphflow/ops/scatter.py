@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from graphflow.dtypes import INDEX, NUMERIC
+from graphflow.dtypes import INDEX, NUMERIC, string
+from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import make
 from graphflow.graph.dims import merge_dims
-from graphflow.graph.op import Effect, TensorSpec
+from graphflow.graph.op import Effect, Kind, Op, TensorSpec
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import product
@@ -42,6 +43,27 @@ class _Scatter(StateUpdate, abstract=True):
     updates: ClassVar[tuple[int, ...]] = (0,)
 
 
+class StringRows(Op):
+    """Strings with some rows replaced, in the order of the indices: what a kernel cannot do."""
+
+    core = True
+    kind = Kind.HOST
+    sized = True
+    arguments = ("x: T", "rows: T", "numbers: I")
+    results = ("y: T",)
+    types = {"T": (string,), "I": INDEX}
+
+    def infer(self, x: TensorSpec, rows: TensorSpec, numbers: TensorSpec) -> TensorSpec:
+        return TensorSpec(x.dtype, x.dims)
+
+    def run(self, x: Any, rows: Any, numbers: Any) -> Any:
+        for place, number in enumerate(numbers):
+            if not 0 <= number < len(x):
+                raise InvalidArgumentError(None, None, f"indices[{place}] = {number} is not in [0, {len(x)})")
+            x[number] = rows[place]
+        return x
+
+
 class _ScatterRows(_Scatter, abstract=True):
     """`step` puts each of the updates to its row, one after the other; one number may serve as all of them."""
 
@@ -69,6 +91,8 @@ class _ScatterRows(_Scatter, abstract=True):
 
 def changed_rows(b: Any, rule: Any, old: Any, rows: Any, numbers: Any, refusal: str = "") -> Any:
     """`old` with `rows` put by a rule to the rows that `numbers` names."""
+    if old.dtype == string:
+        return b.apply(StringRows(), old, rows, numbers)
     if old.dtype.is_complex:
         if not rule.by_parts:
             raise ValueError(f"{rule.type} of complex numbers is not supported")

@@ -284,6 +284,12 @@ class Variable(metaclass=VariableMaker):
         result = state.assign_sub(self._variable, delta, use_locking=use_locking, name=name)
         return result if read_value else result.op
 
+    def count_up_to(self, limit: int) -> Tensor:
+        """What it held before it was increased by one; OutOfRangeError once it holds `limit`."""
+        from graphflow.ops.passing import count_up_to  # it stands on the variables' ops
+
+        return count_up_to(self, limit)  # type: ignore[no-any-return]
+
     def _scatter(self, kind: str, sparse_delta: Any, use_locking: bool, name: str | None) -> Tensor:
         if not isinstance(sparse_delta, IndexedSlices):
             raise TypeError(f"sparse_delta is not IndexedSlices: {sparse_delta}")

@@ -25,7 +25,7 @@ from graphflow.runtime.layout import (
 )
 from graphflow.runtime.walk import Native, internal, walking
 
-FUNCTIONS = ("graphflow.enter", "graphflow.resume", "graphflow.worker", "graphflow.stop", "graphflow.pauses")
+FUNCTIONS = ("graphflow.enter", "graphflow.resume", "graphflow.worker", "graphflow.stop", "graphflow.pauses", "graphflow.measure", "graphflow.rows")
 
 
 def driver_key(triple: str) -> str:
@@ -263,12 +263,48 @@ def _pauses(machine: str) -> str:
     return b.finish(b.clock())
 
 
+def _measure(machine: str) -> str:
+    """A kernel of the arguments (size, count, limit, status, target …): stores the i64 at `size` at `count` places, and notes it as a
+    failure where it is above the limit."""
+    b = Native(machine, "graphflow.measure", [("ptr", "args"), ("i64", "thread"), ("i64", "threads")])
+    args = b.params[0]
+    size, status = b.load("i64", b.get(args, 0, "ptr")), b.get(args, 3, "ptr")
+    with b.when(b.compare("icmp sgt", size, b.get(args, 2)), "outgrown"):
+        b.put(status, 1, size)
+        b.put(status, 0, b.i64(1))
+    with b.loop("target", b.i64(4), b.add(b.get(args, 1), b.i64(4)), b.i64(1)) as loop:
+        b.store(size, b.load("ptr", b.word(args, loop.index)))
+    return b.finish()
+
+
+def _rows(machine: str) -> str:
+    """A kernel: stores the address of a row of an array wherever its last arguments lead to. Before them stand the array's address, that of
+    the row's number, whether that is an i64 (it is an i32 otherwise), how many rows there are, how many bytes one takes, the status block,
+    and how many targets there are. A row that the array does not have fails the step."""
+    b = Native(machine, "graphflow.rows", [("ptr", "args"), ("i64", "thread"), ("i64", "threads")])
+    args = b.params[0]
+    place, number = b.get(args, 1, "ptr"), b.alloca("i64", align=8)
+    b.store(b.convert("sext", b.load("i32", place), "i64"), number)
+    with b.when(b.compare("icmp ne", b.get(args, 2), b.i64(0)), "wide"):
+        b.store(b.load("i64", place), number)
+    row = b.load("i64", number)
+    outside = b.compare("icmp uge", row, b.get(args, 3))  # negative numbers too
+    with b.when(outside, "outside"):
+        status = b.get(args, 5, "ptr")
+        b.put(status, 0, b.i64(1))
+        b.put(status, 1, row)
+    found = b.add(b.get(args, 0), b.mul(b.select(outside, b.i64(0), row), b.get(args, 4)))
+    with b.loop("target", b.i64(7), b.add(b.get(args, 6), b.i64(7)), b.i64(1)) as loop:
+        b.store(found, b.load("ptr", b.word(args, loop.index)))
+    return b.finish()
+
+
 def driver_text(triple: str) -> str:
     """The module with all `FUNCTIONS`."""
     machine = architecture(triple)
     walks, declarations = walking(machine)
     inner = [*walks, _wake(machine), _park(machine), _announce(machine), _go(machine)]
-    outer = [_enter(machine), _resume(machine), _worker(machine), _stop(machine), _pauses(machine)]
+    outer = [_enter(machine), _resume(machine), _worker(machine), _stop(machine), _pauses(machine), _measure(machine), _rows(machine)]
     probe = Native(machine, "probe", [])
     probe.pause()
     probe.clock()

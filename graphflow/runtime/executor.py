@@ -40,7 +40,21 @@ class _Status:
 
 
 STATUS = _Status()
-Argument = int | Slot | _Status
+
+
+class Size(NamedTuple):
+    """An argument that is known only in the middle of a run: the size `number`, which a Measure before the call gives its value."""
+
+    number: int
+
+
+class Row(NamedTuple):
+    """An argument that changes in a run: the address of the row that the Find `number` has found last."""
+
+    number: int
+
+
+Argument = int | Slot | Size | Row | _Status
 
 
 class Call(NamedTuple):
@@ -71,6 +85,28 @@ class Jump(NamedTuple):
     weight: float = 1.0
 
 
+class Measure(NamedTuple):
+    """From here on the size `number` is what the int64 at `place` says. The step fails where that is above `limit`."""
+
+    place: int | Slot
+    number: int
+    limit: int
+    weight: float = 1.0
+
+
+class Find(NamedTuple):
+    """From here on the row `number` is the one of the array at `place` whose number stands at `index` (an int64 where `wide`, else an
+    int32). A number that is not below `count` fails the step: check 0, which shows it. `size`: bytes of a row."""
+
+    place: int | Slot
+    index: int | Slot
+    wide: bool
+    count: int
+    size: int
+    number: int
+    weight: float = 1.0
+
+
 class Pause(NamedTuple):
     """Return to Python, which does something at this place. Threads have met before it and meet after it."""
 
@@ -96,7 +132,7 @@ class Timing(NamedTuple):
     calls: Array
 
 
-Entry = Call | Jump | Pause
+Entry = Call | Jump | Measure | Find | Pause
 
 
 class NativePlan:
@@ -113,6 +149,7 @@ class NativePlan:
         self.lock = threading.Lock()
         self.keep = tuple(keep)
         self.slots = slots
+        self.sizes = aligned((1 + max((e.number for e in entries if isinstance(e, Measure)), default=-1),), np.int64, 0)
         self._pool = executor.pool
         self._build(entries)
         self.threads = judge(entries, cost, self._pool.threads)
@@ -133,12 +170,20 @@ class NativePlan:
         records: list[tuple[int, int, int, int]] = []
         owners: list[int] = []
         firsts: list[int] = []
+        readers: dict[int, list[int]] = {n: [address(self.sizes) + n * layout.WORD] for n in range(len(self.sizes))}
+        used = [a.number for e in entries if isinstance(e, Call) for a in e.arguments if isinstance(a, Size)]
         words = sum(len(e.arguments) if isinstance(e, Call) else isinstance(e, Jump) for e in entries)
+        words += sum(5 + used.count(e.number) for e in entries if isinstance(e, Measure))
+        row_readers: dict[int, list[int]] = {}
+        words += sum(isinstance(a, Row) for e in entries if isinstance(e, Call) for a in e.arguments)
+        words += sum(7 for e in entries if isinstance(e, Find))
+        finds: list[tuple[Find, int, int]] = []
         self._arguments = aligned((words + 1,), np.int64, 0)
         self._statuses = aligned((len(entries), 8), np.int64, 0)
         start, first_status = address(self._arguments), address(self._statuses)
         patches: list[tuple[int, int, int]] = []
         position = 0
+        measures: list[tuple[int, Measure, int]] = []
 
         def block(number: int, arguments: Sequence[Argument]) -> tuple[int, int]:
             """Lays out one argument block; its address, and the status block's where one of the arguments is that."""
@@ -149,6 +194,10 @@ class NativePlan:
                     if not 0 <= argument.number < self.slots:
                         raise ValueError(f"call {number} uses slot {argument.number}, the plan has {self.slots}")
                     patches.append((start + position * layout.WORD, argument.number, argument.offset))
+                elif isinstance(argument, Size):
+                    readers[argument.number].append(start + position * layout.WORD)
+                elif isinstance(argument, Row):
+                    row_readers.setdefault(argument.number, []).append(start + position * layout.WORD)
                 elif isinstance(argument, _Status):
                     status = first_status + number * 8 * layout.WORD
                     self._arguments[position] = status
@@ -161,7 +210,7 @@ class NativePlan:
             firsts.append(len(records))
             if isinstance(entry, Call):
                 arguments, status = block(number, entry.arguments)
-                meet = entry.barrier and isinstance(after, Call)  # in the end, and at a Jump or a Pause, all threads meet anyway
+                meet = entry.barrier and isinstance(after, (Call, Measure, Find))  # in the end, and at a Jump or a Pause, all threads meet anyway
                 last = len(entry.functions) - 1
                 for phase, (function, parallel) in enumerate(zip(entry.functions, entry.parallel, strict=True)):
                     flags = (layout.Record.PARALLEL if parallel else 0) | entry.owner << layout.Record.OWNER_SHIFT
@@ -171,10 +220,24 @@ class NativePlan:
                     raise ValueError(f"entry {number} jumps to entry {entry.target} of {len(entries)}")
                 flags = layout.Record.JUMP | (layout.Record.ON if entry.on else 0) | (layout.Record.BACK if entry.target <= number else 0)
                 records.append((entry.target, block(number, (entry.place,))[0], flags, 0))
+            elif isinstance(entry, Measure):  # its arguments are written when all readers have got their places
+                measures.append((number, entry, len(records)))
+                records.append((0, 0, layout.Record.BARRIER if isinstance(after, (Call, Measure, Find)) else 0, 0))
+            elif isinstance(entry, Find):
+                finds.append((entry, number, len(records)))
+                records.append((0, 0, layout.Record.BARRIER if isinstance(after, (Call, Measure)) else 0, 0))
             else:
                 records.append((0, 0, layout.Record.PAUSE, 0))
             owners += [number] * (len(records) - len(owners))
         firsts.append(len(records))
+        for number, measure, record in measures:
+            targets = readers[measure.number]
+            arguments, status = block(number, (measure.place, len(targets), measure.limit, STATUS, *targets))
+            records[record] = (self.executor.measure, arguments, records[record][2], status)
+        for find, number, record in finds:
+            targets = row_readers.get(find.number, [])
+            described = (find.place, find.index, int(find.wide), find.count, find.size, STATUS, len(targets), *targets)
+            records[record] = (self.executor.rows, *block(number, described)[:1], records[record][2], first_status + number * 8 * layout.WORD)
         self._records = aligned((len(records), layout.Record.WORDS), np.int64)
         for row, (function, arguments, flags, status) in zip(self._records, records, strict=True):
             row[...] = (firsts[function] if flags & layout.Record.JUMP else function, arguments, flags, status)
@@ -253,7 +316,7 @@ def judge(entries: Sequence[Entry], cost: float, most: int) -> int:
     Each thread must pay for being woken. In loops it must also pay for the meetings, whose number grows with the rounds as the work does:
     rounds of a microsecond are run alone, however many they are.
     """
-    if all(isinstance(e, Call) for e in entries):
+    if all(isinstance(e, (Call, Measure)) for e in entries):
         return max(1, min(most, int(cost / WORTH_A_THREAD)))
     equal = cost / max(sum(e.weight for e in entries if isinstance(e, Call)), 1e-9)
     shared = meetings = 0.0
@@ -262,7 +325,7 @@ def judge(entries: Sequence[Entry], cost: float, most: int) -> int:
         if isinstance(entry, Call):
             shared += entry.weight * (equal if entry.cost is None else entry.cost) if any(entry.parallel) else 0
             meetings += entry.weight * (len(entry.functions) - 1 + entry.barrier)
-        elif isinstance(entry, Jump):
+        elif isinstance(entry, (Jump, Measure)):
             meetings += entry.weight
         else:
             wakes += entry.weight
@@ -298,6 +361,8 @@ class Executor:
         self.enter_locked: Any = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(enter)
         self.resume: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(resume)
         self.resume_locked: Any = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(resume)
+        self.measure: int = code["graphflow.measure"]
+        self.rows: int = code["graphflow.rows"]
         self._ticks_per_second = 0.0
 
     @property

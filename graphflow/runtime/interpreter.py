@@ -11,6 +11,7 @@ from graphflow.compiler.lower import renamed_op
 from graphflow.compiler.program import Program, Source, Value
 from graphflow.graph.op import Kind
 from graphflow.kernel.index import evaluate
+from graphflow.ops.measured import Measured
 
 Array = np.ndarray[Any, Any]
 
@@ -56,6 +57,8 @@ def interpret(program: Program, inputs: Mapping[str, Array]) -> tuple[list[Array
             if array.shape != shape or (value.dtype.kernel_type is not None and array.dtype != value.dtype.as_numpy_dtype):
                 raise TypeError(f"{node!r}: the reference gives {array.dtype}{array.shape}, the shape rule says {value!r}")
             values[value.id] = array
+        if isinstance(op, Measured):
+            sizes[op.symbol] = int(values[node.outputs[0].id])
     return [read(v) for v in program.outputs], {n: read(v) for n, v in program.updates.items()}
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from graphflow import errors
-from graphflow.compiler.plan import Argument, BoundCall, BoundJump, BoundPlan, HostArgument, HostCall, cost_of
+from graphflow.compiler.plan import Argument, BoundCall, BoundJump, BoundMeasuring, BoundPlan, BoundRow, HostArgument, HostCall, cost_of
 from graphflow.kernel.index import evaluate
 from graphflow.runtime.buffers import Arena, address, aligned_copy
-from graphflow.runtime.executor import STATUS, Call, Entry, Executor, Failure, Jump, NativePlan, Pause, Slot, Timing
+from graphflow.runtime.executor import STATUS, Call, Entry, Executor, Failure, Find, Jump, Measure, NativePlan, Pause, Row, Size, Slot, Timing
+from graphflow.runtime.steps import Overrun
 
 Array = np.ndarray[Any, Any]
 
@@ -50,16 +51,21 @@ class Launch:
     def _entries(self) -> list[Entry]:
         """The calls as the executor takes them, with what it must know to choose the number of threads."""
         bound = self.bound
-        straight = all(isinstance(call, BoundCall) for call in bound.calls)
+        straight = all(isinstance(call, (BoundCall, BoundMeasuring)) for call in bound.calls)
         entries: list[Entry] = []
         for step, call in zip(bound.compiled.steps, bound.calls, strict=True):
             if isinstance(call, BoundCall):
                 addresses = bound.compiled.codes[call.kernel].addresses
-                cost = None if straight else cost_of(step, partial(evaluate, env=bound.sizes))
+                cost = None if straight else cost_of(step, bound.number)
                 arguments = [self._argument(a) for a in call.arguments]
                 entries.append(Call(addresses, arguments, call.parallel, call.barrier, cost=cost, weight=step.weight))
             elif isinstance(call, BoundJump):
                 entries.append(Jump(self._argument(call.place), call.on, call.target, step.weight))
+            elif isinstance(call, BoundMeasuring):
+                entries.append(Measure(self._argument(call.place), call.number, call.limit, step.weight))
+            elif isinstance(call, BoundRow):
+                place, index, *about = call
+                entries.append(Find(self._argument(place), self._argument(index), *about, step.weight))
             else:
                 entries.append(Pause(step.weight))
         return entries
@@ -70,6 +76,10 @@ class Launch:
             return self._arena.address + value
         if kind == "size":
             return value
+        if kind == "measured":
+            return Size(value)
+        if kind == "row":
+            return Row(value)
         if kind == "feed":
             return Slot(value)
         if kind == "output":
@@ -110,24 +120,38 @@ class Launch:
         return self._results(made)
 
     def _results(self, made: list[Array]) -> list[Array]:
+        if self.bound.measured:
+            sizes = self.sizes()
+            computed = (o for o in self.bound.outputs if o.known is None)
+            made = [a if o.measured is None else _filled(a, [evaluate(d, sizes) for d in o.measured])
+                    for a, o in zip(made, computed, strict=True)]  # fmt: skip
         if len(made) == len(self.bound.outputs):
             return made
         fresh = iter(made)
         return [next(fresh) if o.known is None else o.known.copy() for o in self.bound.outputs]
 
+    def sizes(self) -> dict[str, int]:
+        """The sizes of the last run, or of the present one as far as they are known."""
+        if self._plan is None or not self.bound.measured:
+            return self.bound.sizes
+        return {**self.bound.sizes, **dict(zip(self.bound.measured, self._plan.sizes.tolist(), strict=True))}
+
     def _call_python(self, arrays: Sequence[Array], made: Sequence[Array], number: int) -> None:
         """Run the op of Python that is call `number` on copies of its operands, and put its results where the rest looks for them."""
         call = self.bound.calls[number]
         assert isinstance(call, HostCall)
+        sizes = self.sizes()
 
         def at(argument: HostArgument) -> Array:
             kind, value = argument.place
+            shape = [evaluate(d, sizes) for d in argument.shape]
             if kind == "object":
-                return self._objects[value].reshape(argument.shape)
+                return self._objects[value].reshape(shape)
             if kind == "arena":
-                return self._arena.view(value, argument.shape, argument.dtype.as_numpy_dtype)
+                return self._arena.view(value, shape, argument.dtype.as_numpy_dtype)
             source = {"feed": arrays, "state": self._states, "constant": self._constants}.get(kind)
-            return (made[self._slot_of_output[value] - self._feeds] if source is None else source[value]).reshape(argument.shape)
+            held = made[self._slot_of_output[value] - self._feeds] if source is None else source[value]
+            return held.reshape(-1)[: math.prod(shape)].reshape(shape)
 
         try:
             results = call.op.run(*[at(a).copy() for a in call.inputs])
@@ -145,19 +169,27 @@ class Launch:
             else:
                 at(argument)[...] = result
 
+    def _changed_before(self, call: int) -> bool:
+        """Whether calls before this one change variables."""
+        places = self.bound.compiled.places
+        return any(places[v.id].kind == "state" for s in self.bound.compiled.steps[:call] if s.lowered is not None for v in s.group.outputs)
+
     def _fail(self, failure: Failure) -> None:
         """Raise what the failed check of a kernel says."""
         step = self.bound.compiled.steps[failure.call]
+        if step.measuring is not None:
+            raise Overrun(step.measuring.symbol, failure.value, self._changed_before(failure.call))
         check = step.checks[failure.check]
         origin = next((o for o in reversed(step.group.origins) if o.name == check.origin), None)
         message, value = check.message, failure.value
-        assert step.lowered is not None
-        for name, symbol in zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True):
-            message = re.sub(rf"\b{name}\b", str(self.bound.sizes[symbol]), message)
+        sizes = self.sizes()
+        named = [(name, name) for name in sizes] if step.lowered is None else zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True)
+        for name, symbol in named:
+            message = re.sub(rf"\b{name}\b", str(sizes[symbol]), message)
         where = re.search(r"{position( in ([\d,]*))?}", message)
         if where is not None:
-            sizes = [int(d) for d in (where[2] or "").split(",") if d]
-            shown = ",".join(map(str, np.unravel_index(value >> 32, sizes))) if sizes else str(value >> 32)
+            dims = [int(d) for d in (where[2] or "").split(",") if d]
+            shown = ",".join(map(str, np.unravel_index(value >> 32, dims))) if dims else str(value >> 32)
             message = message.replace(where[0], shown)
             value = (value + (1 << 31)) % (1 << 32) - (1 << 31)
         message = message.replace("{value}", str(value)).replace("{name}", check.origin)
@@ -181,6 +213,12 @@ def check_room(bound: BoundPlan) -> None:
             raise errors.ResourceExhaustedError(None, None, text)
     if total > limit:
         raise errors.ResourceExhaustedError(None, None, f"OOM when allocating {total} bytes for the values of this run on the CPU")
+
+
+def _filled(array: Array, shape: Sequence[int]) -> Array:
+    """The part of an array that a run has filled. Memory that would mostly lie idle behind it is given back."""
+    part = array[: math.prod(shape)].reshape(shape)
+    return part.copy() if part.size < array.size // 2 else part
 
 
 def _own(contents: Array) -> Array:

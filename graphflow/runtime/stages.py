@@ -22,7 +22,7 @@ from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.ops.tensor_array_ops import TensorArrayOp, array_of
 from graphflow.runtime.dataflow_arrays import run as run_array_op
-from graphflow.runtime.steps import KEPT, Engine, Step
+from graphflow.runtime.steps import KEPT, Engine, Outgrown, Step
 
 Array = np.ndarray[Any, Any]
 
@@ -78,9 +78,9 @@ class Stage:
         self.known: set[Tensor] = set()
         self.done: set[Operation] = set()
 
-    def run(self, fetches: Sequence[Tensor], targets: Sequence[Operation]) -> list[Array]:
-        """The values of `fetches` after running `targets`."""
-        whole = set(self._needed(fetches, targets).operations)
+    def run(self, fetches: Sequence[Tensor], targets: Sequence[Operation], then: Sequence[Tensor] = ()) -> list[Array]:
+        """The values of `fetches` after running `targets`. `then`: what the next call asks for."""
+        whole = set(self._needed((*fetches, *then), targets).operations)
         self._evaluate(fetches, targets, whole)
         return [self.values[t] for t in fetches]
 
@@ -88,9 +88,11 @@ class Stage:
         return needed_operations(fetches, targets, set(self.values), self.done, self._chosen)
 
     def _chosen(self, op: Operation) -> Sequence[Tensor]:
-        """The inputs that are needed: of a variable and what stands in for it, one."""
+        """The inputs that are needed: of a variable and what stands in for it, one; of a handle that Python sends on, only itself."""
         if op.definition.asks and len(op.inputs) == 2:
             return op.inputs[:1] if self.engine.storage.initialized(stored_name(owner(op.inputs[0]))) else op.inputs[1:]
+        if self._passes_handle(op):
+            return op.inputs[:1]
         return op.inputs[1:] if op.definition.overwrites and _unheld(op.inputs[0]) else op.inputs
 
     def _evaluate(self, fetches: Sequence[Tensor], targets: Sequence[Operation], whole: set[Operation]) -> None:
@@ -162,11 +164,11 @@ class Stage:
         if definition.kind in (Kind.SOURCE, Kind.STATE):
             self._memory(op)
             return
-        operands: list[Any] = [self.values[t] for t in op.inputs]
         if self._passes_handle(op):
-            self.values.update(dict.fromkeys(op.outputs, operands[0]))
+            self.values.update(dict.fromkeys(op.outputs, self.values[op.inputs[0]]))
             self.done.add(op)
             return
+        operands: list[Any] = [self.values[t] for t in op.inputs]
         if isinstance(definition, TensorArrayOp):
             self.values.update(zip(op.outputs, run_array_op(op, operands), strict=True))
             self.done.add(op)
@@ -219,9 +221,9 @@ class Stage:
     def _native(
         self, fetches: Sequence[Tensor], targets: Sequence[Operation], needed: Sequence[Operation], whole: set[Operation]
     ) -> None:
-        """Runs one part. What later parts need of random numbers and updates is kept: those ops must not run again."""
+        """Runs one part. What later parts need of random numbers, updates and targets is kept: those ops do not run again."""
         part = set(needed)
-        once = [op for op in needed if op.definition.effect is Effect.RANDOM or op.definition.kind is Kind.STATE]
+        once = [op for op in needed if op.definition.effect is Effect.RANDOM or op.definition.kind is Kind.STATE or op in targets]
         read = self._read_later(part, once, whole) if once else set()
         later = [t for op in once for t in op.outputs if t in read]
         wanted = tuple(dict.fromkeys([*fetches, *later]))
@@ -232,7 +234,8 @@ class Stage:
             step = Step(self.engine, wanted, targets, feeds, key[3], key[4])
             if len(self.steps) < KEPT:
                 self.steps[key] = step
-        arrays = [np.asarray(self.values[t]) for t in feeds]
+        # Native code reads dense memory; what Python gives may be a view with strides (np.argwhere gives a transpose).
+        arrays = [np.asarray(self.values[t], order="C") for t in feeds]
         try:
             compiled = step.compiled(arrays)
         except Stepwise as refused:
@@ -249,11 +252,17 @@ class Stage:
             first = [t for t in cut.tensors if t not in self.values]
             if first:
                 self._evaluate(first, (), whole)
-            self.known.update(cut.tensors)
+            if cut.contents:
+                self.known.update(cut.tensors)
             self._evaluate(fetches, targets, whole)
             return
         plain = [a for t, a in zip(feeds, arrays, strict=True) if t not in self.known]
-        results = compiled.run(plain, tuple([a.shape for a in plain]))
+        shapes = tuple([a.shape for a in plain])
+        try:
+            results = compiled.run(plain, shapes)
+        except Outgrown:
+            step.forget()
+            results = step.compiled(arrays).run(plain, shapes)
         self.values.update(zip(wanted, results, strict=True))
         self.done.update(once)
         self.done.update(targets)
@@ -265,6 +274,7 @@ class Stage:
         frame = Frame(refused.condition, self._chosen)
         for exit_ in dict.fromkeys((*refused.exits, *(op for op in whole if op.type in EXITS and of_exit(op) is refused.condition))):
             frame.leave_by(exit_)
+        frame.settle()
         enters = frame.entering()
         made = {array_of(e.inputs[0]) for e in enters if e.inputs[0].dtype is dtypes.resource} - {None}
         self.arrays |= made
@@ -276,7 +286,7 @@ class Stage:
         variables = list(frame.variables)
         values = [self.values[m.inputs[0].op.inputs[0]] for m in variables]
         switches = {s.inputs[0].op: s for s in frame.condition.outputs[0]._consumers if s.type in SWITCHES}
-        condition = frame.condition.inputs[0]
+        condition, following_ = frame.condition.inputs[0], [following(m) for m in variables]
         steps: dict[Any, Step] = self.steps.setdefault(frame.condition, {})
         while True:
             inside: dict[Tensor, Any] = dict(given)
@@ -287,10 +297,10 @@ class Stage:
                     inside.update(dict.fromkeys(switches[merge].outputs, value))
             iteration = Stage(self.engine, steps, inside, self.arrays)
             iteration.done.update(handles)
-            (holds,) = iteration.run([condition], ())
+            (holds,) = iteration.run([condition], (), following_)
             if not holds:
                 break
-            values = iteration.run([following(m) for m in variables], ())
+            values = iteration.run(following_, ())
             self.arrays |= iteration.arrays
         for exit_ in frame.exits:
             self.values[exit_.outputs[0]] = values[variables.index(left_variable(exit_))]

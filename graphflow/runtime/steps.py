@@ -24,7 +24,6 @@ from graphflow.compiler.capture import (
     static_pattern,
     symbolic_pattern,
 )
-from graphflow.compiler.scope import known
 from graphflow.config import options
 from graphflow.graph.graph import Graph
 from graphflow.graph.operation import Operation
@@ -105,6 +104,21 @@ class Engine:
                 )
 
 
+class Outgrown(Exception):
+    """A variable's value no longer has the shape that a Program was compiled for."""
+
+
+class Overrun(Exception):
+    """A size that depends on data is larger than the memory that was set aside for it. `changed`: whether the run had begun to change
+    variables."""
+
+    def __init__(self, symbol: str, size: int, changed: bool) -> None:
+        super().__init__(f"{symbol} is {size}")
+        self.symbol = symbol
+        self.size = size
+        self.changed = changed
+
+
 class Compiled:
     """A captured and compiled Program, its plans by shapes."""
 
@@ -115,14 +129,14 @@ class Compiled:
         self.launches: dict[Any, Any] = {}
         self.moves = -1
         self.arena_address = 0
-        self.reads = tuple(s.name for s in program.states if s.reads)
+        # What is simplified away (x + 0) still reads: TensorFlow refuses it of a variable without a value.
+        self.reads = tuple(dict.fromkeys((*captured.reads, *(s.name for s in program.states if s.reads))))
         self.writes = tuple(s.name for s in program.states if s.writes)
         by_name = engine.graph._by_name
-        self.shapes = [  # of variables whose shape the graph leaves open
-            (s.name, s.shape)
-            for s in program.states
-            if s.reads and s.name in by_name and not known(by_name[s.name].outputs[0].spec.contents.dims)
-        ]
+        self.shapes = [  # of variables whose shape the graph leaves open, or whose value has another one
+            (s.name, s.shape) for s in program.states
+            if s.reads and s.name in by_name and by_name[s.name].outputs[0].spec.contents.dims != s.shape
+        ]  # fmt: skip
         self.conditional = bool(captured.answers or self.shapes)
 
     def holds(self, sizes: Mapping[str, int] | None = None) -> bool:
@@ -147,7 +161,15 @@ class Compiled:
             if not storage.initialized_names.issuperset(self.reads):
                 engine.require(self.reads)
             trace = engine.trace
-            results: list[Array] = launch.run(arrays) if trace is None else launch.run_traced(arrays, trace)
+            try:
+                results: list[Array] = launch.run(arrays) if trace is None else launch.run_traced(arrays, trace)
+            except Overrun as overrun:
+                if overrun.changed:
+                    wrong = f"there is no room for the size {overrun.size}, and the run has changed variables already"
+                    raise errors.ResourceExhaustedError(None, None, wrong) from None
+                self.program.make_room(overrun.symbol, overrun.size)
+                self.launches.clear()
+                return self.run(arrays, shapes)
             if self.writes:
                 storage.initialized_names.update(self.writes)
         return results
@@ -165,11 +187,7 @@ class Compiled:
                 if not name.startswith("random/"):
                     engine.require((name,))
                 if name in engine.storage and engine.storage[name].shape != shape:
-                    raise errors.op_error(
-                        errors.InvalidArgumentError,
-                        engine.graph._by_name.get(name),
-                        f"its value has shape {engine.storage[name].shape}, this run was built for {shape}",
-                    )
+                    raise Outgrown(name)
             engine.storage.prepare(name, shape, dtype)
         launch = Launch(bound, engine.storage, engine.executor, engine.arena)
         engine.bound_plans += 1
@@ -208,7 +226,17 @@ class Step:
         compiled = self._by_shapes.get(shapes)
         if compiled is None or compiled.conditional and not compiled.holds():
             compiled = self.compiled(arrays)
-        return compiled.run(arrays, shapes)
+        try:
+            return compiled.run(arrays, shapes)
+        except Outgrown:
+            self.forget()
+            return self.compiled(arrays).run(arrays, shapes)
+
+    def forget(self) -> None:
+        """Drops what was compiled: a variable has got another shape."""
+        with self.engine.lock:
+            self._by_pattern.clear()
+            self._by_shapes.clear()
 
     def compiled(self, arrays: Sequence[Array]) -> Compiled:
         """The Program for feeds like these, compiled."""

@@ -14,6 +14,11 @@ from graphflow.runtime.buffers import aligned
 Array = np.ndarray[Any, Any]
 
 
+def _room(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """Memory for a value. Strings are Python objects: memory that is not filled with references must never be assigned to."""
+    return np.empty(tuple(shape), object) if dtype.hasobject else aligned(shape, dtype)
+
+
 class Storage(dict[str, Array]):
     """name -> array. Native code writes into the arrays, so one is replaced only when its shape changes; `moves` counts that.
 
@@ -27,10 +32,14 @@ class Storage(dict[str, Array]):
         self.moves = 0
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a variable that the graph leaves open."""
+        """The shape of a variable's value; KeyError where it has none."""
         if name not in self.initialized_names:
             raise KeyError(name)
         return self[name].shape
+
+    def reshaped(self, name: str, dims: tuple[int, ...]) -> bool:
+        """Whether a variable's value has another shape than the graph says, as an assignment without validation gives it."""
+        return name in self.initialized_names and self[name].shape != dims
 
     def initialized(self, name: str) -> bool:
         """Whether a variable has a value."""
@@ -48,7 +57,7 @@ class Storage(dict[str, Array]):
                 self[name][0] = int.from_bytes(os.urandom(8), "little")
             self.initialized_names.add(name)
         else:
-            self[name] = aligned(shape, numpy_type)
+            self[name] = _room(shape, numpy_type)
             self.initialized_names.discard(name)
         self.moves += 1
 
@@ -57,8 +66,7 @@ class Storage(dict[str, Array]):
         array = np.asarray(value)
         held = self.get(name)
         if held is None or held.shape != array.shape or held.dtype != array.dtype:
-            objects = array.dtype.hasobject  # strings: raw memory holds no references
-            held = self[name] = np.empty(array.shape, object) if objects else aligned(array.shape, array.dtype)
+            held = self[name] = _room(array.shape, array.dtype)
             self.moves += 1
         held[...] = array
         self.initialized_names.add(name)

@@ -99,7 +99,8 @@ class WatchedLaunch(Launch):
         """Value, role and contents of the buffers of a call that hold values."""
         step, call = self.bound.compiled.steps[number], self.bound.calls[number]
         assert step.lowered is not None and isinstance(call, BoundCall)
-        sizes = {k: self.bound.sizes[s] for k, s in zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True)}
+        now = self.sizes()
+        sizes = {k: now[s] for k, s in zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True)}
         for buffer, value, place in zip(step.lowered.kernel.buffers, step.lowered.values, call.arguments, strict=False):
             if value is not None:
                 shape = [evaluate(d, sizes) for d in buffer.shape]
@@ -132,7 +133,8 @@ class WatchedLaunch(Launch):
         def held(argument: Any) -> Array | None:
             if argument.place.kind == "object":
                 return None
-            return self._view(arrays, made, argument.place, argument.shape, argument.dtype.as_numpy_dtype)
+            shape = [evaluate(d, self.sizes()) for d in argument.shape]
+            return self._view(arrays, made, argument.place, shape, argument.dtype.as_numpy_dtype)
 
         for value, argument in zip(node.outputs, call.outputs, strict=True):
             array = held(argument)
@@ -142,7 +144,7 @@ class WatchedLaunch(Launch):
 
     def _stop(self, number: int, value: int, array: Array, read: Mapping[int, Array]) -> None:
         step = self.bound.compiled.steps[number]
-        node, found = _first_bad(step.group, read, self.bound.sizes) or (_maker(step.group, value), array)
+        node, found = _first_bad(step.group, read, self.sizes()) or (_maker(step.group, value), array)
         name = node.origins[-1].name if node.origins else step.name
         line = node.origins[-1].line if node.origins else ""
         ranges = [f"  {self._names.get(v, f'%{v}')}: {_range(a)}" for v, a in list(read.items())[:READ]]

@@ -1,9 +1,9 @@
 """The shortest time that a whole step could take on a machine: the roofline of each of its kernels, added up.
 
-A kernel needs at least the longer of its arithmetic at the machine's peak and its memory traffic. Every operand is moved once, at the rate of
-the level of memory in which it can still be: the one that holds what has been moved since the operand was last used (the stack distance of
-Mattson, Gecsei, Slutz and Traiger, 1970, by whole operands). Steps follow each other, so a weight that a step touches once has been
-through everything else in the meantime.
+A kernel needs at least the longer of its arithmetic at the machine's peak and its memory traffic. Every operand is moved once, at the rate
+of the level of memory in which it can still be: the one that holds what has been moved since the operand was last used (the stack distance
+of Mattson, Gecsei, Slutz and Traiger, 1970, by whole operands). Steps follow each other: between two uses of a weight that a step touches
+once lies all that a step moves.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from graphflow.compiler.groups import Shape
 from graphflow.compiler.plan import Argument, BoundCall, BoundPlan
+from graphflow.kernel.index import evaluate
 from graphflow.tools.machine import Machine
 from graphflow.tools.roofline import kernel_sizes, traffic_of
 
@@ -28,7 +30,8 @@ class Limit(NamedTuple):
 def limits_of(bound: BoundPlan, machine: Machine) -> list[Limit]:
     """For each call of a plan the limit of one execution by all threads. Jumps and calls of Python have none.
 
-    What stands in a loop is taken to be executed once between its neighbours.
+    A contraction counts the products that it is defined by, not those of padded columns that its kernel may do besides. What stands in a
+    loop is taken to be executed once between its neighbours.
     """
     works: list[tuple[float, list[tuple[Argument, float]]]] = []
     for step, call in zip(bound.compiled.steps, bound.calls, strict=True):
@@ -36,6 +39,9 @@ def limits_of(bound: BoundPlan, machine: Machine) -> list[Limit]:
             works.append((0.0, []))
             continue
         flops, moved = traffic_of(step.lowered.kernel, kernel_sizes(step, bound.sizes))
+        if step.group.form is Shape.CONTRACTION and step.group.root is not None:
+            extents: Any = step.group.root.op.extents  # type: ignore[attr-defined]
+            flops = 2.0 * math.prod(evaluate(extent, bound.sizes) for extent in extents)
         places = {b.name: argument for b, argument in zip(step.lowered.kernel.buffers, call.arguments, strict=False)}
         works.append((flops, [(places[name], count) for name, count in moved.items()]))
     limits: list[Limit] = []

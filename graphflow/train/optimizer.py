@@ -21,7 +21,7 @@ from graphflow.graph.indexed_slices import IndexedSlices, convert_to_tensor_or_i
 from graphflow.graph.literal import flatten
 from graphflow.graph.scopes import colocate_with, control_dependencies, get_collection_ref, init_scope
 from graphflow.graph.tensor import Tensor
-from graphflow.ops.choose import unique
+from graphflow.ops.distinct import unique
 from graphflow.ops.resource_variable import ResourceVariable
 from graphflow.ops.shape import shape
 from graphflow.ops.source import group

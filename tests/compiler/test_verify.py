@@ -105,3 +105,22 @@ def test_a_composite_op():
     x = Value(0, F32, (3, 4))
     program = Program((Input(Source.FEED, "x", x),), (Node(REGISTRY["Identity"](), (x,), (Value(1, F32, (3, 4)),)),), (), {}, {})
     assert any("do not stand in Programs" in p for p in problems(program))
+
+
+def test_what_a_shape_rule_made_is_not_asked_again_unless_thoroughly():
+    """Nodes of the builder carry their rule's own shapes. One that a pass writes by hand is asked."""
+    program = small()
+    node = program.nodes[0]
+    asked = []
+
+    class Watched(type(node.op), abstract=True):
+        def infer(self, *inputs):
+            asked.append(self)
+            return super().infer(*inputs)
+
+    for inferred in (True, False):
+        changed = Node(Watched(), node.inputs, node.outputs, node.origins, inferred)
+        for thorough in (True, False):
+            asked.clear()
+            verify(nodes(program, changed, *program.nodes[1:]), thorough=thorough)
+            assert bool(asked) is (thorough or not inferred)

@@ -16,8 +16,6 @@ from tests.golden.sections import sections
 HERE = Path(control_flow.__file__).parent
 BY_NAME = pytest.mark.parametrize("name", sorted(control_flow.PROGRAMS))
 NODES = sections(gzip.decompress((HERE / "control_flow_nodes.txt.gz").read_bytes()).decode().splitlines())
-# What the compiled path does not do yet; the dataflow executor does all of it.
-UNCOMPILED = frozenset({"case", "cond_nested", "loop_ragged", "maps", "scan_in_map"})
 
 
 @BY_NAME
@@ -29,9 +27,7 @@ def test_same_nodes_as_tensorflow(name: str) -> None:
 
 @BY_NAME
 @BOTH
-def test_same_values_and_gradients_as_tensorflow(name: str, executor: str, request: pytest.FixtureRequest) -> None:
-    if executor == "compiled" and name in UNCOMPILED:
-        request.applymarker(pytest.mark.xfail(reason="not compiled yet", strict=False))
+def test_same_values_and_gradients_as_tensorflow(name: str, executor: str) -> None:
     with np.load(HERE / "control_flow.npz") as recorded:
         wanted = {key: recorded[key] for key in recorded.files if key.startswith(name + "/")}
     found = control_flow.computed(tf, name, EXECUTORS[executor])

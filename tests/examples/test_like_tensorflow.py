@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 
 from tests.examples.test_examples import ROOT, accuracy, losses, run, write_cifar
+from tests.golden.example_losses import MNIST, RUNS, with_data
 from tests.golden.examples import forward
 
+LOSSES = json.loads((ROOT / "tests" / "golden" / "example_losses.json").read_text())
+FAST = ("rnn_sine", "linear_regression")
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "examples.json").read_text())
 NODES = """
 import json, runpy, sys
@@ -57,6 +60,13 @@ def test_the_first_losses_are_tensorflows(name: str, data: str) -> None:
     wanted = GOLDEN[name]["losses"]
     np.testing.assert_allclose(seen[0], wanted[0], rtol=1e-5)
     np.testing.assert_allclose(seen, wanted, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in RUNS])
+def test_the_first_losses_of_all_others_too(name: str) -> None:
+    example, *arguments = RUNS[name]
+    seen = losses(run(example, "--log", "1", *with_data(arguments, folder("mnist") if MNIST in arguments else "")))
+    np.testing.assert_allclose(seen, LOSSES[name], rtol=1e-3)
 
 
 @pytest.mark.slow

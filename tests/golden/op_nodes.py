@@ -39,6 +39,10 @@ def calls(tf):
             tf.argmax(p["x"], 1), tf.argmin(p["x"]), nn.l2_loss(p["x"]), tf.norm(p["x"]), tf.norm(p["x"], axis=1), tf.cumsum(p["x"], 1),
             tf.math.reduce_std(p["x"], 0),
         ],
+        "reductions of what is no tensor": lambda p: [
+            tf.reduce_mean(tf.Variable(tf.zeros([2, 3]), name="v")), tf.reduce_sum([1.0, 2.0]), tf.reduce_mean(3.0),
+            tf.reduce_sum(tf.get_variable("r", [2, 3], use_resource=True)), tf.reduce_max([p["s"], p["s"]]), tf.reduce_logsumexp(p["s"]),
+        ],
         "activations": lambda p: [
             tf.sigmoid(p["x"]), nn.relu(p["x"]), nn.relu6(p["x"]), nn.leaky_relu(p["x"]), nn.crelu(p["x"]), tf.log_sigmoid(p["x"]),
             nn.softplus(p["x"]), nn.elu(p["x"]), nn.softmax(p["x"]), nn.log_softmax(p["x"]), nn.softmax(p["s"], 0),

@@ -178,3 +178,12 @@ def test_images_of_run_time_size(session, height, width) -> None:
     np.testing.assert_allclose(session.run(y, {images: data})[..., 0], np.transpose(wanted, (2, 0, 1)), rtol=1e-5)
     slope = tf.gradients(tf.nn.avg_pool(images, 2, 2, "SAME"), images)[0]
     assert session.run(tf.reduce_sum(slope), {images: data}) == pytest.approx(2 * 2 * -(-height // 2) * -(-width // 2))
+
+
+def test_what_python_gives_with_strides_is_read_as_it_is(session) -> None:
+    # np.argwhere gives a transposed array: what is computed of it natively must see the same elements
+    x = tf.placeholder(tf.bool, [2, 3])
+    mask = np.array([[True, True, True], [True, False, False]])
+    np.testing.assert_array_equal(session.run(tf.where(x) * 2, {x: mask}), 2 * np.argwhere(mask))
+    filled = tf.scatter_nd(tf.where(x), [1, 2, 3, 4], tf.constant([2, 3], tf.int64))
+    np.testing.assert_array_equal(session.run(filled, {x: mask}), [[1, 2, 3], [4, 0, 0]])

@@ -44,13 +44,7 @@ def test_values_and_gradients_are_tensorflows(name: str) -> None:
     compare(recurrent.run(tf, graph, found), expected(name))
 
 
-# They read a TensorArray in one branch of a cond inside their loop, and ask for gradients: not compiled yet.
-NOT_COMPILED = ("raw", "trained", "luong", "bahdanau", "monotonic")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.xfail(strict=True)) if n in NOT_COMPILED else n for n in recurrent.LOOPS]
-)
+@pytest.mark.parametrize("name", recurrent.LOOPS)
 def test_compiled_loops_compute_what_tensorflow_computes(name: str) -> None:
     graph, _, found = recurrent.built(tf, name)
     compare(recurrent.run(tf, graph, found), expected(name))

@@ -182,3 +182,16 @@ def test_instructions_are_told_apart() -> None:
     assert found["vector"] == 512 and found["stack"] == 1 and found["depth"] == 2
     assert found["registers"] == {"vector": 3, "general": 2, "mask": 0}
     assert found["inner"] == {"arithmetic": 1, "store": 1, "branch": 1} and found["instructions"] == 7
+
+
+def test_operations_inside_loops_have_their_lines_and_times() -> None:
+    with recording(Recorder()) as found, tf.Graph().as_default(), tf.Session() as session:
+        x = tf.placeholder(tf.float32, [None, 8])
+        last = tf.while_loop(lambda i, h: i < 4, lambda i, h: (i + 1, tf.tanh(h, name="squash")), [0, x])[1]
+        for _ in range(3):
+            session.run(last, {x: np.ones((300, 8))})
+    step = step_of(model_of("loop", found.signatures, MACHINE))
+    rows = {row[0]: row for row in step["ops"]}
+    assert {"while/squash", "while/LoopCond", "while/NextIteration", "while/Exit_1"} <= rows.keys()
+    _, kind, _, line, _, inputs, _, _, kernels, seconds, size = rows["while/squash"]
+    assert kind == "Tanh" and line and inputs and kernels and seconds > 0 and size == 300 * 8 * 4

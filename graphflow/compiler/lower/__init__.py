@@ -22,7 +22,7 @@ from graphflow.compiler.lower.pointwise import lower_pointwise
 from graphflow.compiler.lower.provenance import Provenance
 from graphflow.compiler.lower.rows import lower_rows
 from graphflow.compiler.lower.scope import CannotFuse, Scope
-from graphflow.compiler.program import Node, Value
+from graphflow.compiler.program import Node, Value, field_indices
 from graphflow.graph.op import Op
 from graphflow.kernel.index import Index, IndexExpr, substitute, symbol, symbols_of
 from graphflow.kernel.nodes import Kernel
@@ -130,7 +130,7 @@ def symbols_of_group(group: Group) -> tuple[str, ...]:
             if isinstance(size, IndexExpr):
                 found.update(dict.fromkeys(sorted(symbols_of(size))))
     for node in group.nodes:
-        for size in _field_indices(node.op):
+        for size in field_indices(node.op):
             found.update(dict.fromkeys(sorted(symbols_of(size))))
     return tuple(found)
 
@@ -139,16 +139,6 @@ def _indices(value: Value) -> Iterator[Index]:
     yield from value.shape
     if value.known is not None and value.known.dtype == object:
         yield from (e for e in value.known.ravel() if isinstance(e, IndexExpr))
-
-
-def _field_indices(op: Op) -> Iterator[IndexExpr]:
-    stack: list[Any] = [getattr(op, f) for f in op._fields]
-    while stack:
-        item = stack.pop(0)
-        if isinstance(item, IndexExpr):
-            yield item
-        elif isinstance(item, tuple):
-            stack.extend(item)
 
 
 def renamed_group(group: Group, env: Mapping[str, Index]) -> Group:
@@ -175,7 +165,7 @@ def renamed_group(group: Group, env: Mapping[str, Index]) -> Group:
 
 def renamed_op(op: Op, env: Mapping[str, Index]) -> Op:
     """The same op with its symbolic attributes over other symbols."""
-    if not any(True for _ in _field_indices(op)):
+    if not any(True for _ in field_indices(op)):
         return op
 
     def swap(item: Any) -> Any:

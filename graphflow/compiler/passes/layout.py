@@ -3,6 +3,7 @@
     contraction(Permute(x), y)        the map of x reordered
     contraction(View(x), y)           where the View only adds or drops sizes of 1
     Permute(contraction(x, y))        the free axes renumbered
+    Section(contraction(x, y))        the part that is looked at is all that is computed
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ def choose_layout(program: Program) -> Program:
             inner = b.producer(inputs[0])
             if inner is not None and isinstance(inner.op, core.SumOfProducts) and uses.get(node.inputs[0].id) == 1:
                 return (b.apply(_reordered(inner.op, node.op.perm), *inner.inputs),)
+        if isinstance(node.op, core.Section):
+            inner = b.producer(inputs[0])
+            if inner is not None and isinstance(inner.op, core.SumOfProducts) and uses.get(node.inputs[0].id) == 1:
+                narrow = _part(inner.op, node.op)
+                return None if narrow is None else (b.apply(narrow, *inner.inputs),)
         return None
 
     return rewrite(program, rule)
@@ -81,3 +87,19 @@ def _reordered(op: core.SumOfProducts, perm: tuple[int, ...]) -> core.SumOfProdu
 
     extents = (*(op.extents[p] for p in perm), *op.extents[op.free :])
     return core.SumOfProducts(extents, op.free, renamed(op.left), renamed(op.right))
+
+
+def _part(op: core.SumOfProducts, section: core.Section) -> core.SumOfProducts | None:
+    """The contraction that gives a section of what `op` gives; None where an operand would be read backwards or from a run-time place."""
+    if any(not isinstance(begin, int) for begin in section.begin) or any(step < 1 for step in section.step):
+        return None
+
+    def shifted(forms: Any) -> Any:
+        out = []
+        for terms, constant in forms:
+            for axis, coefficient in terms:
+                constant += coefficient * section.begin[axis] if axis < op.free else 0
+            out.append((tuple((a, c * section.step[a] if a < op.free else c) for a, c in terms), constant))
+        return tuple(out)
+
+    return core.SumOfProducts((*section.size, *op.extents[op.free :]), op.free, shifted(op.left), shifted(op.right))

@@ -21,6 +21,11 @@ class Rewriter(ProgramBuilder):
         self._made: dict[int, Node] = {}
         self._seen = 0
         self.rule = ""  # what a rule that replaces a node calls itself
+        for node in program.nodes:
+            if node.op.type == "Measured":
+                self.measured[node.op.symbol] = node.outputs[0]  # type: ignore[attr-defined]
+            elif node.op.type == "After":  # in the body of a loop or branch, of a size of the Program around it
+                self.measured.setdefault(node.op.symbol, node.inputs[1])  # type: ignore[attr-defined]
 
     def producer(self, value: Value) -> Node | None:
         """The node that defines `value`, None for an input or a literal."""

@@ -50,6 +50,7 @@ def _settle(program: Program, literals: bool) -> Program:
                 value = b.constant(value.known, value.dtype)
             pairs = b.apply(Interleaved(), value)
             return b.apply(Paired(), copy(pairs))  # type: ignore[no-any-return]
+        value = b.settled(value)
         made = b.value(value.dtype, value.shape)
         op = core.HostCopy() if value.dtype.kernel_type is None else core.Copy()
         b.nodes.append(Node(op, (value,), (made,), () if origin is None else origin.origins))

@@ -17,7 +17,7 @@ from graphflow.nn.embedding import embedding_lookup
 from graphflow.ops.activation import elu as elu_function
 from graphflow.ops.activation import relu as relu_function
 from graphflow.ops.activation import relu6 as relu6_function
-from graphflow.ops.choose import unique as unique_of
+from graphflow.ops.distinct import unique as unique_of
 from graphflow.ops.gather import gather
 from graphflow.ops.joining import concat
 from graphflow.ops.matmul import bias_add as nn_bias_add
