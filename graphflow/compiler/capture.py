@@ -142,7 +142,7 @@ def _captured(scope: Scope, fetches: Sequence[Tensor], targets: Sequence[Operati
     for feed, sizes in zip(feeds, pattern.sizes, strict=True):
         _enter(scope, feed, sizes)
     fed = tuple(f.tensor for f in feeds)
-    level = needed_operations(fetches, targets, set(fed), done, scope.chosen)
+    level = needed_operations(fetches, targets, set(fed), done, lambda op: op.inputs)
     operations = level.operations
     scope.run(level, operations, guards(level, operations) if level.controlled else {})
     outputs = [scope.read(tensor, -1) for tensor in fetches]

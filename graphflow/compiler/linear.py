@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphflow.compiler.groups import Group, Shape
-from graphflow.compiler.lower import CannotFuse, Lowered, lower_group
+from graphflow.compiler.lower import CannotFuse, Lowered, Notes, lower_group
 from graphflow.compiler.passes.fuse import explode
 from graphflow.compiler.passes.rewrite import highest_id
 from graphflow.compiler.plan import ArenaBlock, JumpTo, Location, Measuring, RowAt, Step, bytes_of
@@ -49,15 +49,16 @@ class Linear(NamedTuple):
     constants: tuple[Input, ...]
 
 
-def linearise(program: Program, target: Any) -> Linear:
-    """See the module's text. `target`: what kernels are lowered for."""
-    return _Writer(program, target).linear()
+def linearise(program: Program, target: Any, notes: Notes | None = None) -> Linear:
+    """See the module's text. `target`: what kernels are lowered for. `notes`: what other processes have lowered."""
+    return _Writer(program, target, notes).linear()
 
 
 class _Writer:
-    def __init__(self, program: Program, target: Any) -> None:
+    def __init__(self, program: Program, target: Any, notes: Notes | None) -> None:
         self.program = program
         self.target = target
+        self.notes = notes
         self.steps: list[Step] = []
         self.constants: list[Input] = []
         self.places: dict[int, Location] = {}
@@ -121,7 +122,7 @@ class _Writer:
     def _write(self, program: Program, outside: bool = False) -> None:
         """The calls of a Program, and what puts the new values of its STATE inputs into their memory."""
         begin = len(self.steps)
-        groups, lowered, self._fresh = lower_all(program, self.target, self._fresh)
+        groups, lowered, self._fresh = lower_all(program, self.target, self._fresh, self.notes)
         rows = {} if outside else found_rows(program, groups)
         for number, (group, low) in enumerate(zip(groups, lowered, strict=True)):
             for row in rows.values():
@@ -342,7 +343,7 @@ def step_name(number: int, group: Group) -> str:
     return f"k{number}_{group.form.value}"
 
 
-def lower_all(program: Program, target: Any, fresh: int) -> tuple[list[Group], list[Lowered | None], int]:
+def lower_all(program: Program, target: Any, fresh: int, notes: Notes | None) -> tuple[list[Group], list[Lowered | None], int]:
     """The groups, and a kernel for every one that is computed by one. A group that turns out to have no loop nest is taken apart, its inner
     values numbered from `fresh`; what is free after that."""
     groups: list[Group] = []
@@ -354,7 +355,7 @@ def lower_all(program: Program, target: Any, fresh: int) -> tuple[list[Group], l
         low = None
         if group.form not in (Shape.ALIAS, Shape.HOST, Shape.REGION):
             try:
-                low = lower_group(group, target)
+                low = lower_group(group, target, notes)
             except CannotFuse:
                 if len(group.nodes) == 1:
                     raise

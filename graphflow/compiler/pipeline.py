@@ -2,7 +2,8 @@
 
     compiled = compile_program(program, jit, options, feeds=names of the fed tensors in order)
 
-`jit` is the runtime's Jit: `target`, and `compile_many(requests)` giving code for requests (key, make_text, functions).
+`jit` is the runtime's Jit: `target`, `compile_many(requests)` giving code for requests (key, make_text, functions), and `notes`, what is
+kept of kernels between processes.
 
     bound = compiled.bind(shapes)              shapes of the fed arrays, in the order of the feeds: milliseconds, compiles nothing
     compiled.states                            every variable (and random position) that is touched: plan.State
@@ -42,7 +43,6 @@ from graphflow.compiler.schedule import schedule
 from graphflow.compiler.verify import verify, verify_plan
 from graphflow.config import Options
 from graphflow.graph.operation import Operation
-from graphflow.kernel.nodes import Kernel
 
 CANONICAL, LAYOUT, OWNED, GROUPS, PLACES, ORDER = "canonical spelling", "layout", "owned outputs", "groups", "places", "order"
 
@@ -142,10 +142,10 @@ def compile_program(
 def _compile(program: Program, jit: Any, options: Options, feeds: Sequence[str], operations: Sequence[Operation]) -> CompiledProgram:
     stages: list[Stage] = []
     program = run_passes(program, options, stages.append)
-    linear = linearise(program, jit.target)
+    linear = linearise(program, jit.target, jit.notes)
     steps = linear.steps
     kernel_of, kernels = distinct([s.lowered for s in steps])
-    codes = jit.compile_many([_request(text, k, jit.target) for text, k in kernels.items()]) if kernels else []
+    codes = jit.compile_many([_request(low, jit.target) for low in kernels]) if kernels else []
     given = {i.name: i for i in program.inputs if i.source is Source.FEED}
     parameters = Parameters(program, *linear)
     compiled = CompiledProgram(parameters, kernel_of, codes, [given[name] for name in feeds])
@@ -157,15 +157,15 @@ def _compile(program: Program, jit: Any, options: Options, feeds: Sequence[str],
     return compiled
 
 
-def distinct(lowered: Sequence[Lowered | None]) -> tuple[list[int], dict[str, Kernel]]:
-    """For each kernel its number among the distinct ones (-1 where there is none), and those by their text."""
+def distinct(lowered: Sequence[Lowered | None]) -> tuple[list[int], list[Lowered]]:
+    """For each kernel its number among the distinct ones (-1 where there is none), and the first of each of those."""
     seen: dict[str, int] = {}
-    found: dict[str, Kernel] = {}
+    found: list[Lowered] = []
     numbers = []
     for low in lowered:
         if low is not None and low.text not in seen:
             seen[low.text] = len(found)
-            found[low.text] = low.kernel
+            found.append(low)
         numbers.append(-1 if low is None else seen[low.text])
     return numbers, found
 
@@ -178,11 +178,11 @@ class Request(NamedTuple):
     functions: tuple[str, ...]
 
 
-def _request(text: str, kernel: Kernel, target: Any) -> Request:
+def _request(low: Lowered, target: Any) -> Request:
     def make_text() -> str:
         from graphflow.compiler.llvm.kernel import emit_kernel  # not needed where the code is cached
 
-        return emit_kernel(kernel, target)
+        return emit_kernel(low.kernel, target)
 
-    functions = tuple(f"{KERNEL_NAME}.phase{n}" for n in range(len(kernel.phases)))
-    return Request(text, make_text, functions)
+    functions = tuple(f"{KERNEL_NAME}.phase{n}" for n in range(len(low.parallel)))
+    return Request(low.text, make_text, functions)

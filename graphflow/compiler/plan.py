@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphflow.compiler.groups import Group, Shape
-from graphflow.compiler.llvm.kernel import shared
 from graphflow.compiler.lower import Lowered
 from graphflow.compiler.memory import Block, Placement, aligned, place
 from graphflow.compiler.program import Input, Program, Source, Value
@@ -199,7 +198,7 @@ class CompiledProgram:
             State(i.name, i.value.dtype, i.value.shape, i.value.id in read, i.name in updates)
             for i in self.program.inputs if i.source is Source.STATE
         )  # fmt: skip
-        self.parallel = {k: step_parallel(s.lowered) for k, s in zip(self.kernel_of, self.steps, strict=True) if s.lowered is not None}
+        self.parallel = {k: s.lowered.parallel for k, s in zip(self.kernel_of, self.steps, strict=True) if s.lowered is not None}
         self.bound: list[BoundPlan] = []
         self.report: Any = None  # dump.CompiledReport
         self.on_bind: tuple[Callable[[BoundPlan], None], ...] = ()
@@ -379,11 +378,6 @@ Span = tuple[str, int, int]
 
 def _overlap(some: Sequence[Span], others: Sequence[Span]) -> bool:
     return any(a[0] == b[0] and a[1] < b[2] and b[1] < a[2] for a in some for b in others)
-
-
-def step_parallel(lowered: Lowered) -> tuple[bool, ...]:
-    """For each phase whether all threads share it."""
-    return tuple(shared(phase) for phase in lowered.kernel.phases)
 
 
 def filled(given: Input, sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:

@@ -323,20 +323,10 @@ class Scope:
             )  # fmt: skip
         self.values[tensor] = self.b.constant(contents, tensor.dtype)
 
-    def chosen(self, op: Operation) -> Sequence[Tensor]:
-        """The inputs that are needed: a variable, or what stands in for one without a value."""
-        if op.definition.asks and len(op.inputs) == 2:
-            return op.inputs[:1] if self.shared.initialized(op.inputs[0]) else op.inputs[1:]
-        return op.inputs
-
     def _answer(self, op: Operation, mask: int) -> None:
-        if len(op.inputs) == 1:
-            written = any(v.bit & mask for v in self.versions.get(stored_name(owner(op.inputs[0])), ()))
-            known = np.array(written or self.shared.initialized(op.inputs[0]))
-            self.values[op.outputs[0]] = self.b.constant(known, op.outputs[0].dtype)
-        else:
-            (tensor,) = self.chosen(op)
-            self.values[op.outputs[0]] = self.entry(tensor)
+        written = any(v.bit & mask for v in self.versions.get(stored_name(owner(op.inputs[0])), ()))
+        known = np.array(written or self.shared.initialized(op.inputs[0]))
+        self.values[op.outputs[0]] = self.b.constant(known, op.outputs[0].dtype)
 
     def origin_of(self, value: Value, user: Operation) -> Tensor:
         """The graph tensor that is `value`, or the input of `user` that it was made from."""

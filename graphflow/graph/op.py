@@ -171,7 +171,7 @@ class Op:
     overwrites: ClassVar[bool] = False  # STATE: the second input is the new value of the first, whatever the old one was
     forwards: ClassVar[bool] = False  # the result is the input's own memory: a variable passes through as a variable
     variable: ClassVar[bool] = False  # SOURCE: the result is the memory, or the handle, of a variable of the fields `shape` and `dtype`
-    asks: ClassVar[bool] = False  # SOURCE: answered at capture: is the variable (first input) initialised? A second input stands in if not
+    asks: ClassVar[bool] = False  # SOURCE: answered at capture: is the variable (its input) initialised?
     concurrent: ClassVar[bool] = False  # HOST: calls that do not wait for each other run in threads of their own
     linear: ClassVar[bool] = False  # on complex numbers: the op itself on the real parts and on the imaginary parts
     uses_kept: ClassVar[bool] = False  # HOST: run() is given, before its inputs, the dict of what the session keeps between runs

@@ -170,6 +170,9 @@ class IndexExpr:
     def __hash__(self) -> int:
         return self._hash
 
+    def __reduce__(self) -> tuple[type[IndexExpr], tuple[tuple[Term, ...]]]:
+        return IndexExpr, (self.terms,)  # hashes of texts differ from process to process
+
     def __add__(self, other: Index) -> Index:
         if type(other) is int and other == 0:
             return self

@@ -163,7 +163,8 @@ class ListDiff(Composite):
         listed = b.broadcast(b.constant(1, "int32"), (right,))
         marks = b.apply(ScatterRows(left + right, "max"), listed, b.section(idx, (left,), (right,)))
         kept = b.less(b.take(marks, b.section(idx, (0,), (left,)), 0), 1)
-        places = b.view(b.make("Where", kept), (-1,))
+        places = b.make("Where", kept)
+        places = b.view(places, places.shape[:1])
         return b.take(x, places, 0), b.cast(places, self.out_idx)
 
 

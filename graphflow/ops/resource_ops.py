@@ -54,20 +54,6 @@ class VarIsInitializedOp(Op):
         return TensorSpec(dtypes.bool, ())
 
 
-class InitializedResource(Op):
-    """The handle of the variable if the session holds a value of it, else `initial`; answered at capture, where only one is taken."""
-
-    kind = Kind.SOURCE
-    asks = True
-    effect = Effect.READS
-    arguments = ("resource: resource", "initial: T")
-    results = ("output: T",)
-    differentiable = False
-
-    def infer(self, resource: TensorSpec, initial: TensorSpec) -> TensorSpec:
-        return TensorSpec(initial.dtype, merge_dims(resource.contents.dims, initial.dims))
-
-
 class _Read(StateUpdate, abstract=True):
     """Reads a variable: no update, but in its place among them."""
 

@@ -16,7 +16,7 @@ from graphflow.graph.graph import get_default_graph
 from graphflow.graph.operation import Operation
 from graphflow.graph.scopes import colocate_with, control_dependencies, device, init_scope
 from graphflow.graph.tensor import Tensor
-from graphflow.ops.initial_values import guarded
+from graphflow.ops.initial_values import guarded, initialized_value
 from graphflow.ops.source import identity
 from graphflow.ops.variables import Variable
 from graphflow.shapes import TensorShape, as_shape
@@ -138,9 +138,7 @@ class ResourceVariable(Variable):
 
     def initialized_value(self) -> Tensor:
         """Its value if it has been initialised, else its initial value; for initialising other variables."""
-        with init_scope(), name_scope("cond"):
-            initial = self._initializer_op.inputs[1]
-            return make("InitializedResource", self._variable, initial, name="Merge")  # type: ignore[no-any-return]
+        return initialized_value(self.is_initialized, self.read_value, self._initializer_op.inputs[1])  # type: ignore[no-any-return]
 
     def sparse_read(self, indices: Any, name: str | None = None) -> Tensor:
         """The rows that `indices` name."""

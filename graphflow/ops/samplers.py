@@ -11,7 +11,7 @@ import numpy as np
 from graphflow.dtypes import float32, int32, int64
 from graphflow.graph.build import make
 from graphflow.graph.dims import merge_size
-from graphflow.graph.op import Case, Kind, Op, TensorSpec
+from graphflow.graph.op import Case, TensorSpec
 from graphflow.graph.seeds import get_seed
 from graphflow.graph.tensor import Tensor
 from graphflow.ops.candidates import RESULTS, Candidates
@@ -206,17 +206,16 @@ class AllCandidateSampler(Composite):
         return b.iota(drawn, 0, "int64"), b.broadcast(one, true_classes.shape), b.broadcast(one, drawn)
 
 
-class ComputeAccidentalHits(Op):
-    """Where a true class was drawn too: (row of true_classes, place in sampled_candidates, the lowest float32). How many there are depends
-    on the data, so this runs between segments."""
+class ComputeAccidentalHits(Composite):
+    """Where a true class was drawn too: (row of true_classes, place in sampled_candidates, the lowest float32)."""
 
-    kind = Kind.HOST
     arguments = ("true_classes: int64", "sampled_candidates: int64")
     results = ("indices: int32", "ids: int64", "weights: float32")
     differentiable = False
     num_true: int
     seed: int = 0
     seed2: int = 0
+    cases = (Case(_TRUE, np.array([3, 0, 7]), num_true=2), Case(_TRUE, np.array([9, 3, 3]), num_true=2), Case(_TRUE, np.array([9]), num_true=2))
 
     def infer(self, true_classes: TensorSpec, sampled_candidates: TensorSpec) -> tuple[TensorSpec, ...]:
         need_rank(true_classes, 2)
@@ -225,11 +224,20 @@ class ComputeAccidentalHits(Op):
             merge_size(true_classes.dims[1], self.num_true)
         return TensorSpec(int32, (None,)), TensorSpec(int64, (None,)), TensorSpec(float32, (None,))
 
-    def run(self, true_classes: Any, sampled_candidates: Any) -> Any:
+    def reference(self, true_classes: Any, sampled_candidates: Any) -> Any:
         place = {int(c): k for k, c in enumerate(sampled_candidates)}
         hits = [(row, place[c]) for row, classes in enumerate(true_classes.tolist()) for c in classes if c in place]
         rows, ids = zip(*hits, strict=True) if hits else ((), ())
         return np.array(rows, np.int32), np.array(ids, np.int64), np.full(len(hits), np.finfo(np.float32).min, np.float32)
+
+    def decompose(self, b: Any, true_classes: Any, sampled_candidates: Any) -> Any:
+        drawn = sampled_candidates.shape[0]
+        same = b.equal(b.view(true_classes, (true_classes.size, 1)), sampled_candidates)
+        last = b.reduce("max", b.select(same, b.iota((drawn,), 0, "int64"), -1), [1])  # a class may have been drawn several times
+        hits = b.make("Where", b.greater_equal(last, 0))
+        hits = b.view(hits, hits.shape[:1])
+        weights = b.broadcast(b.constant(np.finfo(np.float32).min, "float32"), hits.shape)
+        return b.cast(b.floordiv(hits, true_classes.shape[1]), "int32"), b.take(last, hits, 0), weights
 
 
 # -- public functions: names of tf.random and tf.nn --------------------------------------------------------------------------------------

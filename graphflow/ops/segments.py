@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from graphflow.dtypes import COMPLEX, INDEX, REAL, int32
+from graphflow.dtypes import COMPLEX, INDEX, REAL, int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.expr import TYPES, as_index, call, cast, const, maximum, minimum, position
@@ -267,6 +267,49 @@ def sorted_rows(ids: Any) -> int:
     return rows
 
 
+class SegmentCount(Kernelised):
+    """`sorted_rows` of ids that depend on data."""
+
+    core = True
+    arguments = ("ids: I",)
+    results = ("count: int64",)
+    types = {"I": INDEX}
+    checks: ClassVar[tuple[str, ...]] = ("ids",)
+    cases = (
+        Case(i32(0, 0, 1, 3, 3)), Case(i32()), Case(i32(0, 2, 1), error=("InvalidArgumentError", "segment ids are not increasing")),
+        Case(i32(-2, -2), error=("InvalidArgumentError", "segment ids must be >= 0")),
+        Case(i32(-1, 0), error=("InvalidArgumentError", "Segment id -1 out of range [0, 1), possibly because")),
+    )  # fmt: skip
+
+    def infer(self, ids: TensorSpec) -> TensorSpec:
+        return TensorSpec(int64, ())
+
+    def reference(self, ids: Any) -> Any:
+        try:
+            return np.array(sorted_rows(ids))
+        except ValueError as error:
+            raise IndexError(str(error)) from None
+
+    def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        (ids,), (count,) = inputs, outputs
+        width = ids.shape[0]
+        end = max(width - 1, 0) if isinstance(width, int) else None
+        k.store(count, 0, const(0, "i64"))
+        with k.loop("i", width) as i:
+            def at(place: Any) -> Any:
+                return cast(k.load(ids, as_index(minimum(place, position(width) - 1), 0, end)), "i64")
+
+            rows = k.let("rows", at(position(width) - 1) + 1)
+            here, after = k.let("here", at(position(i))), k.let("after", at(position(i) + 1))
+            rows = k.let("rows", k.check("InvalidArgumentError", "segment ids must be >= 0", call("le", const(0, "i64"), rows), rows, rows))
+            here = k.let("here", k.check("InvalidArgumentError", "segment ids are not increasing", call("le", here, after), here, here))
+            ends = ~call("eq", here, after) | call("eq", position(i) + 1, position(width))
+            inside = call("le", const(0, "i64"), here) & (here < rows)
+            message = "Segment id {value} out of range [0, {position}), possibly because 'segment_ids' input is not sorted."
+            k.let("here", k.check("InvalidArgumentError", message, ~ends | inside, (rows << 32) | (here & 0xFFFFFFFF), here))
+            k.store(count, 0, rows)
+
+
 class Segment(Composite, abstract=True):
     """Rows of data combined by segment_ids, which are sorted; the last one says how many segments there are."""
 
@@ -296,11 +339,13 @@ class Segment(Composite, abstract=True):
             merge(data.shape[0], segment_ids.shape[0])
         except ValueError:
             raise ValueError("segment_ids should be the same size as dimension 0 of input") from None
-        ids = b.known(segment_ids)  # the result's size depends on the last of them
-        steps = np.diff(ids)
-        rows = sorted_rows(ids)
+        ids = segment_ids.known
+        if ids is None:
+            # As a rule no more segments than rows; where there are more, some have none.
+            rows, full = b.measure(b.apply(SegmentCount(), segment_ids), segment_ids.shape[0]), False
+        else:
+            rows, full = sorted_rows(ids), not len(ids) or (ids[0] == 0 and (np.diff(ids) < 2).all())  # no segment without rows
         y = b.apply(ScatterRows(rows, "add" if self.combine == "mean" else self.combine), data, segment_ids)
-        full = not len(ids) or (ids[0] == 0 and (steps < 2).all())  # no segment without rows
         if self.combine == "add" or (full and self.combine != "mean"):
             return y
         ones = b.broadcast(b.constant(1, data.dtype), segment_ids.shape)

@@ -1,10 +1,8 @@
 """Variables' memory: VariableV2, the assignments, and the questions whether a variable has been initialised.
 
 An operation on a variable takes its reference tensor (`Ref(T)`). At capture a variable's value is threaded through the run: an
-assignment's `decompose` gives the new value, which later readers see. What capture must answer itself from the session's state:
-
-    IsVariableInitialized(ref)           whether the session holds a value of the variable
-    InitializedValue(ref, initial)       the variable's value if it has one, else `initial`; only the needed side is captured
+assignment's `decompose` gives the new value, which later readers see. Whether the session holds a value of the variable
+(IsVariableInitialized) capture answers itself.
 """
 
 from __future__ import annotations
@@ -128,20 +126,6 @@ class IsVariableInitialized(Op):
         return TensorSpec(dtypes.bool, ())
 
 
-class InitializedValue(Op):
-    """The variable's value if the session holds one, else `initial`; answered at capture, where only one side is taken."""
-
-    kind = Kind.SOURCE
-    asks = True
-    effect = Effect.READS
-    arguments = ("ref: Ref(T)", "initial: T")
-    results = ("output: T",)
-    differentiable = False
-
-    def infer(self, ref: TensorSpec, initial: TensorSpec) -> TensorSpec:
-        return TensorSpec(ref.dtype, merge_dims(ref.dims, initial.dims))
-
-
 def _is_reference(ref: Any) -> bool:
     return bool(ref.dtype._is_ref_dtype)
 
@@ -160,14 +144,14 @@ def assign(ref: Any, value: Any, validate_shape: bool | None = None, use_locking
 def assign_add(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
     """Adds to a variable; the result is the variable after that."""
     if not _is_reference(ref):
-        return ref.assign_add(value, name=name)  # type: ignore[no-any-return]
+        return ref.assign_add(value)  # type: ignore[no-any-return]
     return make("AssignAdd", ref, value, name=name, use_locking=bool(use_locking))  # type: ignore[no-any-return]
 
 
 def assign_sub(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
     """Subtracts from a variable; the result is the variable after that."""
     if not _is_reference(ref):
-        return ref.assign_sub(value, name=name)  # type: ignore[no-any-return]
+        return ref.assign_sub(value)  # type: ignore[no-any-return]
     return make("AssignSub", ref, value, name=name, use_locking=bool(use_locking))  # type: ignore[no-any-return]
 
 

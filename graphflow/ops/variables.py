@@ -22,7 +22,7 @@ from graphflow.graph.operation import Operation
 from graphflow.graph.scopes import add_to_collections, colocate_with, device, get_collection, init_scope
 from graphflow.graph.tensor import Reference, Tensor
 from graphflow.ops import state
-from graphflow.ops.initial_values import guarded
+from graphflow.ops.initial_values import guarded, initialized_value
 from graphflow.ops.source import group, identity, no_op
 from graphflow.ops.variable_kinds import SaveSliceInfo, VariableAggregation, VariableMaker, VariableSynchronization
 from graphflow.shapes import TensorShape
@@ -252,9 +252,8 @@ class Variable(metaclass=VariableMaker):
 
     def initialized_value(self) -> Tensor:
         """Its value if it has been initialised, else its initial value; for initialising other variables."""
-        with init_scope(), name_scope("cond"):
-            initial = self._initializer_op.inputs[1]  # the initial value, safe where it reads other variables
-            return make("InitializedValue", self._variable, initial, name="Merge")  # type: ignore[no-any-return]
+        initial = self._initializer_op.inputs[1]  # safe where it reads other variables
+        return initialized_value(lambda: state.is_variable_initialized(self._variable), self.read_value, initial)  # type: ignore[no-any-return]
 
     def eval(self, session: Any = None) -> Any:
         """Its value in the default session or the given one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ABI_VERSION = "1"  # change it when the meaning of a kernel's arguments changes
 KEPT = 512  # kernels kept loaded although nothing uses them at the moment
 OBJECTS_PER_ENGINE = 64  # a dropped library leaks 10 KiB until its engine goes, so engines are small and retire
+LOADED = time.time()  # a source file that is newer says nothing about the code that runs
 CODEGEN_SOURCES = ("kernel", "compiler/llvm", "compiler/contract")
 
 
@@ -92,6 +94,7 @@ class Jit:
     def __init__(self, for_target: Target | None = None, cache_dir: str | None = None) -> None:
         self.target = for_target or target(options().target)
         self.disk = DiskCache(options().cache_dir if cache_dir is None else cache_dir)
+        self.notes = DiskNotes(self.disk)
         self._lock = threading.RLock()
         self._loaded: WeakValueDictionary[str, Code] = WeakValueDictionary()
         self._kept: OrderedDict[str, Code] = OrderedDict()
@@ -232,6 +235,38 @@ def initialize_llvm() -> None:
     llvm.initialize_native_asmprinter()
 
 
+class DiskNotes:
+    """What the compiler has noted of kernels, beside their code. Valid for one state of the package's sources."""
+
+    NAME = "note"
+
+    def __init__(self, disk: DiskCache) -> None:
+        self._disk = disk
+
+    def load(self, key: str) -> bytes | None:
+        """What was stored under `key`."""
+        stored = self._disk.load(digest_of((key, sources())))
+        return stored.image if stored is not None and stored.functions == (self.NAME,) else None
+
+    def store(self, key: str, data: bytes) -> None:
+        """Keep `data`."""
+        self._disk.store(digest_of((key, sources())), StoredObject((self.NAME,), data))
+
+
+@lru_cache(maxsize=1)
+def sources() -> str:
+    """A name for the state of the package's source files, from their sizes and times of change; one of this process alone where a file has
+    changed since they were loaded."""
+    package = Path(__file__).parent.parent
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        status = path.stat()
+        found.append(f"{path.relative_to(package)} {status.st_size} {status.st_mtime_ns}")
+        if status.st_mtime > LOADED:
+            return os.urandom(16).hex()
+    return digest_of((*found, repr(sys.version_info)))
+
+
 @lru_cache(maxsize=1)
 def toolchain() -> tuple[str, ...]:
     """What, besides a kernel and its target, decides its machine code: our generator's source and LLVM's version."""
@@ -242,6 +277,8 @@ def toolchain() -> tuple[str, ...]:
     package = Path(__file__).parent.parent
     for folder in CODEGEN_SOURCES:
         for path in sorted((package / folder).rglob("*.py")):
+            if path.stat().st_mtime > LOADED:
+                total.update(os.urandom(16))  # what runs here is not what the file says: for this process alone
             total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest(), llvmlite.__version__, repr(llvm.llvm_version_info), ABI_VERSION
 

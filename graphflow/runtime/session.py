@@ -158,14 +158,9 @@ class BaseSession:
         if run_metadata is not None and not isinstance(run_metadata, RunMetadata):
             raise TypeError(f"run_metadata must be a tf.RunMetadata, but got {type(run_metadata)}")
         route, values = self._route(fetches, feed_dict)
-        try:
-            if run_metadata is not None and options is not None and options.trace_level:
-                return self._run_traced(route, values, run_metadata)
-            return route.run(values)
-        except OpError as error:
-            raise self._explained(error) from None
-        except ValueError as error:
-            raise self._at_run_time(error) from None
+        if run_metadata is not None and options is not None and options.trace_level:
+            return self._explaining(self._run_traced, route, values, run_metadata)
+        return self._explaining(route.run, values)
 
     def _run_traced(self, route: Route, values: Sequence[Any], run_metadata: RunMetadata) -> Any:
         """Runs, and says in `run_metadata` which kernels ran when."""
@@ -227,6 +222,15 @@ class BaseSession:
         if not self._graph._operations:
             raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
 
+    def _explaining(self, action: Callable[..., Any], *arguments: Any) -> Any:
+        """What `action` gives; its errors name the operation and the user's line."""
+        try:
+            return action(*arguments)
+        except OpError as error:
+            raise self._explained(error) from None
+        except ValueError as error:
+            raise self._at_run_time(error) from None
+
     def _explained(self, error: OpError) -> OpError:
         """The error with the operation it is about, and the user's line."""
         op = error.op
@@ -264,22 +268,23 @@ class BaseSession:
             if len(values) != len(feeds):
                 raise ValueError(f"the callable takes {len(feeds)} values, got {len(values)}")
             self._check_usable()
-            try:
-                return route.run(values)
-            except OpError as error:
-                raise self._explained(error) from None
-            except ValueError as error:
-                raise self._at_run_time(error) from None
+            if run_metadata is not None and options is not None and options.trace_level:
+                return self._explaining(self._run_traced, route, values, run_metadata)
+            return self._explaining(route.run, values)
 
         return call
 
     def compiled(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Compilation:
-        """How a run is compiled: its Program, kernels and plan, with a readable `repr`. Runs nothing."""
+        """How a run is compiled: its Program, kernels and plan, with a readable `repr`. Runs nothing. Raises ValueError where there is nothing
+        to compile, and for a run in several Programs with Python between them; `report` shows those once they have run."""
         route, values = self._route(fetches, feed_dict)
         if route.step is None:
             raise ValueError("these fetches are all fed: there is nothing to compile")
         arrays = [slot.take(value) for slot, value in zip(route.slots, values, strict=True)]
-        compiled = route.step.compiled(arrays)
+        try:
+            compiled = route.step.compiled(arrays)
+        except (Cut, Irregular, Stepwise) as error:
+            raise ValueError(f"these fetches run as several Programs, not one: {error}. `session.report(path)` shows them all") from None
         launches = tuple(compiled.launches.values())
         return Compilation(compiled.captured, compiled.program, compiled.program.bind([a.shape for a in arrays]), launches)
 
@@ -310,10 +315,7 @@ class BaseSession:
         for feed, value in flat_feeds(feed_dict or {}):
             slot = FeedSlot(self._graph, feed)
             stage.values[slot.tensor] = slot.take(value)
-        try:
-            results = stage.run(wanted.tensors, wanted.targets)
-        except OpError as error:
-            raise self._explained(error) from None
+        results = self._explaining(stage.run, wanted.tensors, wanted.targets)
         return wanted.rebuild([_own(r) for r in results])
 
 

@@ -88,9 +88,7 @@ class Stage:
         return needed_operations(fetches, targets, set(self.values), self.done, self._chosen)
 
     def _chosen(self, op: Operation) -> Sequence[Tensor]:
-        """The inputs that are needed: of a variable and what stands in for it, one; of a handle that Python sends on, only itself."""
-        if op.definition.asks and len(op.inputs) == 2:
-            return op.inputs[:1] if self.engine.storage.initialized(stored_name(owner(op.inputs[0]))) else op.inputs[1:]
+        """The inputs that are needed: of a handle that Python sends on, only itself."""
         if self._passes_handle(op):
             return op.inputs[:1]
         return op.inputs[1:] if op.definition.overwrites and _unheld(op.inputs[0]) else op.inputs

@@ -262,6 +262,16 @@ def test_callables(model: Model) -> None:
     assert np.array_equal(model.session.make_callable([model.w])()[0], np.ones(3))
     with pytest.raises(TypeError, match="`feed_list` must be a list or tuple"):
         model.session.make_callable(model.y, model.x)
+    traced = tf.RunMetadata()
+    call(ROW, options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), run_metadata=traced)
+    assert traced.step_stats.dev_stats
+
+
+def test_what_is_no_single_program_says_so() -> None:
+    x = tf.placeholder(tf.float32, [3])
+    called = tf.py_func(lambda a: a[a > 0], [x], tf.float32)  # of a size that nothing tells beforehand
+    with tf.Session() as session, pytest.raises(ValueError, match=r"several Programs, not one: .* PyFunc:0\. `session.report\(path\)`"):
+        session.compiled(tf.reduce_sum(called * 2), {x: np.ones(3)})
 
 
 def test_partial_runs(model: Model) -> None:

@@ -8,16 +8,18 @@ whatever program they come from, and are compiled once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphflow.compiler.groups import Group, Shape, inlined, uniform
+from graphflow.compiler.llvm.kernel import shared
 from graphflow.compiler.lower.columns import lower_columns
 from graphflow.compiler.lower.contraction import lower_contraction
 from graphflow.compiler.lower.custom import lower_custom
 from graphflow.compiler.lower.inplace import aliasable
+from graphflow.compiler.lower.notes import Notes, Recalled, key_text, packed, unpacked
 from graphflow.compiler.lower.pointwise import lower_pointwise
 from graphflow.compiler.lower.provenance import Provenance
 from graphflow.compiler.lower.rows import lower_rows
@@ -28,7 +30,7 @@ from graphflow.kernel.index import Index, IndexExpr, substitute, symbol, symbols
 from graphflow.kernel.nodes import Kernel
 from graphflow.kernel.printer import body_text
 
-__all__ = ["CannotFuse", "Lowered", "lower_group", "lower_traced", "symbols_of_group"]
+__all__ = ["CannotFuse", "Lowered", "Notes", "lower_group", "lower_traced", "symbols_of_group"]
 
 KERNEL_NAME = "k"  # of every kernel: names for people are the plan's
 REMEMBERED = 4096  # kernels of this process
@@ -39,18 +41,19 @@ _known: dict[Any, Lowered] = {}
 class Lowered(NamedTuple):
     """A kernel and what it is called with. values: what each buffer holds (an id of the group's values; None for scratch). symbols: the
     Program's symbol behind each size of the kernel. inplace: pairs (input buffer number, output buffer number) that may be one memory.
-    text: the kernel as text, which is what tells kernels apart."""
+    text: the kernel as text, which is what tells kernels apart. parallel: for each phase whether all threads share it."""
 
     kernel: Kernel
     values: tuple[int | None, ...]
     symbols: tuple[str, ...]
     inplace: tuple[tuple[int, int], ...]
     text: str
+    parallel: tuple[bool, ...]
 
 
-def lower_group(group: Group, target: Any) -> Lowered:
+def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowered:
     """The kernel of a group; raises CannotFuse where the group has no loop nest of its form. Kernels are remembered for groups that differ
-    in nothing but the numbers of their values, so that a nearly equal program lowers only what is new."""
+    in nothing but the numbers of their values, so that a nearly equal program lowers only what is new; with `notes` other processes too."""
     key, numbers = signature(group)
     key = (key, target)
     found = _known.get(key)
@@ -58,14 +61,40 @@ def lower_group(group: Group, target: Any) -> Lowered:
         named = (key, tuple(n.origins[-1].name if n.origins else "" for n in group.nodes))
         found = _known.get(named)
     if found is None:
-        low = _lower(group, target)
-        positions = {v: k for k, v in enumerate(numbers)}
+        texts = ("", "") if notes is None else (_text_of(key), _text_of(named))
+        found = _noted(notes, texts)
+        if found is None:
+            low = _lower(group, target)
+            positions = {v: k for k, v in enumerate(numbers)}
+            found = low._replace(values=tuple(None if v is None else positions[v] for v in low.values))
+            if notes is not None and texts[0]:
+                notes.store(texts[bool(low.kernel.checks)], packed(found.kernel, found[1:]))
         if len(_known) >= REMEMBERED:
             _known.clear()
-        known = low._replace(values=tuple(None if v is None else positions[v] for v in low.values))
-        _known[named if low.kernel.checks else key] = known  # a check names the op that it belongs to
-        return low
-    return found._replace(values=tuple(None if v is None else numbers[v] for v in found.values))
+        _known[named if found.kernel.checks else key] = found  # a check names the op that it belongs to
+    kernel = found.kernel
+    if isinstance(kernel, Recalled):
+        kernel = kernel.written_by(lambda: _lower(group, target).kernel)
+    return found._replace(kernel=kernel, values=tuple(None if v is None else numbers[v] for v in found.values))
+
+
+def _text_of(key: Any) -> str:
+    """The key of a remembered kernel as text; "" where it cannot be one."""
+    if isinstance(key[1], tuple):
+        inner = _text_of(key[0])
+        return inner and f"{inner} {key[1]!r}"
+    (form, parts, *rest), target = key
+    return key_text(parts, (form.value, rest, target))
+
+
+def _noted(notes: Notes | None, texts: Sequence[str]) -> Lowered | None:
+    """What another process has noted under one of these keys."""
+    for text in texts:
+        data = notes.load(text) if notes is not None and text else None
+        found = None if data is None else unpacked(data)
+        if found is not None:
+            return Lowered(found[0], *found[1])
+    return None
 
 
 def signature(group: Group) -> tuple[Any, list[int]]:
@@ -119,7 +148,8 @@ def _lower(group: Group, target: Any, provenance: Provenance | None = None) -> L
         kernel = Kernel(KERNEL_NAME, tuple(scope.buffers), canonical, tuple(phases) or ((),), tuple(scope.checks))
         held = list(scope.values) + [None] * (len(scope.buffers) - len(scope.values))
     values = tuple(None if v is None else v.id for v in held)
-    return Lowered(kernel, values, tuple(back[s] for s in kernel.symbols), aliasable(kernel), body_text(kernel))
+    parallel = tuple(shared(phase) for phase in kernel.phases)
+    return Lowered(kernel, values, tuple(back[s] for s in kernel.symbols), aliasable(kernel), body_text(kernel), parallel)
 
 
 def symbols_of_group(group: Group) -> tuple[str, ...]:

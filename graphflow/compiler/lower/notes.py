@@ -10,7 +10,6 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from graphflow.kernel.index import Index
 from graphflow.kernel.nodes import Buffer, Check, Kernel, Stmt
 
 Phases = tuple[tuple[Stmt, ...], ...]
@@ -70,10 +69,3 @@ def key_text(parts: Sequence[tuple[Any, tuple[int, ...], tuple[int, ...]]], rest
         ops.append((type(op).__module__, type(op).__qualname__, op, inputs, outputs))
     text = repr((ops, rest))
     return "" if " at 0x" in text else text
-
-
-def sizes_of(shape: Sequence[Index]) -> str:
-    """A shape as text, with what its text leaves out: the bounds of the symbols."""
-    from graphflow.kernel.index import promises
-
-    return ",".join(f"{size}:{promises(size)}" for size in shape)
