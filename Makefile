@@ -8,13 +8,15 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3 p
 VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
+# Interpreters that have peers to be measured (make bench), and an instruction set to be tested instead of the machine's own: avx2, sse2.
 PEERS ?=
+TARGET ?=
 
 demo: $(VENV)/.core
 	$(RUN) -m graphflow demo $(ARGS)
 
 test: $(VENV)/.test
-	$(RUN) -m pytest -m "not slow" $(ARGS)
+	GRAPHFLOW_TARGET="$(TARGET)" $(RUN) -m pytest -m "not slow" $(ARGS)
 
 lint: $(VENV)/.lint
 	$(RUN) -m ruff check .

@@ -26,8 +26,8 @@ class VerificationError(Exception):
 
 
 def verify(program: Program, after: str = "", thorough: bool = False) -> None:
-    """Raise VerificationError where `program` breaks a rule; `after` names the pass to blame. `thorough`: also apply the shape rules to nodes
-    that were made by them."""
+    """Raise VerificationError where `program` breaks a rule; `after` names the pass to blame. `thorough`: also apply the shape rules to
+    nodes that were made by them."""
     for problem in problems(program, thorough=thorough):
         raise VerificationError(f"{'after ' + after + ': ' if after else ''}{problem}")
 

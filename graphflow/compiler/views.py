@@ -21,7 +21,7 @@ SHOWN = 6  # ops of a group that its box lists
 OUTLINE = {"input": "ellipse", "node": "box", "output": "ellipse, peripheries=2"}
 FILL = {
     Shape.CONTRACTION: "#f7d9c4", Shape.ROWS: "#cfe6d0", Shape.COLUMNS: "#d8ecc0", Shape.POINTWISE: "#d3e3f3", Shape.KERNEL: "#e6d6ef",
-    Shape.ALIAS: "#f2f2f2", Shape.HOST: "#f3d0d0",
+    Shape.ALIAS: "#f2f2f2", Shape.HOST: "#f3d0d0", Shape.REGION: "#fbeebc",
 }  # fmt: skip
 
 

@@ -68,6 +68,7 @@ def signature(cls: type[Op]) -> Signature:
     """The signature of an op class."""
     found = _signatures.get(cls)
     if found is None:
+        conversion.load_ops()  # a namespace may have brought in this op alone: its results need the operators, its gradient other ops
         results = tuple(map(_slot, cls.results))
         refs = tuple(r.is_ref for r in results)
         defaults = {a: INDEX[0] for a, allowed in cls.types.items() if set(allowed) == set(INDEX) and a != "T"}

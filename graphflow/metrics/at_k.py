@@ -12,7 +12,7 @@ import numpy as np
 
 from graphflow.dtypes import float64, int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
-from graphflow.graph.composite import SparseTensor
+from graphflow.graph.composite import SparseTensor, SparseTensorValue
 from graphflow.metrics.common import collected, metric_variable, now, ratio
 from graphflow.ops.choose import top_k
 from graphflow.ops.division import div
@@ -22,7 +22,7 @@ from graphflow.ops.reductions import reduce_any, reduce_sum
 from graphflow.ops.reshape import expand_dims
 from graphflow.ops.shape import size
 from graphflow.ops.source import ones_like, with_dependencies
-from graphflow.ops.sparse import sparse_tensor_to_dense
+from graphflow.ops.sparse import as_sparse, sparse_tensor_to_dense
 from graphflow.ops.state import assign_add
 from graphflow.ops.variable_scope import variable_scope
 from graphflow.ops.weights import assert_broadcastable, broadcast_weights
@@ -37,9 +37,12 @@ def _name(what: str, k: int | None, class_id: int | None = None) -> str:
 
 def _dense(labels: Any, predictions: Any) -> Any:
     """The labels with one dimension for those of an example."""
-    if isinstance(labels, SparseTensor):
-        return cast(sparse_tensor_to_dense(SparseTensor(labels.indices, cast(labels.values, int64), labels.dense_shape), NONE), int64)
-    labels = cast(convert_to_tensor(labels), int64)
+    if isinstance(labels, (SparseTensor, SparseTensorValue)):
+        sparse = as_sparse(labels)
+        wide = SparseTensor(sparse.indices, cast(sparse.values, int64), sparse.dense_shape)
+        labels = sparse_tensor_to_dense(wide, NONE)
+    else:
+        labels = cast(convert_to_tensor(labels), int64)
     given, wanted = labels.shape.ndims, predictions.shape.ndims
     if given is None or wanted is None:
         raise ValueError("labels and predictions must be of known rank")
@@ -150,7 +153,7 @@ def _average_precisions(labels: Any, predicted: Any, k: int) -> Any:
     hits = cumsum(right, axis=-1)
     places = cumsum(ones_like(hits), axis=-1)
     total = reduce_sum(right * hits / places, axis=-1)
-    present = logical_and(_first(dense), not_equal(dense, NONE)) if isinstance(labels, SparseTensor) else equal(dense, dense)
+    present = logical_and(_first(dense), not_equal(dense, NONE)) if isinstance(labels, (SparseTensor, SparseTensorValue)) else equal(dense, dense)
     relevant = make("Minimum", reduce_sum(cast(present, float64), axis=-1), convert_to_tensor(float(k), float64))
     return div(total, relevant)
 

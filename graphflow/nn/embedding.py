@@ -161,9 +161,7 @@ def safe_embedding_lookup_sparse(embedding_weights, sparse_ids, sparse_weights=N
     """
     if embedding_weights is None or isinstance(embedding_weights, (list, tuple)) and not embedding_weights:
         raise ValueError(f"Missing embedding_weights {embedding_weights}.")
-    parts = [convert_to_tensor(p) for p in _tables(embedding_weights)]
-    if sparse_weights is not None and sparse_weights.values.dtype != parts[0].dtype:
-        sparse_weights = SparseTensor(sparse_weights.indices, cast(sparse_weights.values, parts[0].dtype), sparse_weights.dense_shape)
+    parts = [convert_to_tensor(p, None if sparse_weights is None else sparse_weights.dtype) for p in _tables(embedding_weights)]
     with name_scope(name, "embedding_lookup", [*parts, sparse_ids, sparse_weights]) as scope:
         given = sparse_ids.dense_shape
         known = known_contents(given)

@@ -25,7 +25,7 @@ __all__ = [
 
 
 def reduction_axes(x: Any, axis: Any) -> Any:
-    """The axes operand: what was given, or all axes of `x`. TensorFlow asks only Tensors for their rank: a Variable or a list gets a Range."""
+    """The axes operand: what was given, or all axes of `x`. Only Tensors are asked for their rank: a Variable or a list gets a Range."""
     if axis is not None:
         return axis
     if isinstance(x, Tensor) and x.shape.ndims is not None:

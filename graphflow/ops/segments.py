@@ -348,10 +348,11 @@ class Segment(Composite, abstract=True):
         y = b.apply(ScatterRows(rows, "add" if self.combine == "mean" else self.combine), data, segment_ids)
         if self.combine == "add" or (full and self.combine != "mean"):
             return y
-        ones = b.broadcast(b.constant(1, data.dtype), segment_ids.shape)
+        ones = b.broadcast(b.constant(1, data.dtype.real_dtype), segment_ids.shape)
         counts = b.view(b.apply(ScatterRows(rows, "add"), ones, segment_ids), (rows, *(1 for _ in data.shape[1:])))
         if self.combine == "mean":
-            return b.make("TruncateDiv" if data.dtype.is_integer else "RealDiv", y, b.maximum(counts, 1))
+            divisors = b.cast(b.maximum(counts, 1), data.dtype)
+            return b.make("TruncateDiv" if data.dtype.is_integer else "RealDiv", y, divisors)
         empty = b.constant(int(self.combine == "mul"), data.dtype)  # what a segment without rows holds
         return b.select(b.broadcast(b.make("Greater", counts, 0), y.shape), y, b.broadcast(empty, y.shape))
 

@@ -37,8 +37,8 @@ class SparseSegmentSum(Composite):
         need_rank(segment_ids, 1)
         if indices.dims is not None and segment_ids.dims is not None:
             merge_size(indices.dims[0], segment_ids.dims[0])
-        rows = SegmentSum().infer(TensorSpec(data.dtype, (None,)), segment_ids).dims
-        return TensorSpec(data.dtype, None if data.dims is None or rows is None else (*rows, *data.dims[1:]))
+        SegmentSum().infer(TensorSpec(data.dtype, (None,)), segment_ids)
+        return TensorSpec(data.dtype, None if data.dims is None else (None, *data.dims[1:]))
 
     def reference(self, data: Any, indices: Any, segment_ids: Any) -> Any:
         if indices.size and (indices.min() < 0 or indices.max() >= len(data)):

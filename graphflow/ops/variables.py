@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from graphflow.dtypes import DType, as_dtype, resource
@@ -253,7 +254,8 @@ class Variable(metaclass=VariableMaker):
     def initialized_value(self) -> Tensor:
         """Its value if it has been initialised, else its initial value; for initialising other variables."""
         initial = self._initializer_op.inputs[1]  # safe where it reads other variables
-        return initialized_value(lambda: state.is_variable_initialized(self._variable), self.read_value, initial)  # type: ignore[no-any-return]
+        asked = partial(state.is_variable_initialized, self._variable)
+        return initialized_value(asked, self.read_value, initial)  # type: ignore[no-any-return]
 
     def eval(self, session: Any = None) -> Any:
         """Its value in the default session or the given one."""

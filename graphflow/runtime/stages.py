@@ -16,7 +16,6 @@ import numpy as np
 from graphflow import dtypes, errors
 from graphflow.compiler.capture import Cut, Irregular, Stepwise, needed_operations
 from graphflow.compiler.control import EXITS, SWITCHES, Frame, Needed, following, guards, left_variable, of_exit
-from graphflow.compiler.scope import owner, stored_name
 from graphflow.graph.op import Effect, Kind
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor

@@ -59,7 +59,7 @@ class Trace:
         name = node.origins[-1].name if node.origins else step.name
         sizes = launch.bound.sizes
         moved = calls * sum(evaluate(bytes_of(v), sizes) for v in dict.fromkeys((*group.inputs, *group.outputs)))
-        kernel = "python" if step.lowered is None else step.name
+        kernel = "python" if step.lowered is None and step.row is None else step.name
         self.spans.append(Span(name, node.op.type, names, kernel, start, end, busy, moved, calls))
 
     def step_stats(self) -> StepStats:

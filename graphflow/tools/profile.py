@@ -45,7 +45,7 @@ def rows_of(signatures: Sequence[Signature], machine: Machine) -> list[Row]:
 
 def _shown(step: Any) -> str:
     origins = step.group.origins
-    kind = "python" if step.lowered is None else step.name.split("_")[0]
+    kind = "python" if step.lowered is None and step.row is None else step.name.split("_")[0]
     return f"{kind} {origins[-1].name if origins else step.name}"
 
 

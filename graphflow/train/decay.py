@@ -7,6 +7,7 @@ from typing import Any
 
 from graphflow import dtypes
 from graphflow.graph.build import convert_to_tensor, make, name_scope
+from graphflow.ops.control_flow.case import case
 from graphflow.ops.control_flow.cond import cond
 from graphflow.ops.logic import cast
 from graphflow.ops.random import random_normal
@@ -52,10 +53,10 @@ def polynomial_decay(learning_rate: Any, global_step: Any, decay_steps: Any, end
         end, exponent, step, steps = (cast(v, rate.dtype) for v in (end_learning_rate, power, global_step, decay_steps))
         if cycle:
             # The first cycle lasts decay_steps, at step 0 too, where the quotient would round up to none.
-            steps = make("Mul", steps, make("Maximum", make("Ceil", step / steps), 1.0))
+            steps = make("Mul", steps, cond(make("Equal", step, 0), lambda: 1.0, lambda: make("Ceil", step / decay_steps)))
         else:
-            step = make("Minimum", step, steps)
-        passed = make("RealDiv", step, steps)
+            step = make("Minimum", step, decay_steps)
+        passed = step / steps
         return make("Add", make("Mul", rate - end, make("Pow", 1 - passed, exponent)), end, name=scope)
 
 
@@ -124,20 +125,19 @@ def piecewise_constant(x: Any, boundaries: Any, values: Any, name: str | None = 
     """values[0] up to and with boundaries[0], then values[1] up to boundaries[1], ..., and the last value after the last boundary."""
     if len(boundaries) != len(values) - 1:
         raise ValueError("The length of boundaries should be 1 less than the length of values")
+    limits = [convert_to_tensor(b) for b in boundaries]
+    chosen = [convert_to_tensor(v) for v in values]
+    step = convert_to_tensor(x)
+    limits = [_comparable(b, step) for b in limits]
+    for v in chosen[1:]:
+        if v.dtype.base_dtype != chosen[0].dtype.base_dtype:
+            raise ValueError(f"Values must have elements all with the same dtype ({chosen[0].dtype.base_dtype} vs {v.dtype.base_dtype}).")
     with name_scope(name or "PiecewiseConstant"):
-        step = convert_to_tensor(x)
-        limits = [_comparable(convert_to_tensor(b), step) for b in boundaries]
-        chosen = [convert_to_tensor(v) for v in values]
-        for v in chosen[1:]:
-            if v.dtype.base_dtype != chosen[0].dtype.base_dtype:
-                raise ValueError(
-                    f"Values must have elements all with the same dtype ({chosen[0].dtype.base_dtype} vs {v.dtype.base_dtype})."
-                )
-        # The graph has no branches here: all values are at hand, so the latest boundary that is passed decides.
-        result = chosen[0]
-        for limit, value in zip(limits, chosen[1:], strict=True):
-            result = make("Select", make("Greater", step, limit), value, result)
-        return result
+        pairs = [(step <= limits[0], lambda: chosen[0]), (step > limits[-1], lambda: chosen[-1])]
+        for low, high, value in zip(limits[:-1], limits[1:], chosen[1:-1], strict=True):
+            between = (step > low) & (step <= high)
+            pairs.append((between, lambda value=value: value))
+        return case(pairs, lambda: chosen[0], exclusive=True)
 
 
 def _comparable(boundary: Any, step: Any) -> Any:

@@ -29,6 +29,7 @@ class NoCode:
     """Stands for the Jit where nothing is run."""
 
     target: Target = AVX512
+    notes: None = None
 
     def compile_many(self, requests: Sequence[Any]) -> list[None]:
         return [None for _ in requests]

@@ -43,6 +43,10 @@ def calls(tf):
             tf.reduce_mean(tf.Variable(tf.zeros([2, 3]), name="v")), tf.reduce_sum([1.0, 2.0]), tf.reduce_mean(3.0),
             tf.reduce_sum(tf.get_variable("r", [2, 3], use_resource=True)), tf.reduce_max([p["s"], p["s"]]), tf.reduce_logsumexp(p["s"]),
         ],
+        "moving averages": lambda p: tf.train.ExponentialMovingAverage(0.9, tf.Variable(0, trainable=False, name="step")).apply(
+            [tf.Variable(tf.truncated_normal([2]), name="v"), tf.get_variable("r", [2, 3], use_resource=True)]
+        ),
+        "initial values that read variables": lambda p: tf.Variable(tf.Variable([1.0], name="v") * 2.0, name="w"),
         "activations": lambda p: [
             tf.sigmoid(p["x"]), nn.relu(p["x"]), nn.relu6(p["x"]), nn.leaky_relu(p["x"]), nn.crelu(p["x"]), tf.log_sigmoid(p["x"]),
             nn.softplus(p["x"]), nn.elu(p["x"]), nn.softmax(p["x"]), nn.log_softmax(p["x"]), nn.softmax(p["s"], 0),

@@ -31,15 +31,31 @@ class Prepared(NamedTuple):
     label: str
 
 
+def _lists(cls: type[Op], count: int) -> list[int]:
+    """How many of `count` operands belong to each argument; several list arguments have equally many."""
+    lists = [("*" in d or "list(" in d.split(":")[1]) for d in cls.arguments]
+    each = (count - lists.count(False)) // max(lists.count(True), 1)
+    return [each if many else 1 for many in lists]
+
+
+def grouped(cls: type[Op], operands: Sequence[Any]) -> Sequence[Any]:
+    """Operands as a graph op takes them: those of list arguments in lists, where there are several of them."""
+    sizes = _lists(cls, len(operands))
+    if sum("*" in d for d in cls.arguments) < 2:
+        return operands
+    ends = np.cumsum(sizes)
+    return [list(operands[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
+
+
 def _slots(cls: type[Op], count: int) -> list[str]:
     """The declared type of every operand, a list argument taken apart."""
     out: list[str] = []
-    for declaration in cls.arguments:
+    sizes = _lists(cls, count)
+    for declaration, size in zip(cls.arguments, sizes, strict=True):
         kind = declaration.split(":")[1].strip()
-        many = "*" in kind or kind.startswith("list(")
         kind = kind.split("*")[-1]
         kind = kind[kind.index("(") + 1 : -1] if "(" in kind else kind
-        out += [kind] * (count - len(cls.arguments) + 1 if many else 1)
+        out += [kind] * size
     return out
 
 
@@ -141,7 +157,7 @@ def _apply(b: ProgramBuilder, item: Prepared, stem: str, literal: frozenset[int]
 def program_of(items: list[Prepared]) -> Batch:
     """One Program for several cases. Operands that hold sizes become literals, all others feeds."""
     literals = [size_operands(item) for item in items]
-    b = ProgramBuilder()
+    b = ProgramBuilder(measures=True)
     outputs: list[Value] = []
     counts = []
     inputs = {}
@@ -161,7 +177,7 @@ def size_operands(item: Prepared) -> frozenset[int]:
     """The operands whose contents the op's decomposition asks for, found by trying."""
     literal: set[int] = set()
     while True:
-        b = ProgramBuilder()
+        b = ProgramBuilder(measures=True)
         try:
             _apply(b, item, "x", frozenset(literal))
         except DataDependent as missing:

@@ -19,7 +19,7 @@ from graphflow.runtime.buffers import aligned_copy
 from graphflow.runtime.executor import default_executor
 from graphflow.runtime.jit import Jit, default_jit
 from graphflow.runtime.launch import Launch
-from tests.ops.cases import TESTED, TOLERANCE, Prepared, prepared, program_of, reference_of, size_operands
+from tests.ops.cases import TESTED, TOLERANCE, Prepared, grouped, prepared, program_of, reference_of, size_operands
 
 BY_NAME = pytest.mark.parametrize("cls", TESTED, ids=lambda c: c.type)
 
@@ -112,7 +112,7 @@ def test_gradient_is_the_finite_difference(cls) -> None:
                     arrays.append(a)
                 else:
                     operands.append(tf.constant(a))
-            results = apply(item.op, *operands)
+            results = apply(item.op, *grouped(cls, operands))
             results = results if isinstance(results, (tuple, list)) else [results]
             # Only the first of two results where the second is the derivative of the first by design (the cross-entropies).
             outputs += [r for r in results if r.dtype == tf.float64][: 1 if cls.type.endswith("WithLogits") else None]
@@ -147,7 +147,7 @@ def test_run_time_sizes_give_the_same(cls) -> None:
                 operands.append(tf.constant(a) if k in literal else tf.placeholder(a.dtype, [None] * a.ndim))
                 if k not in literal:
                     feed[operands[-1]] = a
-            results = apply(item.op, *operands)
+            results = apply(item.op, *grouped(cls, operands))
             found = session.run(list(results) if isinstance(results, (tuple, list)) else [results], feed)
             for f, r, w in zip(found, results if isinstance(results, (tuple, list)) else [results], reference_of(item), strict=True):
                 _assert_close(np.asarray(f), w, item)
@@ -166,7 +166,7 @@ def test_error_cases_are_refused(cls) -> None:
         kind = {"ValueError": ValueError, "TypeError": TypeError}[name] if static else getattr(errors, name)
         with tf.Graph().as_default(), tf.Session() as session, pytest.raises(kind) as raised:
             places = [tf.constant(a) if static else tf.placeholder(a.dtype, a.shape) for a in item.operands]
-            results = apply(item.op, *places)
+            results = apply(item.op, *grouped(cls, places))
             results = list(results) if isinstance(results, (tuple, list)) else [results]
             session.run(results, {} if static else dict(zip(places, item.operands, strict=True)))
         assert text in str(raised.value), (item.label, str(raised.value))

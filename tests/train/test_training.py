@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,22 @@ def test_decays_follow_their_formulas() -> None:
             found = sess.run({name: rate for name, (rate, _) in rates.items()}, {step: s})
             for name, (_, formula) in rates.items():
                 np.testing.assert_allclose(found[name], formula(s), rtol=2e-5, err_msg=f"{name} at {s}")
+
+
+def test_rates_with_branches_are_tensorflows_nodes(graph: Any) -> None:
+    step = tf.train.get_or_create_global_step()
+    tf.train.piecewise_constant(step, [10, 20], [1.0, 0.5, 0.2])
+    tf.train.polynomial_decay(0.1, step, 7, cycle=True)
+    names = {op.name: op.type for op in graph.get_operations()}
+    merges = {f"PiecewiseConstant/case/{'cond/' * n}Merge" for n in (1, 2, 3)} | {"PolynomialDecay/cond/Merge"}
+    assert merges | {"PiecewiseConstant/case/Assert/AssertGuard/Merge"} == {n for n, kind in names.items() if kind == "Merge"}
+    assert names["PiecewiseConstant/and"] == "LogicalAnd" and names["PolynomialDecay/cond/truediv"] == "RealDiv"
+
+
+def test_a_program_may_begin_with_any_namespace() -> None:
+    """Whatever brings in the first op brings in the operators of its results, and the ops of its gradient."""
+    program = "import graphflow as tf; step = tf.train.get_or_create_global_step(); print((step <= step).op.type)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "LessEqual\n"
 
 
 def test_moving_averages_follow_their_variables() -> None:

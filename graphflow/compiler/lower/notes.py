@@ -35,7 +35,7 @@ class Recalled(Kernel):
             object.__setattr__(self, field, value)
 
     @property
-    def phases(self) -> Phases:  # type: ignore[override]
+    def phases(self) -> Phases:
         found: Phases | None = self.__dict__["_phases"]
         if found is None:
             found = self.__dict__["_phases"] = self.__dict__["_write"]().phases

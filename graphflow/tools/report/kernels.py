@@ -93,7 +93,7 @@ def kernels(report: CompiledReport, bound: BoundPlan, seconds: Sequence[float], 
         once = seconds[k] * runs / max(times[k], 1)
         stand = standing(work, once, max(int(threads[k]), 1), machine) if seconds[k] and step.lowered is not None else None
         nodes = [[numbers[n] for n in names(leaf) if n in numbers] for leaf in leaves(step.group.nodes)]
-        kind = "jump" if getattr(step, "jump", None) is not None else "python" if step.lowered is None else step.group.form.value
+        kind = "jump" if getattr(step, "jump", None) is not None else "row" if step.row is not None else "python" if step.lowered is None else step.group.form.value
         rows.append({
             "name": step.name, "form": kind, "nodes": nodes, "kinds": [leaf.op.type for leaf in leaves(step.group.nodes)],
             "ops": list(dict.fromkeys(n for found in nodes for n in found)), "seconds": seconds[k],
