@@ -49,4 +49,5 @@ with tf.Session() as sess:
         return sess.run(error, {x: some})
 
     plain = np.mean((mnist.train.images.mean(0) - images) ** 2)  # what telling the mean picture every time would cost
-    print("test squared error %.5f from %d numbers a picture; of the mean picture %.5f" % (common.mean_over(evaluate, images, images), CODE, plain))
+    told = common.mean_over(evaluate, images, images)
+    print("test squared error %.5f from %d numbers a picture; of the mean picture %.5f" % (told, CODE, plain))

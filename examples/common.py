@@ -51,7 +51,7 @@ def mean_over(evaluate, images, labels, size=1000):
 
 
 def drawn(images, width=28):
-    """Pictures of brightness 0 to 1, one a row, as lines of text side by side; every second line, since letters are twice as high as wide."""
+    """Pictures of brightness 0 to 1, one a row, side by side as text; every second line of them, since letters are higher than wide."""
     shades = " .:-=+*#%@"
     pictures = np.clip(np.asarray(images).reshape(len(images), -1, width), 0, 1)
     rows = pictures[:, ::2].transpose(1, 0, 2).reshape(-1, len(pictures) * width)

@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014): what a large net learns by heart from few pictures, and what it learns if half of its units are missing.
+"""Dropout (Srivastava et al. 2014): what a large net learns by heart from few pictures, and what it learns if half its units are missing.
 
     python examples/dropout.py --data MNIST_data
 
@@ -46,9 +46,8 @@ with tf.Session() as sess:
     common.train(step, args.steps, args.log)
     for (_, accuracy), name in zip(nets, ("whole  ", "dropout")):
 
-        def evaluate(images, targets):
+        def evaluate(images, targets, accuracy=accuracy):
             return sess.run(accuracy, {x: images, labels: targets})
 
-        on_known = common.mean_over(evaluate, few.images, few.labels)
-        print("%s: accuracy %.4f on the pictures it learnt from" % (name, on_known), end=", ")
-        print("test accuracy %.4f" % common.mean_over(evaluate, mnist.test.images, mnist.test.labels))
+        found = [common.mean_over(evaluate, data.images, data.labels) for data in (few, mnist.test)]
+        print("%s: accuracy %.4f on the pictures it learnt from, test accuracy %.4f" % (name, *found))

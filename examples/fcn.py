@@ -1,9 +1,9 @@
-"""A fully convolutional net (Long et al. 2015, arXiv:1411.4038): says of every pixel whether it belongs to a digit, and to which half of them.
+"""A fully convolutional net (Long et al. 2015, arXiv:1411.4038): says of every pixel whether it is of a digit, and of a low or a high one.
 
     python examples/fcn.py --data MNIST_data
 
-Pictures of 48x48 hold digits at random places in noise. Pooling makes them smaller twice, transposed convolutions larger again; what the first
-layers saw is added on the way, because a pooled picture has forgotten where exactly the edges were.
+Pictures of 48x48 hold digits at random places in noise. Pooling makes them smaller twice, transposed convolutions larger again; what the
+first layers saw is added on the way, because a pooled picture has forgotten where exactly the edges were.
 """
 
 import common

@@ -31,7 +31,7 @@ def pool(images):
 
 
 def alexnet(images):
-    """Krizhevsky et al. 2012: five convolutions, three layers that see everything; 60 million weights, most of them in the first of these."""
+    """Krizhevsky et al. 2012: five convolutions and three dense layers; 62 million weights, most of them in the first of these."""
     layer = pool(tf.nn.lrn(conv(images, 96, 11, 4), 2, 2.0, 1e-4, 0.75))
     layer = pool(tf.nn.lrn(conv(layer, 256, 5), 2, 2.0, 1e-4, 0.75))
     layer = tf.layers.flatten(pool(conv(conv(conv(layer, 384, 3), 384, 3), 256, 3)))

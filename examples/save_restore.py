@@ -68,4 +68,5 @@ with tf.Session() as sess:
     train(sess, mnist, args.steps - args.steps // 2)
     again = sess.run([loss, global_step], {x: mnist.test.images[:100], labels: mnist.test.labels[:100]})
 print("last checkpoint %s" % os.path.basename(tf.train.latest_checkpoint(where)))
-print("after %d steps without a break %.6f, with one %.6f, difference %.1e" % (again[1], through[0], again[0], np.abs(through[0] - again[0])))
+difference = np.abs(through[0] - again[0])
+print("after %d steps without a break %.6f, with one %.6f, difference %.1e" % (again[1], through[0], again[0], difference))

@@ -2,8 +2,8 @@
 
     python examples/vae.py --data MNIST_data
 
-The encoder gives a normal distribution for each picture instead of a point. What is decoded is drawn from it, and the distributions are held
-near the standard normal one, so that in the end any point drawn from that decodes to a digit.
+The encoder gives a normal distribution for each picture instead of a point. What is decoded is drawn from it, and the distributions are
+held near the standard normal one, so that in the end any point drawn from that decodes to a digit.
 """
 
 import common

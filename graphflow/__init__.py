@@ -30,7 +30,7 @@ _TOP_LEVEL = (
     "graph.graph", "graph.tensor", "graph.operation", "graph.scopes", "graph.collections", "graph.convert", "graph.nodedef",
     "graph.importer", "graph.seeds", "graph.sessions", "graph.composite", "graph.type_specs", "graph.modes",
     "ops.source", "ops.passing", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter",
-    "ops.resource_ops", "ops.resources", "ops.session_handles", "ops.samplers",
+    "ops.resource_ops", "ops.resources", "ops.session_handles", "ops.queue_ops", "ops.queues", "ops.samplers",
     "ops.tensor_scatter", "ops.sparse", "ops.sparse_index", "ops.sparse_functions", "ops.ctc", "ops.ctc_decoders",
     "ops.variable_scope", "ops.template",
     "ops.partitioners", "ops.initializers",
@@ -39,7 +39,8 @@ _TOP_LEVEL = (
     "ops.broadcast", "ops.overloads", "ops.reductions", "ops.clip", "ops.softmax", "ops.random", "ops.random_choice",
     "ops.joining", "ops.shape", "ops.reshape", "ops.padding", "ops.slicing",
     "ops.matmul", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.normalize", "ops.ranges", "ops.segments", "ops.sparse_segments",
-    "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.distinct", "ops.vectors", "ops.sorting", "ops.beams", "ops.diagonal",
+    "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.distinct", "ops.vectors", "ops.sorting",
+    "ops.beams", "ops.diagonal",
     "ops.linalg.systems", "ops.linalg.decompositions", "ops.linalg.functions", "ops.linalg.exponential",
     "ops.special", "ops.fourier", "ops.bits", "ops.ordering", "ops.random_rates", "ops.blocks", "ops.tensordot", "ops.saving",
     "ops.summaries", "ops.watching", "ops.assertions", "ops.python_calls", "ops.strings", "ops.files", "ops.text", "ops.parsing",
@@ -85,7 +86,7 @@ _ALIASES: dict[str, str] = {
     "hessians": "autodiff.gradients:hessians",
 }
 
-_SAME_NAMES = frozenset({"debugging", "manip", "quantization"})  # namespaces whose names TensorFlow has in `tf` too
+_SAME_NAMES = frozenset({"queue", "debugging", "manip", "quantization"})  # namespaces whose names TensorFlow has in `tf` too
 
 _loaded = False
 

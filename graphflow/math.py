@@ -18,6 +18,7 @@ from graphflow.ops.arithmetic import (
     squared_difference,
     subtract,
 )  # fmt: skip
+from graphflow.ops.assertions import is_non_decreasing, is_strictly_increasing
 from graphflow.ops.bits import nextafter
 from graphflow.ops.choose import top_k
 from graphflow.ops.complex_numbers import angle, conj, imag, real
@@ -37,7 +38,6 @@ from graphflow.ops.logic import (
     not_equal,
 )  # fmt: skip
 from graphflow.ops.ordering import bincount
-from graphflow.ops.assertions import is_non_decreasing, is_strictly_increasing
 from graphflow.ops.ranges import cumprod, cumsum, cumulative_logsumexp
 from graphflow.ops.reductions import (
     argmax,

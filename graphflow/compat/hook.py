@@ -41,6 +41,9 @@ ALIASES = {
         f"contrib.learn.python.learn.preprocessing{m}": f"contrib.learn.preprocessing{m}" for m in ("", ".categorical_vocabulary", ".text")
     },
     "contrib.tensorboard.plugins.projector.projector_config_pb2": "contrib.tensorboard.plugins.projector",
+    "contrib.slim.python.slim": "contrib.slim",
+    "contrib.slim.python.slim.model_analyzer": "contrib.slim.model_analyzer",
+    "contrib.slim.python.slim.utils": "contrib.slim.utils",
     "contrib.framework.python.ops": "contrib.framework",
     "contrib.framework.python.ops.arg_scope": "contrib.framework",
     "contrib.framework.python.ops.variables": "contrib.framework",

@@ -77,6 +77,7 @@ class ProgramBuilder:
         self._random: dict[str, Value] = {}
         self._makers: dict[int, Node] = {}
         self._looked = 0  # nodes that _makers knows
+        self.asked = 0  # times that somebody asked who made a value
         self._parts: dict[int, tuple[Value, Value]] = {}  # real and imaginary part of complex values, by id
 
     # -- values ----------------------------------------------------------------------------------------------------------------
@@ -88,6 +89,7 @@ class ProgramBuilder:
 
     def maker(self, value: Value) -> Node | None:
         """The node that gives a value, None for an input or a literal."""
+        self.asked += 1
         while self._looked < len(self.nodes):
             node = self.nodes[self._looked]
             self._makers.update((v.id, node) for v in node.outputs)
@@ -200,11 +202,11 @@ class ProgramBuilder:
         if not names:
             return value
         made = self.value(value.dtype, value.shape)
-        op = Numbers(tuple(value.known.ravel()), value.shape, value.dtype)
+        op = Numbers(tuple(value.known.ravel()), value.known.shape, value.dtype)
         self.nodes.append(Node(op, [self.measured[n] for n in names if n in self.measured], (made,), self.origins))
         return made
 
-    def _behind_sizes(self, op: Op, values: Sequence[Value], specs: Sequence[TensorSpec]) -> tuple[Op, Sequence[Value]]:
+    def _behind_sizes(self, op: Op, values: Sequence[Value], specs: Sequence[TensorSpec]) -> tuple[Op, tuple[Value, ...]]:
         """The op and its operands, such that it can only run when all sizes in it are known."""
         values = tuple(self.settled(v) for v in values)
         used = [*field_indices(op), *(d for s in specs for d in s.dims or () if isinstance(d, IndexExpr))]
@@ -214,7 +216,7 @@ class ProgramBuilder:
         if not missing:
             return op, values
         if op.type == "Iota":
-            return IotaAfter(op.shape, op.axis, op.dtype), [self.measured[n] for n in missing]  # type: ignore[attr-defined]
+            return IotaAfter(op.shape, op.axis, op.dtype), tuple(self.measured[n] for n in missing)  # type: ignore[attr-defined]
         free = [k for k, v in enumerate(values) if k not in op.inplace and (v.dtype.kernel_type is not None or v.dtype.is_complex)]
         if not free:
             raise Unmeasured(f"{op!r} has no operand that could wait for the size {missing[0]}")

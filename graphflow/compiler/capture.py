@@ -22,11 +22,13 @@ import numpy as np
 
 from graphflow.compiler.arrays import Irregular
 from graphflow.compiler.assumptions import Inexact, assumptions, may_be_negative
+from graphflow.compiler.branches import guards
 from graphflow.compiler.builder import ProgramBuilder, Unmeasured
-from graphflow.compiler.control import Needed, guards
+from graphflow.compiler.control import Needed
 from graphflow.compiler.program import Program, Source
 from graphflow.compiler.regions import every_node
 from graphflow.compiler.scope import Cut, Scope, Shared, Stepwise, Variables
+from graphflow.compiler.templates import Templates
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import Index, IndexExpr, evaluate, symbol
@@ -119,21 +121,22 @@ def needed_operations(fetches: Sequence[Tensor], targets: Iterable[Operation], h
 
 
 def capture(fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequence[Feed], pattern: Pattern,
-            variables: Variables, done: Iterable[Operation] = ()) -> Captured:  # fmt: skip
-    """The Program that computes `fetches` and runs `targets`.
+            variables: Variables, done: Iterable[Operation] = (), templates: Templates | None = None) -> Captured:  # fmt: skip
+    """The Program that computes `fetches` and runs `targets`. `templates`: of this session's captures.
 
     done: operations that an earlier part of the same run has executed; the tensors of theirs that are needed must be fed. Raises Cut,
     Stepwise, and what the shape rules raise.
     """
     b = ProgramBuilder(measures=True)
-    scope = Scope(b, Shared(variables))
+    scope = Scope(b, Shared(variables, templates))
     try:
         return _captured(scope, fetches, targets, feeds, pattern, done)
     except (ValueError, TypeError, Unmeasured):
-        if not scope.shared.measuring:
+        counted = [t for op in scope.shared.measuring for t in op.outputs]
+        if not counted or set(counted) <= set(fetches) or any(isinstance(size, str) for sizes in pattern.sizes for size in sizes):
             raise
         # Symbols are not enough for what follows from these sizes: they become those of feeds.
-        raise Cut([t for op in scope.shared.measuring for t in op.outputs], contents=False) from None
+        raise Cut(counted, contents=False) from None
 
 
 def _captured(scope: Scope, fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequence[Feed], pattern: Pattern,

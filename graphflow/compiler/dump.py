@@ -110,7 +110,7 @@ def kernel_text(step: Step) -> str:
     origins = "".join(f"# {o.name}{'  ' + o.line if o.line else ''}\n" for o in step.group.origins)
     if step.row is not None:
         row = step.row
-        return f"{origins}{step.name}: row %{row.index.id} of %{row.array.id}, written or read where it lies\n"
+        return f"{origins}{step.name}: row %{row.at.id} of %{row.array.id}, written or read where it lies\n"
     if step.lowered is None:
         return f"{origins}{step.name}: Python\n"
     return f"{origins}kernel {step.name}\n{body_text(step.lowered.kernel)}"

@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphflow.compiler.arrays import Array, Irregular, Unborn
-from graphflow.compiler.builder import ProgramBuilder, assemble
-from graphflow.compiler.control import Conditional, Frame, Guards, Needed, following, guards, left_variable
+from graphflow.compiler.branches import Conditional, Guards, guards
+from graphflow.compiler.builder import ProgramBuilder, assemble, is_symbolic
+from graphflow.compiler.control import Frame, Needed, following, left_variable
 from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value
 from graphflow.compiler.regions import Body, Branch, Loop, Region
 from graphflow.compiler.scope import Cut, Entry, Memory, Scope, Stepwise
-from graphflow.errors import UnimplementedError
+from graphflow.errors import OpError, UnimplementedError, describe
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
-from graphflow.kernel.index import Index, IndexExpr, minimum
+from graphflow.kernel.index import Index, IndexExpr, maximum, minimum
 
 
 class Differs(Exception):
@@ -227,7 +228,7 @@ class _Enclosed:
             self.scope.producers.setdefault(value.id, result.tensor)
         return self.bits
 
-    def loop(self, first: Value, goes_on: Value, trips: int) -> int:
+    def loop(self, first: Value, goes_on: Value, trips: Index) -> int:
         """The node of a loop; bits of its updates."""
         self._carry_updates()
         (program,), given = self._programs([[goes_on]])
@@ -242,6 +243,25 @@ class _Enclosed:
         for after, value in zip(self._after, outputs, strict=False):
             after(value)
         return outputs[len(outside) :]
+
+
+def assertion(scope: Scope, op: Operation, mask: int) -> int:
+    """Runs an Assert: Python is called where the condition does not hold, and only there. One that is known to fail does so at once, before
+    what it should have kept from happening fails less clearly."""
+    condition = scope.read(op.inputs[0], mask)
+    if condition.known is not None and bool(condition.known):
+        return 0
+    data = [scope.read(t, mask).known for t in op.inputs]
+    if scope.outer is None and all(known is not None and not is_symbolic(known) for known in data):
+        try:
+            op.definition.run(*data)
+        except OpError as error:
+            raise type(error)(op.node_def, op, describe(op, error.message)) from None
+    sides = [_body_scope(scope), _body_scope(scope)]
+    failing = sides[0].b
+    failing.origins = origins = (Origin(op.name, op.created_at),)
+    failing.apply(op.definition, *[sides[0].read(t, -1) for t in op.inputs])
+    return _Enclosed(scope, sides, mask, origins).branch(condition)
 
 
 # -- loops -------------------------------------------------------------------------------------------------------------------------
@@ -347,7 +367,7 @@ class _Rolled:
         following_ = {merge: self._next(merge, entries[merge]) for merge in self.variables}
         after = _inline_scope(inside)
         goes_on = _decision(after, frame, self.deciding, following_)
-        trips = trip_count(inside.b, goes_on, first, [(self.inputs[m], e, following_[m]) for m, e in
+        trips = trip_count(inside.b, goes_on, [(self.inputs[m], e, following_[m]) for m, e in
                                                       zip(self.variables, self.initial, strict=True) if m in self.inputs])  # fmt: skip
         leaving: dict[Operation, Entry] = {}
         for merge, entry in zip(self.variables, self.initial, strict=True):
@@ -409,11 +429,11 @@ class _Rolled:
         self.enclosed.carry(outside, [inside], [new], left)
 
 
-def trip_count(b: ProgramBuilder, goes_on: Value, first: Value, variables: Iterable[tuple[Value, Entry, Entry]]) -> int:
+def trip_count(b: ProgramBuilder, goes_on: Value, variables: Iterable[tuple[Value, Entry, Entry]]) -> Index:
     """How often a loop goes round where its condition is i < limit for a counter that begins at a known number and is raised by a known
     one; -1 otherwise."""
     bound = trip_bound(b, goes_on, variables, exact=True)
-    return bound if isinstance(bound, int) and first.known is not None else -1
+    return -1 if bound is None else maximum(bound, 0)
 
 
 def trip_bound(b: ProgramBuilder, goes_on: Value, variables: Iterable[tuple[Value, Entry, Entry]], exact: bool = False) -> Index | None:

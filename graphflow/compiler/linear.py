@@ -157,10 +157,10 @@ class _Writer:
         number = len(self.steps)
         known = sum(place.kind == "row" for place in self.places.values())
         self.places[row.value.id] = Location("row", known)
-        group = Group(Shape.ALIAS, row.group.nodes, (row.array, row.index), ())
+        group = Group(Shape.ALIAS, row.group.nodes, (row.array, row.at), ())
         for value in group.inputs:
             self._need(value, number)
-        at = RowAt(known, row.array, row.index, row.count, row.check)
+        at = RowAt(known, row.array, row.at, row.rows, row.check)
         self.steps.append(Step(f"k{number}_row", group, None, None, self._weight, None, at))
 
     def _measure(self, group: Group, op: Measured) -> None:
@@ -193,7 +193,7 @@ class _Writer:
         if isinstance(op, Loop):
             entry = self._jump(group, pred, False) if pred.known is None or not pred.known else -1
             again = len(self.steps)
-            self._weight *= op.trips if op.trips >= 0 else UNKNOWN_TRIPS
+            self._weight *= op.trips if isinstance(op.trips, int) and op.trips >= 0 else UNKNOWN_TRIPS
             body = self._enter(node, 0)
             self._write(body)
             self._jump(group, body.outputs[0], True, again)

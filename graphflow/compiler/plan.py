@@ -61,12 +61,12 @@ class Measuring(NamedTuple):
 
 
 class RowAt(NamedTuple):
-    """The values at Location("row", number) are row `index` of `array`, which has `count` rows. `check`: what is wrong with other indices."""
+    """The values at Location("row", number) are row `at` of `array`, which has `rows` rows. `check`: what is wrong with other numbers."""
 
     number: int
     array: Value
-    index: Value
-    count: Index
+    at: Value
+    rows: Index
     check: Check
 
 
@@ -101,7 +101,8 @@ class ArenaBlock(NamedTuple):
 
 class Argument(NamedTuple):
     """One argument of a kernel call: kind "feed", "state", "constant", "output" or "arena" with a number or a byte offset, "size" with
-    the number itself, "measured" with the number of a size that depends on data, "row" with that of a BoundRow, "status" with the address of the call's status block."""
+    the number itself, "measured" with the number of a size that depends on data, "row" with that of a BoundRow, "status" with the address
+    of the call's status block."""
 
     kind: str
     value: int
@@ -150,12 +151,13 @@ class BoundMeasuring(NamedTuple):
 
 
 class BoundRow(NamedTuple):
-    """From here on the argument Argument("row", number) is the address of the row of the array at `place` whose number is at `index`."""
+    """From here on the argument Argument("row", number) is the address of the row of the array at `place` whose number is at `at` (an
+    int64 if `wide`). It has `rows` rows of `size` bytes."""
 
     place: Argument
-    index: Argument
+    at: Argument
     wide: bool
-    count: int
+    rows: int
     size: int
     number: int
 
@@ -291,9 +293,9 @@ class BoundPlan:
         return self._host(step, number) if step.lowered is None else self._call(n, step, step.lowered)
 
     def _row(self, row: RowAt, number: Callable[[Index], int]) -> BoundRow:
-        count, whole = number(row.count), number(bytes_of(row.array))
-        place, index = self._place(row.array.id), self._place(row.index.id)
-        return BoundRow(place, index, row.index.dtype.size == 8, count, whole // max(count, 1), row.number)
+        rows, whole = number(row.rows), number(bytes_of(row.array))
+        place, at = self._place(row.array.id), self._place(row.at.id)
+        return BoundRow(place, at, row.at.dtype.size == 8, rows, whole // max(rows, 1), row.number)
 
     def _call(self, n: int, step: Step, lowered: Lowered) -> BoundCall:
         arguments: list[Argument] = []
@@ -363,7 +365,7 @@ class BoundPlan:
             if argument.kind == "row":
                 whole = self.rows[argument.value]
                 first = whole.place.value
-                span = (whole.place.kind, first, first + (whole.count * whole.size if whole.place.kind == "arena" else 1))
+                span = (whole.place.kind, first, first + (whole.rows * whole.size if whole.place.kind == "arena" else 1))
             elif argument.kind == "arena":
                 size = largest(product(buffer.shape), env, limits) * TYPES[buffer.type].itemsize
                 span = ("arena", argument.value, argument.value + size)

@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from graphflow.compiler.program import Node, Program
 from graphflow.graph.op import Effect, Kind, Op, TensorSpec
+from graphflow.kernel.index import Index
 
 
 class Body:
@@ -70,7 +71,7 @@ class Loop(Region, abstract=True):
 
     type = "Loop"
     body: Body
-    trips: int = -1
+    trips: Index = -1
 
     @property
     def bodies(self) -> tuple[Body, ...]:

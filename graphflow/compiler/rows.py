@@ -23,13 +23,13 @@ NATIVE = (Shape.POINTWISE, Shape.ROWS, Shape.COLUMNS, Shape.CONTRACTION)
 
 
 class RowUse(NamedTuple):
-    """`value` is row `index` of `array` from before group number `position` on, so that `group`, which would copy it, is not called."""
+    """`value` is row `at` of `array` from before group number `position` on, so that `group`, which would copy it, is not called."""
 
     group: Group
     value: Value
     array: Value
-    index: Value
-    count: Index
+    at: Value
+    rows: Index
     check: Check
     position: int
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from graphflow.compiler.groups import Group, Shape
 from graphflow.compiler.plan import bytes_of
 from graphflow.compiler.program import Program, Source, Value
+from graphflow.graph.op import Effect
 from graphflow.kernel.index import Index, IndexExpr, evaluate, symbols_of
 
 WINDOW = 64  # candidates that are weighed at a time
@@ -80,6 +81,8 @@ def can_fail(group: Group) -> bool:
     """Whether a kernel, or one of those in a loop or branch, holds a run-time check."""
     if group.form is Shape.REGION:
         return any(can_fail(g) for body in group.nodes[0].op.bodies for g in body.program.nodes if isinstance(g, Group))  # type: ignore[attr-defined]
+    if group.form is Shape.HOST:
+        return group.nodes[0].op.effect is Effect.HOST
     return any(getattr(n.op, "checks", ()) or n.op.type in ("Take", "Measured") for n in group.nodes)
 
 

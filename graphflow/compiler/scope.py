@@ -14,16 +14,18 @@ carries (compiler/enclose.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from graphflow import dtypes
 from graphflow.compiler.arrays import Array, Handle, Irregular, run_array_op
+from graphflow.compiler.branches import Conditional, Guards, arrange
 from graphflow.compiler.builder import DataDependent, ProgramBuilder, Unmeasured
-from graphflow.compiler.control import SWITCHES, Conditional, Frame, Guards, Needed, arrange
+from graphflow.compiler.control import SWITCHES, Frame, Needed
 from graphflow.compiler.program import Origin, Source, Value
+from graphflow.compiler.templates import Templates, key_of, situation
 from graphflow.errors import InvalidArgumentError, UnimplementedError
 from graphflow.graph.dims import taken_for_equal
 from graphflow.graph.op import Kind, TensorSpec
@@ -31,6 +33,7 @@ from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import IndexExpr
 from graphflow.ops.tensor_array_ops import array_of
+from graphflow.ops.watching import AssertOp
 
 
 class Cut(Exception):
@@ -86,10 +89,11 @@ Entry = Value | Memory | Array | Handle
 
 
 class Shared:
-    """What all scopes of a capture have in common."""
+    """What all scopes of a capture have in common. `templates`: what equal operations became before."""
 
-    def __init__(self, variables: Variables) -> None:
+    def __init__(self, variables: Variables, templates: Templates | None = None) -> None:
         self.variables = variables
+        self.templates = Templates() if templates is None else templates
         self.answers: dict[str, bool] = {}
         self.symbols: dict[str, tuple[str, int]] = {}  # where the size of each name is read
         self.guards: list[IndexExpr] = []
@@ -209,10 +213,10 @@ class Scope:
         """What a value of the scope around is in this one."""
         found = self._inside.get(value.id)
         if found is None:
-            if value.dtype.kernel_type is None and not value.dtype.is_complex:
-                raise UnimplementedError(None, None, f"a loop or branch that reads a tensor of type {value.dtype.name} from outside")
             if value.known is not None:
                 found = self.b.constant(value.known, value.dtype)
+            elif value.dtype.kernel_type is None and not value.dtype.is_complex:
+                raise UnimplementedError(None, None, f"a loop or branch that reads a tensor of type {value.dtype.name} from outside")
             else:
                 found = self.b.input(Source.FEED, f"given {value.id}", value.dtype, value.shape)
                 self.reads.append((value, found))
@@ -255,18 +259,39 @@ class Scope:
             if isinstance(first, (Array, Handle)) or any(isinstance(self.entry(t), Array) for t in op.inputs):
                 run_array_op(self, op, mask)
                 return
+        if isinstance(definition, AssertOp):
+            self._assert(op, mask)
+            return
         if not getattr(definition, "validate_shape", True):
             self._reshape(op, mask)
         # an update continues from the latest one, ordered or not: none may be lost
         operands = [self.read(t, -1 if k in definition.updates else mask) for k, t in enumerate(op.inputs)]
-        specs = [v.spec for v in operands]
+        self.b.expected = op.outputs[0]._shape_tuple() if op.outputs else None
+        key = key_of(self.b, definition, operands, self.b.expected)
+        template = None if key is None else self.shared.templates.get(key)
+        if template is None:
+            results = self._made(op, operands, key)
+        else:
+            results = template.copied(self.b, operands)
+            self.shared.guards += template.guards
+        if kind is Kind.STATE:
+            self._update(op, results if isinstance(results, tuple) else (results,))
+            return
+        found = results if isinstance(results, (tuple, list)) else (results,)
+        for tensor, value in zip(op.outputs, found, strict=True):
+            self.values[tensor] = value
+            self.producers.setdefault(value.id, tensor)
+
+    def _made(self, op: Operation, operands: Sequence[Value], key: Hashable | None) -> Any:
+        """What an operation gives for these operands. `key`: where it may be remembered."""
+        definition = op.definition
+        kind, specs, before, guards = definition.kind, [v.spec for v in operands], situation(self.b), len(self.shared.guards)
         if kind is Kind.HOST and not _sized(definition.infer(*specs)):
             raise Cut(op.outputs, contents=False)
         with taken_for_equal() as equal:
             if kind in (Kind.COMPOSITE, Kind.STATE):
                 definition.infer(*specs)  # refuses operands that decompose() counts on being right
             self.shared.guards += [size for size in definition.requires(*specs) if isinstance(size, IndexExpr)]
-            self.b.expected = op.outputs[0]._shape_tuple() if op.outputs else None
             sizes = len(self.b.measured)
             try:
                 results = self.b.apply(definition, *operands)
@@ -277,13 +302,14 @@ class Scope:
         self.shared.guards += [size for size in equal if isinstance(size, IndexExpr)]
         if len(self.b.measured) > sizes:
             self.shared.measuring.append(op)
-        if kind is Kind.STATE:
-            self._update(op, results if isinstance(results, tuple) else (results,))
-            return
-        found = results if isinstance(results, (tuple, list)) else (results,)
-        for tensor, value in zip(op.outputs, found, strict=True):
-            self.values[tensor] = value
-            self.producers.setdefault(value.id, tensor)
+        if key is not None:
+            self.shared.templates.remember(key, self.b, before, operands, results, self.shared.guards[guards:])
+        return results
+
+    def _assert(self, op: Operation, mask: int) -> None:
+        from graphflow.compiler import enclose
+
+        enclose.assertion(self, op, mask)
 
     def _control(self, op: Operation, mask: int) -> None:
         if op.type in SWITCHES:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from graphflow.compiler.groups import Group, Shape
 from graphflow.compiler.memory import Block
 from graphflow.compiler.program import Node, Program, Source, Value
+from graphflow.graph.op import Effect, Kind
 
 if TYPE_CHECKING:
     from graphflow.compiler.plan import BoundPlan
@@ -52,15 +53,20 @@ def program_view(program: Program) -> Any:
 
 
 def unneeded(program: Program) -> list[Node]:
-    """Nodes on which no output and no update depends."""
+    """Nodes on which no output and no update depends, and no call of Python and no check."""
     import networkx
 
     view = program_view(program)
     needed: set[int | str] = set()
     for key, kind in list(view.nodes(data="kind")):
-        if kind == "output":
-            needed |= networkx.ancestors(view, key)
+        if kind == "output" or (kind == "node" and _acts(view.nodes[key]["node"])):
+            needed |= {key, *networkx.ancestors(view, key)}
     return [node for number, node in enumerate(program.nodes) if number not in needed]
+
+
+def _acts(node: Node) -> bool:
+    """Whether it does something besides giving its results."""
+    return any(n.op.kind is Kind.HOST or n.op.effect is Effect.HOST for n in getattr(node, "nodes", (node,)))
 
 
 def interference(blocks: Sequence[Block]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from graphflow.config import options
 from graphflow.dtypes import as_dtype
 from graphflow.errors import NotFoundError
-from graphflow.graph import devices
+from graphflow.graph import devices, threads
 from graphflow.graph.context import ControlFlowContext, check_inputs
 from graphflow.graph.control import ControlDependencies
 from graphflow.graph.foreign import foreign_op
@@ -76,6 +76,10 @@ class Graph(Shown):
     def _last_id(self) -> int:
         """How many operations have been made; op seeds are derived from it."""
         return self._id_counter
+
+    def switch_to_thread_local(self) -> None:
+        """From now on the scopes (of names, devices, control dependencies, colocation) that a thread enters are its own."""
+        threads.switch(self)
 
     def _check_not_finalized(self) -> None:
         if self._finalized:

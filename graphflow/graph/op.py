@@ -175,6 +175,7 @@ class Op:
     concurrent: ClassVar[bool] = False  # HOST: calls that do not wait for each other run in threads of their own
     linear: ClassVar[bool] = False  # on complex numbers: the op itself on the real parts and on the imaginary parts
     uses_kept: ClassVar[bool] = False  # HOST: run() is given, before its inputs, the dict of what the session keeps between runs
+    knows_name: ClassVar[bool] = False  # HOST: run() is given, before its inputs (and after what is kept), the operation's name
     least: ClassVar[int] = 1  # how many tensors an argument "N*T" has at least
     sized: ClassVar[bool] = False  # HOST: the results' sizes follow from those of the inputs, so that the call can be part of a plan
     cases: ClassVar[tuple[Case, ...]] = ()

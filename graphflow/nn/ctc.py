@@ -8,13 +8,13 @@ from graphflow.dtypes import int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.composite import SparseTensor
 from graphflow.ops.choose import boolean_mask, sequence_mask
-from graphflow.ops.distinct import unique
 from graphflow.ops.ctc import ctc_loss
+from graphflow.ops.distinct import unique
 from graphflow.ops.functional import map_fn
 from graphflow.ops.joining import concat
 from graphflow.ops.logic import cast, where
 from graphflow.ops.reductions import reduce_max, reduce_sum
-from graphflow.ops.reshape import expand_dims, reshape, transpose
+from graphflow.ops.reshape import expand_dims
 from graphflow.ops.segments import scatter_nd
 from graphflow.ops.shape import shape
 from graphflow.ops.source import ones_like

@@ -11,8 +11,8 @@ from graphflow.graph.composite import SparseTensor
 from graphflow.graph.indexed_slices import convert_n_to_tensor_or_indexed_slices
 from graphflow.graph.scopes import colocate_with
 from graphflow.graph.tensor import known_contents
-from graphflow.ops.distinct import unique
 from graphflow.ops.clip import clip_by_norm
+from graphflow.ops.distinct import unique
 from graphflow.ops.division import div
 from graphflow.ops.gather import gather
 from graphflow.ops.joining import concat, stack

@@ -74,6 +74,8 @@ class DepthToSpace(Composite):
     cases = (Case((2, 2, 3, 12), block_size=2), Case((1, 8, 1, 2), block_size=2, data_format="NCHW"))
 
     def infer(self, input: TensorSpec) -> TensorSpec:
+        if self.block_size < 2:
+            raise ValueError(f"Attr 'block_size' of 'DepthToSpace' Op passed {self.block_size} less than minimum 2.")
         need_rank(input, 4)
         n, h, w, c = input.dims if input.dims is not None else (None,) * 4
         if self.data_format == "NCHW":

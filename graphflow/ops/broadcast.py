@@ -34,6 +34,8 @@ def reduced_axes(left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[list[in
             of_left.append(axis)
         elif isinstance(b, int) and b == 1:
             of_right.append(axis)
+        elif isinstance(a, int) and isinstance(b, int):
+            raise ValueError(f"Incompatible shapes: {list(left)} vs. {list(right)}")
     return of_left, of_right
 
 

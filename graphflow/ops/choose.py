@@ -75,6 +75,8 @@ class Where(Composite):
         return np.argwhere(input).astype(np.int64)
 
     def decompose(self, b: Any, input: Any) -> Any:
+        if not input.shape:
+            raise ValueError("WhereOp : Unhandled input dimensions: 0")
         if input.dtype.is_complex:
             flags = b.logical_or(*(b.not_equal(part, 0) for part in b.parts(input)))
         else:

@@ -63,6 +63,8 @@ class Convolution(Composite, abstract=True):
         """Refuse attributes that mean nothing."""
         check_padding(self.padding, explicit="explicit_paddings" in self._fields)
         rank = self.spatial_rank + 2
+        if self.padding == "EXPLICIT" and len(self.explicit_paddings) != 2 * rank:
+            raise ValueError(f"explicit_paddings attribute must contain {2 * rank} values, but got: {len(self.explicit_paddings)}")
         for name in ("strides", "dilations"):
             values = getattr(self, name)
             if len(values) != rank:
@@ -210,6 +212,8 @@ class BackpropInput(Convolution, abstract=True):
         need_rank(filter, rank)
         need_rank(out_backprop, rank)
         given = contents(input_sizes)
+        if given is not None and len(given) != rank:
+            raise ValueError(f"Shape must be rank {rank} but is rank {len(given)}: input_sizes has one size per dimension")
         return TensorSpec(out_backprop.dtype, (None,) * rank if given is None else tuple(given))
 
     def reference(self, input_sizes: Any, filter: Any, out_backprop: Any) -> Any:
@@ -308,6 +312,8 @@ class BackpropFilter(Convolution, abstract=True):
         need_rank(input, rank)
         need_rank(out_backprop, rank)
         given = contents(filter_sizes)
+        if given is not None and len(given) != rank:
+            raise ValueError(f"Shape must be rank {rank} but is rank {len(given)}: filter_sizes has one size per dimension")
         return TensorSpec(input.dtype, (None,) * rank if given is None else tuple(given))
 
     def reference(self, input: Any, filter_sizes: Any, out_backprop: Any) -> Any:

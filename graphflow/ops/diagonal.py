@@ -14,6 +14,7 @@ from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import minimum, product
 from graphflow.ops.families import Composite
 from graphflow.ops.joining import concat, stack
+from graphflow.ops.passing import Within
 from graphflow.ops.reshape import reshape
 from graphflow.ops.shape import size
 from graphflow.ops.sizes import Dims, contents, lift, merge_dims, need_rank_at_least, scalar, shown
@@ -196,6 +197,11 @@ class MatrixBandPart(Composite):
         rows, columns = input.shape[-2:]
         dtype = num_lower.dtype
         down = b.sub(b.iota((rows, columns), 0, dtype), b.iota((rows, columns), 1, dtype))
+        least = int(np.iinfo(dtype.as_numpy_dtype).min)
+        for name, extent, count in (("num_lower", rows, num_lower), ("num_upper", columns, num_upper)):
+            text = f"{name} must be negative or less or equal to number of {'rows' if extent is rows else 'columns'} ({extent}) got: {{value}}"
+            checked = b.apply(Within(extent + 1, text=text, start=least), count)
+            num_lower, num_upper = (checked, num_upper) if name == "num_lower" else (num_lower, checked)
         below = b.logical_or(b.less(num_lower, 0), b.less_equal(down, num_lower))
         above = b.logical_or(b.less(num_upper, 0), b.less_equal(b.neg(down), num_upper))
         return b.select(b.broadcast(b.logical_and(below, above), input.shape), input, b.constant(0, input.dtype))

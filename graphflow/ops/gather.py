@@ -17,6 +17,7 @@ from graphflow.kernel.index import Index
 from graphflow.ops.arguments import renamed
 from graphflow.ops.core import Take
 from graphflow.ops.families import Composite, Movement
+from graphflow.ops.passing import Within
 from graphflow.ops.reshape import expand_dims, reshape, transpose
 from graphflow.ops.shape import shape, size
 from graphflow.ops.sizes import Dims, Size, contents, i32, merge, merge_dims, need_rank, need_rank_at_least, scalar, shown
@@ -76,10 +77,13 @@ class GatherV2(Composite):
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         params, indices, axis = node.inputs
         at = constant_value(axis)
-        if at is None or params.shape.ndims is None or indices.shape.ndims is None:
-            raise ValueError("the gradient of GatherV2 needs a constant axis and inputs of known rank")
-        at, batch = self._axes(params.shape.as_list(), indices.shape.as_list(), int(at))
         dims = shape(params)
+        if at is not None and int(at) == 0 and self.batch_dims == 0:  # of rows, whatever their rank
+            batch = 0
+        elif at is None or params.shape.ndims is None or indices.shape.ndims is None:
+            raise ValueError("the gradient of GatherV2 needs a constant axis and inputs of known rank")
+        else:
+            at, batch = self._axes(params.shape.as_list(), indices.shape.as_list(), int(at))
         if at == 0:
             count = expand_dims(size(indices), 0)
             values = reshape(dy, make("ConcatV2", [count, dims[1:]], 0))
@@ -308,7 +312,8 @@ class ReverseSequence(Composite):
         order = [self.batch_dim, self.seq_dim, *(a for a in range(rank) if a not in (self.batch_dim, self.seq_dim))]
         x = b.permute(input, order)
         batch, steps = x.shape[:2]
-        lengths = b.view(seq_lengths, (batch, 1))
+        checked = b.apply(Within(steps + 1, text="seq_lengths: {value} is not in [0, number of steps]"), seq_lengths)
+        lengths = b.view(checked, (batch, 1))
         ramp = b.iota((batch, steps), 1, seq_lengths.dtype)
         source = b.select(b.less(ramp, lengths), b.sub(b.sub(lengths, 1), ramp), ramp)
         return b.permute(b.take(x, source, 1, batch=1), [order.index(a) for a in range(rank)])

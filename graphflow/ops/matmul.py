@@ -190,6 +190,8 @@ class BiasAdd(Composite):
     )  # fmt: skip
 
     def infer(self, value: TensorSpec, bias: TensorSpec) -> TensorSpec:
+        if self.data_format not in ("NHWC", "NCHW"):
+            raise ValueError(f"Attr 'data_format' of 'BiasAdd' Op passed string '{self.data_format}' not in: \"NHWC\", \"NCHW\".")
         need_rank(bias, 1)
         need_rank_at_least(value, 3 if self.data_format == "NCHW" else 2)
         if value.dims is None:

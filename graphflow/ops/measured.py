@@ -3,9 +3,9 @@
     count: int64[]  ── Measured("m0", limit) ──►  from here on the size m0 is known
 
 A kernel counts, and Measured makes the count a size that later kernels are called with; nothing is captured or planned anew for another
-count. `limit` is what it is expected not to exceed: memory is set aside for that many, and a run that needs more is begun again with more.
-Whatever has m0 among its sizes must run after Measured. Most of it does anyway, because what it reads was made with the size; what would not
-(ones of shape [m0]) reads an operand through After. `ProgramBuilder.measure` and `apply` see to both.
+count. `limit` is what it is expected not to exceed: memory is set aside for that many, and a run that needs more is begun again with
+more. Whatever has m0 among its sizes must run after Measured. Most of it does anyway, because what it reads was made with the size; what
+would not (ones of shape [m0]) reads an operand through After. `ProgramBuilder.measure` and `apply` see to both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphflow.dtypes import DType, int64
-from graphflow.graph.op import Access, Case, TensorSpec
+from graphflow.graph.op import Access, Case, Effect, TensorSpec
 from graphflow.kernel.expr import Expr, call, cast, const, position, select
 from graphflow.kernel.index import Index, IndexExpr, symbols_of
 from graphflow.ops.families import Elementwise, Kernelised, Movement, ravel
@@ -33,6 +33,7 @@ class Measured(Kernelised):
     """Gives the symbol `symbol` the value `count`, at most `limit` as a rule. Its result is the count, to be waited for."""
 
     core = True
+    effect = Effect.READS  # not to be folded or shared: the size would have no value
     arguments = ("count: int64",)
     results = ("size: int64",)
     symbol: str

@@ -21,7 +21,7 @@ from graphflow.kernel.index import Index, ceildiv, minimum, product
 from graphflow.kernel.nodes import Buffer, Check, Mode
 from graphflow.ops import philox
 from graphflow.ops.families import Composite, Elementwise, Kernelised
-from graphflow.ops.sizes import need_rank
+from graphflow.ops.sizes import need_rank, shown
 
 __all__ = [
     "random_normal", "random_uniform", "truncated_normal",
@@ -40,6 +40,14 @@ class Random(Composite, abstract=True):
 
     effect = Effect.RANDOM
     differentiable = False
+
+
+def _count(dims: Sequence[Index]) -> Index:
+    """The number of elements of a shape; a run whose numbers cannot be counted is refused."""
+    count = product(dims)
+    if isinstance(count, int) and count >= 1 << 63:
+        raise ValueError(f"Shape {shown(dims)} would have more than 2**63 - 1 elements")
+    return count
 
 
 def _dims(shape: TensorSpec) -> tuple[Any, ...] | None:
@@ -79,7 +87,7 @@ class Fill(Random, abstract=True):
 
     def decompose(self, b: Any, shape: Any) -> Any:
         dims = b.sizes(shape)
-        count = product(dims)
+        count = _count(dims)
         key, taken = stream(b, count * RESERVED)
         return b.view(self.filled(b, key, taken, count), dims)
 
@@ -312,7 +320,7 @@ class RandomUniformInt(Random):
         dims = b.sizes(shape)
         if minval.known is not None and maxval.known is not None and minval.known >= maxval.known:
             raise ValueError(f"Need minval < maxval, got {minval.known} >= {maxval.known}")
-        count = product(dims)
+        count = _count(dims)
         key, taken = stream(b, count * RESERVED)
         bits = b.apply(self._bits(minval.dtype), b.iota((count,), 0, int64), key, taken)
         return b.view(b.apply(InRange(), bits, minval, maxval), dims)

@@ -151,6 +151,8 @@ def permutation(order: Sequence[Any], rank: int, complete: bool = True) -> tuple
     if len(order) != rank:
         raise ValueError(f"Dimension must be {len(order)} but is {rank}: perm must have one entry per dimension of the input")
     axes = tuple(int(p) + rank if -rank <= int(p) < 0 else int(p) for p in order)
+    if complete and any(int(p) < 0 for p in order):
+        raise ValueError(f"{min(map(int, order))} is out of range [0 .. {rank})")
     for p in axes:
         if not 0 <= p < rank:
             raise ValueError(f"perm dim {p} is out of range of input rank {rank}")

@@ -215,7 +215,7 @@ class ComputeAccidentalHits(Composite):
     num_true: int
     seed: int = 0
     seed2: int = 0
-    cases = (Case(_TRUE, np.array([3, 0, 7]), num_true=2), Case(_TRUE, np.array([9, 3, 3]), num_true=2), Case(_TRUE, np.array([9]), num_true=2))
+    cases = tuple(Case(_TRUE, np.array(drawn), num_true=2) for drawn in ([3, 0, 7], [9, 3, 3], [9]))
 
     def infer(self, true_classes: TensorSpec, sampled_candidates: TensorSpec) -> tuple[TensorSpec, ...]:
         need_rank(true_classes, 2)

@@ -20,7 +20,7 @@ from graphflow.ops.joining import concat, stack
 from graphflow.ops.padding import pad
 from graphflow.ops.reshape import reshape
 from graphflow.ops.shape import rank, shape
-from graphflow.ops.sizes import Size, contents, i32, plus
+from graphflow.ops.sizes import Size, contents, i32, need_rank, plus
 from graphflow.ops.source import ones_like
 from graphflow.shapes import Dimension
 
@@ -263,7 +263,13 @@ class StridedSlice(Composite):
         return Spec(self.begin_mask, self.end_mask, self.ellipsis_mask, self.new_axis_mask, self.shrink_axis_mask)
 
     def infer(self, input: TensorSpec, begin: TensorSpec, end: TensorSpec, strides: TensorSpec) -> TensorSpec:
-        count = next((s.dims[0] for s in (begin, end, strides) if s.dims is not None and isinstance(s.dims[0], int)), None)
+        for spec in (begin, end, strides):
+            need_rank(spec, 1)
+        counts = [s.dims[0] for s in (begin, end, strides) if s.dims is not None]
+        known_counts = [n for n in counts if isinstance(n, int)]
+        if len(set(known_counts)) > 1:
+            raise ValueError(f"Expected begin, end, and strides to be 1D equal size tensors, but got sizes {counts}")
+        count = known_counts[0] if known_counts else None
         if input.dims is None or count is None:
             return TensorSpec(input.dtype, None)
         unknown: list[Size] = [None] * count

@@ -191,6 +191,11 @@ class SparseSoftmaxCrossEntropyWithLogits(Composite):
         rows = merge_size(features.dims[0], rows)
         return TensorSpec(features.dtype, (rows,)), TensorSpec(features.dtype, (rows, features.dims[1]))
 
+    def check_classes(self, classes: Any) -> None:
+        """Refuses logits without a class, which TensorFlow does when it runs."""
+        if isinstance(classes, int) and not classes:
+            raise ValueError("Must have at least one class, but got logits of none")
+
     def reference(self, features: Any, labels: Any) -> Any:
         classes = features.shape[1]
         for label in labels:
@@ -204,6 +209,7 @@ class SparseSoftmaxCrossEntropyWithLogits(Composite):
 
     def decompose(self, b: Any, features: Any, labels: Any) -> Any:
         rows, classes = features.shape
+        self.check_classes(classes)
         z = b.sub(features, b.reduce("max", features, (1,), keepdims=True))
         e = b.exp(z)
         total = b.reduce("add", e, (1,), keepdims=True)

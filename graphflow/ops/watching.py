@@ -7,7 +7,7 @@ import pprint
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,11 +15,14 @@ from graphflow import dtypes
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import convert_n, convert_to_tensor, make, name_scope
 from graphflow.graph.graph import get_default_graph
-from graphflow.graph.op import Effect, Kind, Op, TensorSpec
+from graphflow.graph.op import Access, Case, Effect, Kind, Op, TensorSpec
 from graphflow.graph.operation import Operation
 from graphflow.graph.scopes import control_dependencies
 from graphflow.graph.tensor import Tensor
+from graphflow.kernel.expr import Expr, const
+from graphflow.kernel.index import Index
 from graphflow.ops.control_flow.cond import cond
+from graphflow.ops.families import Composite, Movement
 from graphflow.ops.show import summarize, summarize_ends
 from graphflow.ops.source import group, no_op
 
@@ -82,23 +85,55 @@ class AssertOp(Op):
         return ()
 
 
-class CheckNumerics(Op):
+class Finite(Movement):
+    """x, unless it holds an infinity or a NaN, as the other operands say."""
+
+    core = True
+    effect = Effect.HOST  # it fails the run also where nothing reads its result
+    arguments = ("x: T", "infinite: bool", "undefined: bool")
+    results = ("y: T",)
+    checks: ClassVar[tuple[str, ...]] = ("infinite", "undefined")
+    message: str
+    cases = (Case((2, 3), np.array(False), np.array(False), message="x"),
+             Case((2, 3), np.array(True), np.array(False), message="x", error=("InvalidArgumentError", "x : Tensor had Inf values")))
+
+    def infer(self, x: TensorSpec, infinite: TensorSpec, undefined: TensorSpec) -> TensorSpec:
+        return TensorSpec(x.dtype, x.dims)
+
+    def reference(self, x: Any, infinite: Any, undefined: Any) -> Any:
+        found = " and ".join(name for name, there in (("Inf", infinite), ("NaN", undefined)) if there)
+        if found:
+            raise IndexError(f"{self.message} : Tensor had {found} values")
+        return np.array(x)
+
+    def element(self, inputs: Sequence[Access], index: tuple[Index, ...]) -> Expr:
+        x, infinite, undefined = inputs[0], inputs[1](()), inputs[2](())
+        value, shown = x(index), const(0, "i64")
+        for found, there in (("Inf and NaN", infinite & undefined), ("Inf", infinite), ("NaN", undefined)):
+            value = x.check("InvalidArgumentError", f"{self.message} : Tensor had {found} values", ~there, shown, value)
+        return value
+
+
+class CheckNumerics(Composite):
     """Its input, after a check that every element is finite."""
 
-    kind = Kind.HOST
-    sized = True
     arguments = ("tensor: T",)
     types = {"T": _FLOATS}
     message: str
+    cases = (Case((2, 3), message="x"), Case((0,), message="x"),
+             Case(np.array([1.0, np.nan], np.float32), message=b"it", error=("InvalidArgumentError", "it : Tensor had NaN values")),
+             Case(np.array([np.inf, np.nan], np.float32), message="it", error=("InvalidArgumentError", "Tensor had Inf and NaN values")))
 
     def infer(self, tensor: TensorSpec) -> TensorSpec:
         return TensorSpec(tensor.dtype, tensor.dims)
 
-    def run(self, tensor: Any) -> Any:
-        if not np.isfinite(tensor).all():
-            found = " and ".join(n for n, test in (("Inf", np.isinf), ("NaN", np.isnan)) if test(tensor).any())
-            raise InvalidArgumentError(None, None, f"{_decoded(self.message)} : Tensor had {found} values")
-        return tensor
+    def reference(self, tensor: Any) -> Any:
+        return Finite(_decoded(self.message)).reference(tensor, np.isinf(tensor).any(), np.isnan(tensor).any())
+
+    def decompose(self, b: Any, tensor: Any) -> Any:
+        axes = range(len(tensor.shape))
+        infinite, undefined = (b.reduce("or", b.make(test, tensor), axes) for test in ("IsInf", "IsNan"))
+        return b.apply(Finite(_decoded(self.message)), tensor, infinite, undefined)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         message = f"Not a number (NaN) or infinity (Inf) values detected in gradient. {_decoded(self.message)}"

@@ -25,7 +25,9 @@ from graphflow.runtime.layout import (
 )
 from graphflow.runtime.walk import Native, internal, walking
 
-FUNCTIONS = ("graphflow.enter", "graphflow.resume", "graphflow.worker", "graphflow.stop", "graphflow.pauses", "graphflow.measure", "graphflow.rows")
+FUNCTIONS = (
+    "graphflow.enter", "graphflow.resume", "graphflow.worker", "graphflow.stop", "graphflow.pauses", "graphflow.measure", "graphflow.rows",
+)  # fmt: skip
 
 
 def driver_key(triple: str) -> str:

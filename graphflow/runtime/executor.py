@@ -95,13 +95,13 @@ class Measure(NamedTuple):
 
 
 class Find(NamedTuple):
-    """From here on the row `number` is the one of the array at `place` whose number stands at `index` (an int64 where `wide`, else an
-    int32). A number that is not below `count` fails the step: check 0, which shows it. `size`: bytes of a row."""
+    """From here on the row `number` is the one of the array at `place` whose number stands at `at` (an int64 where `wide`, else an
+    int32). A number that is not below `rows` fails the step: check 0, which shows it. `size`: bytes of a row."""
 
     place: int | Slot
-    index: int | Slot
+    at: int | Slot
     wide: bool
-    count: int
+    rows: int
     size: int
     number: int
     weight: float = 1.0
@@ -210,7 +210,8 @@ class NativePlan:
             firsts.append(len(records))
             if isinstance(entry, Call):
                 arguments, status = block(number, entry.arguments)
-                meet = entry.barrier and isinstance(after, (Call, Measure, Find))  # in the end, and at a Jump or a Pause, all threads meet anyway
+                # in the end, and at a Jump or a Pause, all threads meet anyway
+                meet = entry.barrier and isinstance(after, (Call, Measure, Find))
                 last = len(entry.functions) - 1
                 for phase, (function, parallel) in enumerate(zip(entry.functions, entry.parallel, strict=True)):
                     flags = (layout.Record.PARALLEL if parallel else 0) | entry.owner << layout.Record.OWNER_SHIFT
@@ -236,8 +237,9 @@ class NativePlan:
             records[record] = (self.executor.measure, arguments, records[record][2], status)
         for find, number, record in finds:
             targets = row_readers.get(find.number, [])
-            described = (find.place, find.index, int(find.wide), find.count, find.size, STATUS, len(targets), *targets)
-            records[record] = (self.executor.rows, *block(number, described)[:1], records[record][2], first_status + number * 8 * layout.WORD)
+            status = first_status + number * 8 * layout.WORD
+            described = (find.place, find.at, int(find.wide), find.rows, find.size, STATUS, len(targets), *targets)
+            records[record] = (self.executor.rows, *block(number, described)[:1], records[record][2], status)
         self._records = aligned((len(records), layout.Record.WORDS), np.int64)
         for row, (function, arguments, flags, status) in zip(self._records, records, strict=True):
             row[...] = (firsts[function] if flags & layout.Record.JUMP else function, arguments, flags, status)

@@ -16,7 +16,22 @@ from graphflow import errors
 from graphflow.compiler.plan import Argument, BoundCall, BoundJump, BoundMeasuring, BoundPlan, BoundRow, HostArgument, HostCall, cost_of
 from graphflow.kernel.index import evaluate
 from graphflow.runtime.buffers import Arena, address, aligned_copy
-from graphflow.runtime.executor import STATUS, Call, Entry, Executor, Failure, Find, Jump, Measure, NativePlan, Pause, Row, Size, Slot, Timing
+from graphflow.runtime.executor import (
+    STATUS,
+    Call,
+    Entry,
+    Executor,
+    Failure,
+    Find,
+    Jump,
+    Measure,
+    NativePlan,
+    Pause,
+    Row,
+    Size,
+    Slot,
+    Timing,
+)
 from graphflow.runtime.steps import Overrun
 
 Array = np.ndarray[Any, Any]
@@ -183,8 +198,8 @@ class Launch:
         origin = next((o for o in reversed(step.group.origins) if o.name == check.origin), None)
         message, value = check.message, failure.value
         sizes = self.sizes()
-        named = [(name, name) for name in sizes] if step.lowered is None else zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True)
-        for name, symbol in named:
+        low = step.lowered  # a row is looked for without a kernel, so that its sizes have the Program's names
+        for name, symbol in zip(sizes, sizes, strict=True) if low is None else zip(low.kernel.symbols, low.symbols, strict=True):
             message = re.sub(rf"\b{name}\b", str(sizes[symbol]), message)
         where = re.search(r"{position( in ([\d,]*))?}", message)
         if where is not None:

@@ -19,6 +19,7 @@ from graphflow.graph import sessions
 from graphflow.graph.graph import GRAPHS, Graph, get_default_graph
 from graphflow.graph.shown import Shown
 from graphflow.graph.tensor import Tensor
+from graphflow.ops.queue_state import Deadline
 from graphflow.runtime.feeds import FeedSlot
 from graphflow.runtime.fetches import Fetches, fetch_key, flat_feeds
 from graphflow.runtime.handles import TensorHandle
@@ -116,6 +117,8 @@ class BaseSession:
         self._config = ConfigProto() if config is None else config
         self._closed = False
         self._engine = Engine(self._graph)
+        if self._config.operation_timeout_in_ms:
+            self._engine.kept["deadline"] = self._engine.deadline = Deadline(self._config.operation_timeout_in_ms / 1000)
         self._routes: dict[Any, Route] = {}
         self._partial: dict[str, Stage] = {}
 
@@ -158,6 +161,9 @@ class BaseSession:
         if run_metadata is not None and not isinstance(run_metadata, RunMetadata):
             raise TypeError(f"run_metadata must be a tf.RunMetadata, but got {type(run_metadata)}")
         route, values = self._route(fetches, feed_dict)
+        if options is not None and options.timeout_in_ms:
+            with self._engine.deadline.within(options.timeout_in_ms / 1000):
+                return self._explaining(route.run, values)
         if run_metadata is not None and options is not None and options.trace_level:
             return self._explaining(self._run_traced, route, values, run_metadata)
         return self._explaining(route.run, values)

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from graphflow import dtypes, errors
+from graphflow.compiler.branches import guards
 from graphflow.compiler.capture import Cut, Irregular, Stepwise, needed_operations
-from graphflow.compiler.control import EXITS, SWITCHES, Frame, Needed, following, guards, left_variable, of_exit
+from graphflow.compiler.control import EXITS, SWITCHES, Frame, Needed, following, left_variable, of_exit
 from graphflow.graph.op import Effect, Kind
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.ops.tensor_array_ops import TensorArrayOp, array_of
+from graphflow.ops.watching import AssertOp
 from graphflow.runtime.dataflow_arrays import run as run_array_op
 from graphflow.runtime.steps import KEPT, Engine, Outgrown, Step
 
@@ -30,8 +32,11 @@ _COMPUTED = (Kind.ELEMENTWISE, Kind.MOVEMENT, Kind.KERNEL, Kind.COMPOSITE)
 
 def runs_in_python(op: Operation) -> bool:
     """Whether a run stops for it: a host op, any op that makes strings of strings, which kernels cannot hold, or a variable of a type
-    that they cannot hold. A host op without an effect whose results' sizes are known before it runs is part of the plan instead."""
+    that they cannot hold. A host op without an effect whose results' sizes are known before it runs is part of the plan instead, and so is
+    an Assert, which calls Python where it fails."""
     kind = op.definition.kind
+    if isinstance(op.definition, AssertOp):
+        return any(t.dtype is dtypes.string and t.op.type != "Const" for t in op.inputs)
     if kind is Kind.HOST:
         return op.definition.effect is not Effect.PURE or not op.definition.sized
     if not op.outputs:
@@ -87,7 +92,9 @@ class Stage:
         return needed_operations(fetches, targets, set(self.values), self.done, self._chosen)
 
     def _chosen(self, op: Operation) -> Sequence[Tensor]:
-        """The inputs that are needed: of a handle that Python sends on, only itself."""
+        """The inputs that are needed. Whether a variable has a value is known without it; of a handle, Python sends on only itself."""
+        if op.definition.asks:
+            return ()
         if self._passes_handle(op):
             return op.inputs[:1]
         return op.inputs[1:] if op.definition.overwrites and _unheld(op.inputs[0]) else op.inputs
@@ -98,7 +105,7 @@ class Stage:
             needed = level.operations
             hosts = [op for op in needed if self._in_python(op)]
             if hosts and level.controlled:
-                hosts = self._alive(level, needed, hosts, whole)
+                hosts = self._alive(level, needed, hosts, {t.op for t in fetches}, whole)
             if not hosts:
                 break
             ready = _independent(needed, hosts)
@@ -131,12 +138,17 @@ class Stage:
             return False
         return op.outputs[0].dtype is dtypes.resource and array_of(op.inputs[0]) in self.arrays
 
-    def _alive(self, level: Needed, needed: Sequence[Operation], hosts: Sequence[Operation], whole: set[Operation]) -> list[Operation]:
+    def _alive(
+        self, level: Needed, needed: Sequence[Operation], hosts: Sequence[Operation], asked: set[Operation], whole: set[Operation]
+    ) -> list[Operation]:
         """Those of `hosts` that are to be called now. Inside branches calls belong to the plan; for one that cannot be part of a plan the
-        predicates around it are computed first."""
+        predicates around it are computed first. A variable, and a Switch of one, waits until it is `asked` for: it may have no value."""
         found = guards(level, needed)
         alive = []
         for host in hosts:
+            waits = host.type in SWITCHES or host.definition.kind is Kind.SOURCE
+            if waits and host not in asked and _unheld(host.outputs[0]):
+                continue
             around = sorted(found[host], key=lambda g: g[0].op._id)
             if around and fits_in_plan(host):
                 continue
@@ -161,7 +173,7 @@ class Stage:
         if definition.kind in (Kind.SOURCE, Kind.STATE):
             self._memory(op)
             return
-        if self._passes_handle(op):
+        if op.type in SWITCHES or self._passes_handle(op):  # what is not taken is not looked at
             self.values.update(dict.fromkeys(op.outputs, self.values[op.inputs[0]]))
             self.done.add(op)
             return
@@ -171,6 +183,8 @@ class Stage:
             self.done.add(op)
             return
         call = definition.run if definition.kind is Kind.HOST else definition.reference
+        if definition.knows_name:
+            operands.insert(0, op.name)
         if definition.uses_kept:
             operands.insert(0, self.engine.kept)
         try:

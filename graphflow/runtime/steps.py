@@ -24,10 +24,12 @@ from graphflow.compiler.capture import (
     static_pattern,
     symbolic_pattern,
 )
+from graphflow.compiler.templates import Templates
 from graphflow.config import options
 from graphflow.graph.graph import Graph
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
+from graphflow.ops.queue_state import Deadline
 from graphflow.runtime.storage import Storage
 from graphflow.runtime.tracing import current
 
@@ -41,8 +43,10 @@ class Engine:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.storage = Storage()
+        self.templates = Templates()
         self.lock = threading.RLock()
-        self.kept: dict[bytes, Array] = {}  # tensors that stay between runs, by their handles
+        self.deadline = Deadline(None)
+        self.kept: dict[Any, Any] = {"deadline": self.deadline}  # what host ops keep between runs: tensors by their handles, queues
         self.compiled_programs = 0
         self.bound_plans = 0
         self.trace: Any = current()  # a Trace where runs are to be noted
@@ -80,6 +84,9 @@ class Engine:
     def close(self) -> None:
         """Gives the session's memory back."""
         self.storage.release()
+        for waited_for in list(self.kept.values()):
+            if hasattr(waited_for, "cancel"):
+                waited_for.cancel()
         self.kept.clear()
         if self._arena is not None:
             self._arena.release()
@@ -277,4 +284,4 @@ class Step:
         return compiled
 
     def _capture(self, feeds: Sequence[Feed], pattern: Pattern) -> Captured:
-        return capture(self.fetches, self.targets, feeds, pattern, self.engine.storage, self.done)
+        return capture(self.fetches, self.targets, feeds, pattern, self.engine.storage, self.done, self.engine.templates)

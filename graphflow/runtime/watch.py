@@ -91,8 +91,8 @@ class WatchedLaunch(Launch):
             return self._arena.view(value, shape, dtype)
         if kind == "row":
             row = self.bound.rows[value]
-            number = int(self._view(arrays, made, row.index, (), np.int64 if row.wide else np.int32))
-            whole = self._view(arrays, made, row.place, (row.count, row.size), np.uint8)
+            number = int(self._view(arrays, made, row.at, (), np.int64 if row.wide else np.int32))
+            whole = self._view(arrays, made, row.place, (row.rows, row.size), np.uint8)
             return whole[number].view(dtype).reshape(shape)
         source = {"feed": arrays, "state": self._states, "constant": self._constants}.get(kind)
         found = made[self._slot_of_output[value] - self._feeds] if source is None else source[value]

@@ -87,8 +87,8 @@ def inputs_for(program, batch=7, seed=0):
     return out
 
 
-def run_groups(program, inputs, target=AVX512):
-    """Outputs and updates of a Program, every group lowered and run by the kernel interpreter."""
+def run_groups(program, inputs, target=AVX512, run=kernels.run):
+    """Outputs and updates of a Program, every group lowered and run by the kernel interpreter, or by `run`."""
     sizes = sizes_of(program, inputs)
     values = {}
     for given in program.inputs:
@@ -108,7 +108,7 @@ def run_groups(program, inputs, target=AVX512):
             b.name: values[v].reshape([evaluate(d, env) for d in b.shape])
             for b, v in zip(lowered.kernel.buffers, lowered.values, strict=True) if v in values
         }  # fmt: skip
-        result = kernels.run(lowered.kernel, arrays, env)
+        result = run(lowered.kernel, arrays, env)
         for b, v in zip(lowered.kernel.buffers, lowered.values, strict=True):
             if v is not None and v not in values:
                 value = next(x for x in group.outputs if x.id == v)

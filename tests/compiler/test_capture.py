@@ -20,6 +20,9 @@ class Session:
     def shape(self, name):
         return self.values[name].shape
 
+    def reshaped(self, name, dims):
+        return name in self.values and self.values[name].shape != dims
+
     def initialized(self, name):
         return name in self.values
 

@@ -107,3 +107,20 @@ def test_what_is_missing_is_told_in_one_line(ask, told: str) -> None:
     with pytest.raises(AttributeError) as caught:
         ask()
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_sizes_of_variables_are_added_up_and_printed(capsys) -> None:
+    from graphflow.contrib.slim import model_analyzer
+
+    tf.reset_default_graph()
+    x = tf.placeholder(tf.float32, [None, 3], name="x")
+    w = tf.get_variable("w", [3, 2])
+    tf.get_variable("s", [], tf.float64)
+    tf.matmul(x, w, name="y")
+    assert model_analyzer.analyze_vars(tf.global_variables(), print_info=True) == (7, 32)
+    assert capsys.readouterr().out.splitlines() == [
+        "---------", "Variables: name (type shape) [size]", "---------", "w:0 (float32_ref 3x2) [6, bytes: 24]",
+        "s:0 (float64_ref ) [1, bytes: 8]", "Total size of variables: 7", "Total bytes of variables: 32",
+    ]  # fmt: skip
+    assert model_analyzer.analyze_ops(tf.get_default_graph(), print_info=True) == 50
+    assert "y \t-> (float32 ?x2) [0]" in capsys.readouterr().out.splitlines()

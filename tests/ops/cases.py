@@ -5,6 +5,7 @@ All cases of an op are compiled together, in one Program with a feed for every o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -8,11 +8,12 @@ registers is priced for the whole contraction on two threads, ragged edges and a
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from graphflow.compiler.contract.analyse import Strides, strides
-from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes, panel_bytes_of
+from graphflow.compiler.contract.analyse import Strides, first_store, strides
+from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, dynamic_tiles, even_runs, panel_bytes, panel_bytes_of
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Call, Load, walk
@@ -30,6 +31,8 @@ PACKED_BYTES = 128 << 10  # of a copied panel
 PACK_CYCLES, TURN_CYCLES = 8.0, 14.0  # of a register of a panel copied, and of one transposed
 CHUNK_BYTES = 256 << 10  # of the rows that pass over one panel after another
 FAR_CYCLES = 0.1  # of a byte that comes from beyond the second-level cache
+SCATTERED_CYCLES = 2.5  # of a cache line of results, or of what their epilogue reads, that does not follow the one before it
+SCATTERED = 1024  # bytes: rows of results at least as far apart do not follow each other
 L1_BYTES = 40 << 10  # what a panel of the operand along the lanes may fill
 L2_BYTES = 768 << 10  # what the operands may fill while all tiles pass over them
 
@@ -318,6 +321,7 @@ def price(shape: Shape, plan: Plan) -> float:
 
     ragged = [unaligned(shape, plan, side) and not (plan.packed and plan.packed.side == side) for side in (0, 1)]
     pack = 0.0 if plan.packed is None else TURN_CYCLES if plan.packed.turned else PACK_CYCLES
+    scattered_lines = scattered_buffers(shape, plan) * SCATTERED_CYCLES
 
     def tile(rows: int, columns: int) -> float:
         count = rows * deep
@@ -336,16 +340,14 @@ def price(shape: Shape, plan: Plan) -> float:
             + 0.3 * max(0, count * crowded + columns * beside - 6)
         )
         waits = 2.0 * count * columns * (math.ceil(steps / length) - 1)
-        return steps * step + enter + waits + finish_cycles(plan, count, columns, lanes_of(shape))
+        return steps * step + enter + waits + finish_cycles(plan, count, columns, lanes_of(shape)) + scattered_lines * count * columns
 
     def pass_over(rows: int, columns: int) -> float:
         cycles = pack * columns * steps
         if plan.runs:
             return cycles + sum(n * tile(height, columns) for _, n, height in plan.runs)
-        tall = plan.sizes[0]
-        cycles += (rows // tall) * tile(tall, columns)
-        if rest := rows % tall:
-            cycles += tile(min((s for s in plan.sizes if s >= rest), default=tall), columns)
+        heights = Counter(dynamic_tiles(rows, plan.sizes))
+        cycles += sum(n * tile(height, columns) for height, n in heights.items())
         return cycles
 
     units = math.prod(shape.size[name] for name in plan.outer)
@@ -358,6 +360,24 @@ def price(shape: Shape, plan: Plan) -> float:
     tiles = sum(n for _, n, _ in plan.runs)
     shares = units * (many if plan.split == "panels" else tiles if plan.split == "tiles" else 1)
     return whole * math.ceil(shares / threads) / max(1, shares)
+
+
+def scattered_buffers(shape: Shape, plan: Plan) -> int:
+    """How many buffers of results the epilogue walks through in jumps: a pass down the rows of a panel touches a few neighbouring cache
+    lines of each row, which the machine cannot foresee. None where they are few enough to stay near, or tiles go along the rows."""
+    move = shape.moves[plan.rows].out if plan.rows else 0
+    size = TYPES[shape.contract.left.type].itemsize
+    if plan.split == "tiles" or plan.turned or not isinstance(move, int) or move * size < SCATTERED:
+        return 0
+    offset = first_store(shape.contract).offset
+    buffers: set[str] = set()
+    for s in shape.contract.epilogue:
+        if isinstance(s, Store):
+            buffers.add(s.buffer)
+        if isinstance(s, Let | Store):
+            buffers |= {e.buffer for e in walk(s.value) if isinstance(e, Load) and e.offset == offset}
+    held = len(buffers) * size * math.prod(shape.size[a.name] for a in shape.contract.free)
+    return len(buffers) if held > 2 * L2_BYTES else 0
 
 
 def far_bytes(shape: Shape, plan: Plan) -> int:

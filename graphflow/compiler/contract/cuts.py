@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from graphflow.compiler.contract.plan import Panel, Piece, Plan
 from graphflow.kernel.index import Index, ceildiv, floordiv
 
+EVEN = 7  # rows of a tile from which on there is a second height, this part of it lower
+
 
 def cut_columns(extent: Index, lanes: int, columns: int, masks: bool) -> tuple[Panel, ...] | None:
     """`extent` columns in panels of at most `columns` registers; None where fewer registers would do the same."""
@@ -75,11 +77,32 @@ def even_runs(extent: int, most: int) -> Iterator[tuple[tuple[int, int, int], ..
 
 
 def dynamic_sizes(most: int) -> tuple[int, ...]:
-    """Tile heights to choose from at run time, tallest first, 1 last."""
+    """Tile heights to choose from at run time, tallest first, 1 last. With the second, a little lower than the first, most numbers of
+    rows can be cut without a rest."""
     sizes = [most]
+    if most >= EVEN:
+        sizes.append(most - most // EVEN)
     while sizes[-1] > 1:
-        sizes.append(math.ceil(sizes[-1] / 2) if sizes[-1] > 4 else 1)
+        last = most if len(sizes) == 2 and most >= EVEN else sizes[-1]
+        sizes.append(math.ceil(last / 2) if last > 4 else 1)
     return tuple(sizes)
+
+
+def close(sizes: tuple[int, ...]) -> bool:
+    """Whether the second height is near enough to the first that tiles of both make an even cut."""
+    return len(sizes) > 1 and sizes[0] < 2 * sizes[1]
+
+
+def dynamic_tiles(rows: int, sizes: tuple[int, ...]) -> list[int]:
+    """The heights of the tiles that cover `rows` at run time, as `Tiles.choose` takes them."""
+    tiles: list[int] = []
+    while rows > 0:
+        size = min((s for s in sizes[1:] if s >= rows), default=sizes[0])
+        if close(sizes) and rows > sizes[1] and 0 <= math.ceil(rows / sizes[0]) * sizes[1] - rows < sizes[0] - sizes[1]:
+            size = sizes[1]
+        tiles.append(size)
+        rows -= size
+    return tiles
 
 
 def panel_bytes(plan: Plan) -> int:

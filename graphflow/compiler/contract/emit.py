@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphflow.compiler.contract.cuts import close
 from graphflow.compiler.contract.microkernel import Column
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.tile import Block, TileEmitter
@@ -214,6 +215,16 @@ class Tiles(TileEmitter):
                 fits = b.binary("and", b.compare("icmp sle", left, b.i64(size)), b.compare("icmp sge", end, b.i64(size)))
                 entries[size].append(((b.binary("sub", end, b.i64(size)), row, end), b.block))
                 b.branch_if(fits, labels[size], test)
+                b.start(test)
+            if close(sizes):  # the second, where as many of it cover the rest as of the tallest
+                test = b.label("rows.test")
+                count = b.binary("udiv", b.add(left, b.i64(tall - 1)), b.i64(tall))
+                over = b.binary("sub", b.mul(count, b.i64(sizes[1])), left)
+                fits = b.binary(
+                    "and", b.compare("icmp ult", over, b.i64(tall - sizes[1])), b.compare("icmp sge", left, b.i64(sizes[1]))
+                )
+                entries[sizes[1]].append(((row, row, b.add(row, b.i64(sizes[1]))), b.block))
+                b.branch_if(fits, labels[sizes[1]], test)
                 b.start(test)
             for size in sizes:  # else the tallest that the rows fill
                 test = b.label("rows.test")

@@ -254,8 +254,9 @@ class Emitter(Expressions):
     # -- vector loops ------------------------------------------------------------------------------------------------
 
     def _choose_lanes(self, body: Sequence[Stmt], extent: Index) -> int:
-        """Lanes for the size of number that most of the work is done in, not more than the extent needs. Integers of
-        64 bits count only where there is nothing else: they are positions.
+        """Lanes for the size of number that most of the work is done in, not more than the extent needs; those of two
+        registers where they are all and there are loops inside. Integers of 64 bits count only where there is nothing
+        else: they are positions.
         """
         work: Counter[int] = Counter()
         places: Counter[int] = Counter()
@@ -277,6 +278,8 @@ class Emitter(Expressions):
             whole = most if self.target.masks else most + 1
             lanes = 1 << max(0, math.ceil(math.log2(max(whole, 1))) - (0 if self.target.masks else 1))
             lanes = max(1, lanes)
+        if extent == 2 * lanes and any(isinstance(s, Loop) for s in body):
+            lanes *= 2  # one pass of the loops inside serves both registers, and walks through memory without gaps
         return lanes
 
     def _vector_loop(self, s: Loop, start: Reg, extent: Index, end: Reg | None = None) -> None:

@@ -54,6 +54,8 @@ class _Grouping:
         for number, node in enumerate(self.nodes):
             if node.op.kind is Kind.HOST or node.op.effect is Effect.HOST:  # called whether or not its results are used
                 self._draft(number)
+                if node.op.kind is Kind.MOVEMENT:  # it is made for the sake of its checks
+                    self._need(node.outputs[0])
         while self._queue:
             self._fill(self._queue.pop())
         self._absorb()

@@ -1,4 +1,4 @@
-"""Sums of products that are summed up, as the gradient of a weight that is used in every step of an unrolled net, are gathered in one place.
+"""Products that are summed up, as the gradient of a weight that is used in every step of an unrolled net, are gathered in one place.
 
     AddN(x1 w1, x2 w2, x3 w3, ...)  ->  s1 = x1 w1;  s2 = x2 w2 + s1;  s3 = x3 w3 + s2;  ...
 

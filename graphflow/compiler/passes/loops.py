@@ -164,9 +164,9 @@ def unset(program: Program) -> Program:
         for k in _filled(node) if isinstance(node.op, Loop) else ():
             old = inputs[1 + k]
             maker = b.producer(old)
-            if maker is not None and maker.op.type == "Expand" and maker.inputs[0].known is not None:
-                b.origins = maker.origins
-                inputs[1 + k] = b.apply(NewRows(old.shape, old.dtype))
+            if old.known is not None or maker is not None and maker.op.type == "Expand" and maker.inputs[0].known is not None:
+                inputs[1 + k] = b.value(old.dtype, old.shape)
+                b.nodes.append(Node(NewRows(old.shape, old.dtype), (), (inputs[1 + k],), node.origins))
         made = node if tuple(inputs) == node.inputs else Node(node.op, inputs, node.outputs, node.origins)
         changed |= made is not node
         b.nodes.append(made)
@@ -208,6 +208,6 @@ def _filled(node: Node) -> list[int]:
         old, _, index = writer.inputs
         while old.id != inner.id and (maker := producer.get(old.id)) is not None and maker.op.type == "View" and readers[old.id] == 1:
             old = maker.inputs[0]
-        if old.id == inner.id and counts(index) and op.trips == array.shape[0] and node.inputs[0].known is not None:
+        if old.id == inner.id and counts(index) and op.trips == array.shape[0]:
             found.append(int(name[1:]))
     return found

@@ -64,19 +64,19 @@ from graphflow.contrib.layers import (
     xavier_initializer,
     xavier_initializer_conv2d,
 )
-from graphflow.contrib.slim import utils
+from graphflow.contrib.slim import model_analyzer, utils
 from graphflow.missing import names_of
 
 __all__ = [
-    "add_arg_scope", "apply_regularization", "arg_scope", "arg_scoped_arguments", "avg_pool2d", "avg_pool3d", "batch_norm", "bias_add",
-    "conv1d", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose", "convolution", "convolution2d", "convolution2d_transpose",
-    "convolution3d", "create_global_step", "dropout", "elu", "embed_sequence", "filter_variables", "flatten", "fully_connected",
-    "get_global_step", "get_local_variables", "get_model_variables", "get_or_create_global_step", "get_trainable_variables",
-    "get_unique_variable", "get_variables", "get_variables_by_name", "get_variables_by_suffix", "get_variables_to_restore",
-    "has_arg_scope", "l1_l2_regularizer", "l1_regularizer", "l2_regularizer", "layer_norm", "linear", "local_variable", "max_pool2d",
-    "max_pool3d", "maxout", "model_variable", "one_hot_encoding", "optimize_loss", "relu", "relu6", "repeat", "separable_conv2d",
-    "separable_convolution2d", "softmax", "stack", "sum_regularizer", "unit_norm", "utils", "variable", "variance_scaling_initializer",
-    "xavier_initializer", "xavier_initializer_conv2d",
+    "add_arg_scope", "apply_regularization", "arg_scope", "arg_scoped_arguments", "avg_pool2d", "avg_pool3d", "batch_norm",
+    "bias_add", "conv1d", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose", "convolution", "convolution2d",
+    "convolution2d_transpose", "convolution3d", "create_global_step", "dropout", "elu", "embed_sequence", "filter_variables",
+    "flatten", "fully_connected", "get_global_step", "get_local_variables", "get_model_variables", "get_or_create_global_step",
+    "get_trainable_variables", "get_unique_variable", "get_variables", "get_variables_by_name", "get_variables_by_suffix",
+    "get_variables_to_restore", "has_arg_scope", "l1_l2_regularizer", "l1_regularizer", "l2_regularizer", "layer_norm", "linear",
+    "local_variable", "max_pool2d", "max_pool3d", "maxout", "model_analyzer", "model_variable", "one_hot_encoding", "optimize_loss",
+    "relu", "relu6", "repeat", "separable_conv2d", "separable_convolution2d", "softmax", "stack", "sum_regularizer", "unit_norm",
+    "utils", "variable", "variance_scaling_initializer", "xavier_initializer", "xavier_initializer_conv2d",
 ]  # fmt: skip
 
 globals()["__getattr__"] = names_of("contrib.slim")

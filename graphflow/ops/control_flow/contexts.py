@@ -14,7 +14,24 @@ from graphflow.ops.control_flow.ops import enter, switch_ref_or_tensor
 from graphflow.ops.source import identity
 
 
-class CondContext(ControlFlowContext):
+class _Written(ControlFlowContext):
+    """A context that can be written into a MetaGraphDef and read from one."""
+
+    def to_proto(self, export_scope: str | None = None) -> Any:
+        """The CondContextDef or WhileContextDef, with all contexts nested in it; None where it is not in the scope `export_scope`."""
+        from graphflow.ops.control_flow.protos import context_to_proto  # needs the contexts
+
+        return context_to_proto(self, export_scope)
+
+    @staticmethod
+    def from_proto(context_def: Any, import_scope: str | None = None) -> ControlFlowContext:
+        """The context of such a message, whose operations are in the default graph, those of `import_scope` if it is given."""
+        from graphflow.ops.control_flow.protos import context_from_proto
+
+        return context_from_proto(context_def, import_scope)
+
+
+class CondContext(_Written):
     """One branch of a conditional. A value from outside comes in through a Switch on the branch's side.
 
     pred: the condition. pivot: alive exactly when the branch runs; operations without inputs wait for it. branch: 1 where it runs if
@@ -104,7 +121,7 @@ class CondContext(ControlFlowContext):
         return inside
 
 
-class WhileContext(ControlFlowContext):
+class WhileContext(_Written):
     """A loop. A value from outside comes in through an Enter that is the same in every iteration.
 
     grad_state: for a loop that computes gradients, what connects it with the loop that it differentiates.

@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 
 import graphflow as tf
+from graphflow.compiler.contract.cuts import dynamic_sizes, dynamic_tiles
+from graphflow.kernel.index import symbol
+from tests.compiler.contract.cases import Compiled, aligned, inputs, matmul
+
+N = symbol("N", 0, None)
 
 
 @pytest.fixture(scope="module")
@@ -24,3 +29,26 @@ def test_rows_that_two_tiles_share_are_summed_once(product: tuple, rows: int) ->
     values = np.random.RandomState(rows).randn(rows, 3136).astype(np.float32)
     wanted = np.maximum(values.astype(np.float64) @ weights + 1, 0)
     np.testing.assert_allclose(session.run(y, {x: values}), wanted, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["NN", "NT"])
+def test_any_number_of_rows_is_cut_into_tiles_that_give_the_same_bits(kind: str) -> None:
+    compiled = Compiled(matmul(N, 64, 40, kind))
+    most = inputs(matmul(N, 64, 40, kind), {"N": 61})
+    compiled.run(most, {"N": 61}, 1)
+    for rows in range(1, 61):
+        for threads in (1, 2):
+            some = dict(most, a=aligned(most["a"][:rows]), y=aligned(np.full((rows, 64), 77, np.float32)))
+            compiled.run(some, {"N": rows}, threads)
+            assert np.array_equal(some["y"], most["y"][:rows]), (rows, threads)
+
+
+@pytest.mark.parametrize("most", [28, 14, 13, 9, 8, 6, 5, 3, 1])
+def test_tiles_of_two_heights_cover_rows_evenly(most: int) -> None:
+    sizes = dynamic_sizes(most)
+    for rows in range(1, 300):
+        tiles = dynamic_tiles(rows, sizes)
+        assert sum(tiles[:-1]) < rows <= sum(tiles)
+    if most in (9, 13, 14):
+        for rows in (50, 100, 128, 200, 256):
+            assert sum(dynamic_tiles(rows, sizes)) == rows, "no row is computed twice at the usual batch sizes"

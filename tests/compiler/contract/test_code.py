@@ -98,14 +98,20 @@ def test_an_operand_that_lies_across_the_results_is_copied_panel_by_panel() -> N
 
 
 def test_tiles_that_read_more_than_the_caches_hold_go_by_in_groups() -> None:
-    plan = Compiled(matmul(3136, 1024, N, "TN")).plan()
+    plan = Compiled(matmul(3136, 128, N, "TN")).plan()
     assert plan.packed is not None
     assert 6 <= plan.chunk < 224
 
 
+def test_results_that_lie_far_apart_are_gone_through_row_by_row() -> None:
+    plan = Compiled(matmul(3136, 1024, N, "TN")).plan()
+    assert plan.split == "tiles", "a tile of rows passes over all columns before the next one's turn"
+    assert Compiled(matmul(256, 256, N, "TN")).plan().split != "tiles", "these results stay in the cache"
+
+
 COPIED = {
     "blocks": (matmul(N, 1024, 1100), {"N": 37}, lambda a, w: a @ w),
-    "groups": (matmul(3136, 1024, N, "TN"), {"N": 5}, lambda a, w: a.T @ w),
+    "groups": (matmul(3136, 128, N, "TN"), {"N": 5}, lambda a, w: a.T @ w),
     "reduction in two blocks": (matmul(300, 512, N, "TN"), {"N": 1030}, lambda a, w: a.T @ w),
     "squares": (matmul(N, 512, 512, "NT"), {"N": 29}, lambda a, w: a @ w.T),
     "ragged squares": (matmul(200, 523, 539, "NT"), {}, lambda a, w: a @ w.T),

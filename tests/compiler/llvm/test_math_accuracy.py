@@ -125,13 +125,13 @@ def test_largest_error(function: str, dtype: Any) -> None:
         x = x[~(np.abs(x) > 1e5)]  # numpy's own long double reduction is not exact further out
     wide = np.float64 if dtype == np.float32 else np.longdouble
     with np.errstate(all="ignore"):
-        exact = _exact(function, x.astype(wide))
+        exact = correct(function, x.astype(wide))
     errors = units(evaluate(function, x), exact)
     worst = int(np.argmax(errors))
     assert errors[worst] <= LIMITS[function][dtype == np.float64], f"{function}({x[worst]!r}): {errors[worst]} units"
 
 
-def _exact(function: str, x: Array) -> Array:
+def correct(function: str, x: Array) -> Array:
     if function == "sigmoid":
         return _sigmoid(x)
     if function == "rsqrt":
@@ -197,7 +197,7 @@ def test_narrow_targets_stay_close(function: str, name: str) -> None:
         y = np.full_like(x, 1.7)
         wide = np.float64 if dtype == np.float32 else np.longdouble
         with np.errstate(all="ignore"):
-            exact = np.power(x.astype(wide), y.astype(wide)) if function == "pow" else _exact(function, x.astype(wide))
+            exact = np.power(x.astype(wide), y.astype(wide)) if function == "pow" else correct(function, x.astype(wide))
         errors = units(evaluate(function, x, y, name), exact)
         worst = int(np.argmax(errors))
         assert errors[worst] <= (32 if function == "pow" else 4), f"{function}({x[worst]!r}): {errors[worst]} units"
