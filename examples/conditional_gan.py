@@ -37,10 +37,12 @@ chance = tf.placeholder(tf.float32, [None, CHANCE], name="chance")
 pictures = generator(chance, digits)
 of_real, of_drawn = discriminator(x, digits, False), discriminator(pictures, digits, True)
 cross_entropy = tf.losses.sigmoid_cross_entropy
-loss_of_judging = cross_entropy(tf.ones_like(of_real), of_real) + cross_entropy(tf.zeros_like(of_drawn), of_drawn)
+# A judge that is to be nine tenths sure at most (smoothing halves the rest) is never so far ahead that the generator learns nothing from it.
+sure = cross_entropy(tf.ones_like(of_real), of_real, label_smoothing=0.2)
+loss_of_judging = sure + cross_entropy(tf.zeros_like(of_drawn), of_drawn)
 loss_of_drawing = cross_entropy(tf.ones_like(of_drawn), of_drawn)
-judge = tf.train.AdamOptimizer(2e-4, beta1=0.5).minimize(loss_of_judging, var_list=tf.trainable_variables("discriminator"))
-draw = tf.train.AdamOptimizer(2e-4, beta1=0.5).minimize(loss_of_drawing, var_list=tf.trainable_variables("generator"))
+judge = tf.train.AdamOptimizer(1e-3, beta1=0.5).minimize(loss_of_judging, var_list=tf.trainable_variables("discriminator"))
+draw = tf.train.AdamOptimizer(1e-3, beta1=0.5).minimize(loss_of_drawing, var_list=tf.trainable_variables("generator"))
 
 with tf.variable_scope("reader"):
     logits = tf.layers.dense(tf.layers.dense(x, HIDDEN, tf.nn.relu), 10)

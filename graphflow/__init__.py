@@ -38,7 +38,7 @@ _TOP_LEVEL = (
     "ops.activation", "ops.reduce",
     "ops.broadcast", "ops.overloads", "ops.reductions", "ops.clip", "ops.softmax", "ops.random", "ops.random_choice",
     "ops.joining", "ops.shape", "ops.reshape", "ops.padding", "ops.slicing",
-    "ops.matmul", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.normalize", "ops.ranges", "ops.segments", "ops.sparse_segments",
+    "ops.matmul", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.colors", "ops.normalize", "ops.ranges", "ops.segments", "ops.sparse_segments",
     "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.distinct", "ops.vectors", "ops.sorting",
     "ops.beams", "ops.diagonal",
     "ops.linalg.systems", "ops.linalg.decompositions", "ops.linalg.functions", "ops.linalg.exponential",
@@ -81,6 +81,7 @@ _ALIASES: dict[str, str] = {
     "no_gradient": "autodiff.registry:NotDifferentiable",
     "convert_to_tensor_or_indexed_slices": "graph.indexed_slices:convert_to_tensor_or_indexed_slices",
     **{name: f"autodiff.custom_gradient:{name}" for name in ("custom_gradient", "grad_pass_through", "recompute_grad")},
+    "GradientTape": "autodiff.tape:GradientTape",
     "gradients": "autodiff.gradients:gradients",
     **{f"tensor_scatter_nd_{kind}": f"ops.tensor_scatter:tensor_scatter_{kind}" for kind in ("add", "sub", "update")},
     "hessians": "autodiff.gradients:hessians",
@@ -128,9 +129,9 @@ def _alias_namespace(name: str) -> Any:
     """A namespace of TensorFlow without a module here: its names are those of `tf`, or missing."""
     from types import ModuleType
 
-    from graphflow.missing import names_of, namespaces
+    from graphflow.missing import is_module, names_of, namespaces
 
-    if name not in namespaces():
+    if name not in namespaces() or is_module(name):  # `tensorflow.core` is a package of private modules, see compat/hook.py
         raise _missing(name)
     module = ModuleType(f"{__name__}.{name}", f"tf.{name}")
     module.__dict__["__getattr__"] = names_of(name, aliases=name in _SAME_NAMES)

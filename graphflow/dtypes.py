@@ -256,6 +256,12 @@ _BY_NUMPY: dict[Any, DType] = {
 _BY_NUMPY[np.dtype(np.object_)] = string
 
 
+def native_name(dtype: DType) -> str:
+    """The dtype as TensorFlow's C++ code calls it in its messages."""
+    name = dtype.base_dtype.name
+    return {"float32": "float", "float64": "double", "float16": "half"}.get(name, name)
+
+
 def as_dtype(type_value: Any) -> DType:
     """The DType that `type_value` means: its name or number, a numpy type or dtype, or `float`, `bool` or `object`."""
     if isinstance(type_value, DType):

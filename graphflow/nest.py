@@ -85,7 +85,10 @@ def assert_same_structure(nest1, nest2, check_types=True, expand_composites=Fals
     if not _has_children(nest1, expand_composites):
         return
     if check_types and type(nest1) is not type(nest2) and not (isinstance(nest1, Mapping) and isinstance(nest2, Mapping)):
-        raise TypeError(f"The two structures don't have the same sequence type: {type(nest1)} and {type(nest2)}.")
+        raise TypeError(
+            f"The two structures don't have the same nested structure.\n\nFirst structure: {nest1}\n\nSecond structure: {nest2}\n\nMore "
+            f"specifically: they don't have the same sequence type: {type(nest1)} and {type(nest2)}."
+        )
     first, second = _children(nest1), _children(nest2)
     keys_differ = isinstance(nest1, Mapping) and isinstance(nest2, Mapping) and set(nest1) != set(nest2)
     if len(first) != len(second) or keys_differ:

@@ -38,6 +38,10 @@ ALLOWED: dict[str, str] = {
     "all_variables": "takes a scope too, as global_variables does",
     "convert_to_tensor_or_indexed_slices": "as_ref is for the converter's own use",
     "gradients": "the default is the text that TensorFlow's enumeration stands for",
+    **{
+        f"GradientTape.{method}": "the default is the text that TensorFlow's enumeration stands for"
+        for method in ("batch_jacobian", "gradient", "jacobian")
+    },
     "group": "name is spelt out; TensorFlow takes it from **kwargs",
     "print": "the keywords are spelt out; TensorFlow takes them from **kwargs",
     "layers.Conv2D": _NO_OBJECT_DEFAULT,

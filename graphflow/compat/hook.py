@@ -107,11 +107,12 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     **{
         f"python.ops.{m}": ("math", "random", "initializers", "image", "summary")
         for m in (
-            "array_ops", "check_ops", "clip_ops", "control_flow_ops", "data_flow_ops", "functional_ops", "gradients", "gradients_impl",
+            "array_ops", "check_ops", "clip_ops", "data_flow_ops", "functional_ops", "gradients", "gradients_impl",
             "image_ops", "init_ops", "io_ops", "linalg_ops", "logging_ops", "math_ops", "partitioned_variables", "random_ops",
             "script_ops", "sparse_ops", "state_ops", "string_ops", "tensor_array_ops", "variable_scope", "variables",
         )
     },
+    "python.ops.control_flow_ops": ("ops.control_flow.ops", "ops.control_flow.contexts", "ops.source"),
     "python.ops.losses.losses": ("losses",),
     "python.ops.losses.losses_impl": ("losses",),
     **{
@@ -142,7 +143,7 @@ class InternalModule(ModuleType):
         super().__init__(name, f"{name}, with the names of {TARGET}'s public API.")
         self.__path__: list[str] = []
         # What was never ported has no names; what is private in TensorFlow has the names of the public API.
-        self._places = () if name.startswith((f"{ROOT}.contrib", f"{ROOT}.core")) else (*places, "")
+        self._places = (*places, "") if name.startswith((f"{ROOT}.python", f"{ROOT}._api", f"{ROOT}.examples")) else ()
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -155,7 +156,7 @@ class InternalModule(ModuleType):
                 return found
         for place in self._places:
             try:
-                return getattr(_attribute(place), name)
+                return getattr(importlib.import_module(f"{TARGET}.{place}".rstrip(".")), name)
             except AttributeError:
                 continue
         raise missing(own, name, ())

@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.compiler.program import Value
-from graphflow.dtypes import DType
-from graphflow.errors import UnimplementedError
+from graphflow.dtypes import DType, native_name
+from graphflow.errors import InvalidArgumentError, UnimplementedError
 from graphflow.graph.operation import Operation
-from graphflow.kernel.index import Index, product
+from graphflow.kernel.index import Index, IndexExpr, product
 from graphflow.ops.array_rows import PutRow, TakeRow
+from graphflow.ops.tensor_array_ops import name_of
 
 if TYPE_CHECKING:
     from graphflow.compiler.builder import ProgramBuilder
@@ -42,7 +43,7 @@ class Irregular(Exception):
     in a way that TensorFlow refuses: Python has to keep it."""
 
     def __init__(self, made: Operation, reason: str) -> None:
-        super().__init__(f"TensorArray {made.name}: {reason}")
+        super().__init__(f"TensorArray {name_of(made)}: {reason}")
         self.made = made
 
 
@@ -56,6 +57,8 @@ class Handle(NamedTuple):
     element: tuple[Index, ...] | None
     dynamic: bool
     adds: bool
+    pieces: Index | None = None  # how many elements a split has written
+    room: str = ""  # the symbol of its size, where it may grow for as long as a loop goes round
 
 
 class Array(NamedTuple):
@@ -67,6 +70,7 @@ class Array(NamedTuple):
     value: Value | None = None
     rows: tuple[tuple[Value, Value], ...] = ()
     written: frozenset[int] = frozenset()  # the elements that are known to have been written
+    elements: Value | None = None  # how many elements it has, where its size is a room for more
 
     @property
     def name(self) -> str:
@@ -96,6 +100,19 @@ class Array(NamedTuple):
         """The same array without a list of rows."""
         return self._replace(value=self.contents(b), rows=()) if self.rows else self
 
+    def roomy(self, scope: Scope) -> Array:
+        """The same array with room for as many elements as a run may need."""
+        size, b = self.handle.size, scope.b
+        if self.handle.room or not self.handle.dynamic:
+            return self
+        if not isinstance(size, int):
+            raise Irregular(self.handle.made, "of a size that only a run tells, it grows in a loop")
+        room = scope.shared.room(size)
+        value = self.value
+        if value is not None:
+            value = b.halo(value, (0,) * len(value.shape), (room - size, *(0 for _ in value.shape[1:])))
+        return self._replace(handle=self.handle._replace(size=room, room=str(room)), value=value, elements=b.constant(size, "int32"))
+
     def born(self, unborn: Unborn) -> Array:
         """With the shape of the elements, where it is this array that was found to have it."""
         return self._replace(element=unborn.array.element) if self.element is None and unborn.key == self.name else self
@@ -106,7 +123,7 @@ def put_row(b: ProgramBuilder, array: Array, old: Value, index: Value, row: Valu
     size = array.handle.size
     width = product(row.shape)
     combine = "add" if array.handle.adds else "set"
-    flat = b.apply(PutRow(combine, array.name), b.view(old, (size, width)), b.view(row, (width,)), index)
+    flat = b.apply(PutRow(combine, name_of(array.handle.made), array.handle.room), b.view(old, (size, width)), b.view(row, (width,)), index)
     return b.view(flat, old.shape)
 
 
@@ -117,7 +134,7 @@ def _is_range(b: ProgramBuilder, value: Value, size: Index) -> bool:
     if value.known is not None:
         return list(value.known) == list(range(len(value.known)))
     maker = b.maker(value)
-    return maker is not None and maker.op.type == "Iota"
+    return maker is not None and maker.op.type in ("Iota", "IotaAfter")
 
 
 def run_array_op(scope: Scope, op: Operation, mask: int) -> None:
@@ -153,7 +170,9 @@ def _gradients(scope: Scope, op: Operation, mask: int) -> None:
         raise UnimplementedError(None, op, "the gradients of an array that nothing tells")
     element = flow.element if isinstance(flow, Array) else forward.element
     size = flow.handle.size if isinstance(flow, Array) else forward.size
-    handle = Handle(forward.made, f"{forward.name}@{op.definition.source}", forward.dtype, size, element, False, True)  # type: ignore[attr-defined]
+    pieces = flow.handle.pieces if isinstance(flow, Array) else forward.pieces
+    name = f"{forward.name}@{op.definition.source}"  # type: ignore[attr-defined]
+    handle = Handle(forward.made, name, forward.dtype, size, element, False, True, pieces)
     if isinstance(flow, Array) and flow.handle.adds:
         scope.values[op.outputs[0]] = flow.handle
         scope.values[op.outputs[1]] = flow
@@ -191,7 +210,7 @@ def _write(scope: Scope, op: Operation, mask: int) -> None:
     array = _array(scope, op)
     index, row = scope.read(op.inputs[1], mask), scope.read(op.inputs[2], mask)
     array = _fitting(array, row.shape)
-    array = _grown(b, array, index)
+    array = _grown(scope, array, index)
     if index.known is not None and not array.handle.adds:
         if index.known.dtype != object and int(index.known) in array.written:
             raise Irregular(array.handle.made, "an element is written twice")
@@ -202,14 +221,15 @@ def _write(scope: Scope, op: Operation, mask: int) -> None:
     scope.values[op.outputs[0]] = array._replace(value=put_row(b, array, array.contents(b), index, row))
 
 
-def _grown(b: ProgramBuilder, array: Array, index: Value) -> Array:
-    """A dynamic array made long enough for an index that is known."""
+def _grown(scope: Scope, array: Array, index: Value) -> Array:
+    """A dynamic array made long enough for an index."""
     if not array.handle.dynamic:
         return array
-    known = index.known
-    size = array.handle.size
+    b, known, size = scope.b, index.known, array.handle.size
     if known is None or known.dtype == object or not isinstance(size, int) or known < 0:
-        raise Irregular(array.handle.made, "of dynamic size, it is written at an index that only a run tells")
+        array = array.roomy(scope)
+        assert array.elements is not None
+        return array._replace(elements=scope.longer(array.elements, index))
     wanted = int(known) + 1
     if wanted <= size:
         return array
@@ -223,12 +243,13 @@ def _grown(b: ProgramBuilder, array: Array, index: Value) -> Array:
 def _read(scope: Scope, op: Operation, mask: int) -> None:
     b = scope.b
     array = _array(scope, op)
+    _typed(array, op)
     index = scope.read(op.inputs[1], mask)
     _note_read(scope, array, index)
     whole = array.contents(b)
     element = array.shape[1:]
     width = product(element)
-    row = b.apply(TakeRow(array.name), b.view(whole, (array.handle.size, width)), index)
+    row = b.apply(TakeRow(name_of(array.handle.made)), b.view(whole, (array.handle.size, width)), index)
     scope.values[op.outputs[0]] = b.view(row, element)
 
 
@@ -248,9 +269,18 @@ def _note_read(scope: Scope, array: Array, index: Value | None) -> None:
         scope.shared.array_reads[array.name] = seen | {int(index.known)}
 
 
+def _typed(array: Array, op: Operation) -> None:
+    """Refuses an op that reads another type than the array holds."""
+    wanted = op.definition.dtype  # type: ignore[attr-defined]
+    if wanted != array.dtype:
+        wrong = f"TensorArray dtype is {native_name(array.dtype)} but Op requested dtype {native_name(wanted)}."
+        raise InvalidArgumentError(None, op, f"TensorArray {name_of(array.handle.made)}: {wrong}")
+
+
 def _gather(scope: Scope, op: Operation, mask: int) -> None:
     b = scope.b
     array = _array(scope, op)
+    _typed(array, op)
     indices = scope.read(op.inputs[1], mask)
     if array.element is None:
         shape = op.definition.element_shape  # type: ignore[attr-defined]
@@ -281,6 +311,10 @@ def _scatter(scope: Scope, op: Operation, mask: int) -> None:
     if array.handle.adds and _is_range(b, indices, array.handle.size):
         scope.values[op.outputs[0]] = array._replace(value=b.add(array.contents(b), rows), rows=())
         return
+    if array.handle.adds and not isinstance(count, int) and _is_range(b, indices, count) and isinstance(array.handle.size, IndexExpr):
+        rows = b.halo(rows, (0,) * len(rows.shape), (array.handle.size - count, *(0 for _ in rows.shape[1:])))
+        scope.values[op.outputs[0]] = array._replace(value=rows if fresh else b.add(array.contents(b), rows), rows=())
+        return
     if not isinstance(count, int):
         raise Irregular(array.handle.made, "a number of rows that only a run tells")
     value = array.contents(b)
@@ -294,11 +328,14 @@ def _scatter(scope: Scope, op: Operation, mask: int) -> None:
 def _concat(scope: Scope, op: Operation, mask: int) -> None:
     b = scope.b
     array = _array(scope, op)
-    if array.element is None or not array.element:
+    if array.element is None or not array.element or array.elements is not None:
         raise Irregular(array.handle.made, "its elements are joined, but are no vectors")
     _note_read(scope, array, None)
     whole = array.contents(b)
     size, first = array.handle.size, array.element[0]
+    if array.handle.adds and array.handle.pieces is not None:
+        size = array.handle.pieces
+        whole = b.section(whole, (0,) * len(whole.shape), (size, *array.element))
     scope.values[op.outputs[0]] = b.view(whole, (size * first, *array.element[1:]))
     scope.values[op.outputs[1]] = b.broadcast(b.constant(first, "int64"), (size,))
 
@@ -307,20 +344,26 @@ def _split(scope: Scope, op: Operation, mask: int) -> None:
     b = scope.b
     array = _array(scope, op)
     value, lengths = scope.read(op.inputs[1], mask), scope.read(op.inputs[2], mask)
-    size = array.handle.size if not array.handle.dynamic else lengths.shape[0]
+    if len(lengths.shape) != 1 or not value.shape or (not array.handle.dynamic and lengths.shape[0] != array.handle.size):
+        raise Irregular(array.handle.made, "what is split, and into which pieces, does not fit")
+    size = lengths.shape[0]
     known = lengths.known
     pieces = None if known is None else {e if not hasattr(e, "item") else e.item() for e in known.ravel()}
     if pieces is None or len(pieces) != 1:
         raise Irregular(array.handle.made, "pieces of different lengths")
     element = (pieces.pop(), *value.shape[1:])
-    array = _fitting(array._replace(handle=array.handle._replace(size=size)), element)
+    if size * element[0] != value.shape[0]:
+        raise Irregular(array.handle.made, "the pieces are not what is split")
+    handle = array.handle._replace(size=size, pieces=array.handle.pieces if array.handle.adds else size)
+    array = _fitting(array._replace(handle=handle), element)
     rows = b.view(value, (size, *element))
     whole = rows if array.value is None and not array.rows else b.add(array.contents(b), rows)
     scope.values[op.outputs[0]] = array._replace(value=whole, rows=())
 
 
 def _size(scope: Scope, op: Operation, mask: int) -> None:
-    scope.values[op.outputs[0]] = scope.b.constant(_array(scope, op).handle.size, "int32")
+    array = _array(scope, op)
+    scope.values[op.outputs[0]] = scope.b.constant(array.handle.size, "int32") if array.elements is None else scope.counted(array)
 
 
 def _close(scope: Scope, op: Operation, mask: int) -> None:

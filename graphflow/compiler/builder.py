@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value, field_indices
+from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value, assemble, field_indices
 from graphflow.dtypes import DType, as_dtype
 from graphflow.graph.dims import broadcast_dims
 from graphflow.graph.op import REGISTRY, Effect, Kind, Op, TensorSpec
@@ -121,6 +121,10 @@ class ProgramBuilder:
                 self._scalars[key] = self.value(given, (), known)
             return self._scalars[key]
         return self.value(given, known.shape, known)
+
+    def is_shared(self, value: Value) -> bool:
+        """Whether it is the one that `constant` gives for its number."""
+        return value.known is not None and self._scalars.get((value.dtype.name, value.known.tobytes())) is value
 
     def known(self, value: Value) -> np.ndarray[Any, Any]:
         """The contents of a size operand: numpy array, or object array with IndexExpr where sizes are symbolic."""
@@ -485,34 +489,6 @@ class ProgramBuilder:
     def finish(self, outputs: Sequence[Value], symbols: Mapping[str, tuple[str, int]] | None = None) -> Program:
         """The Program that gives `outputs` and the updates noted so far; nodes that neither needs are left out."""
         return assemble(self.inputs, self.nodes, [self.settled(v) for v in outputs], self.updates, symbols or {})
-
-
-def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[Value], updates: Mapping[str, Value],
-             symbols: Mapping[str, tuple[str, int]]) -> Program:  # fmt: skip
-    """A Program of what `outputs` and `updates` need of `nodes`, in their order; known operands become CONSTANT inputs."""
-    given = {i.value.id: i for i in inputs if i.source is not Source.CONSTANT}
-    literals: dict[int, Value] = {}
-    needed: set[int] = set()
-
-    def need(value: Value) -> None:
-        if value.known is not None:
-            literals.setdefault(value.id, value)
-        else:
-            needed.add(value.id)
-
-    for value in (*outputs, *updates.values()):
-        need(value)
-    kept = []
-    for node in reversed(nodes):
-        if node.op.kind is Kind.HOST or node.op.effect is Effect.HOST or any(v.id in needed for v in node.outputs):
-            kept.append(node)
-            for value in node.inputs:
-                need(value)
-    kept.reverse()
-    produced = {v.id for n in kept for v in n.outputs}
-    used = [i for k, i in given.items() if i.source is Source.FEED or k in needed or i.name in updates]
-    constants = [Input(Source.CONSTANT, "", v, v.known) for k, v in sorted(literals.items()) if k not in produced]
-    return Program((*used, *constants), tuple(kept), tuple(outputs), dict(updates), dict(symbols))
 
 
 def _holds_symbol(contents: Any) -> bool:

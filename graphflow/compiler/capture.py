@@ -27,11 +27,11 @@ from graphflow.compiler.builder import ProgramBuilder, Unmeasured
 from graphflow.compiler.control import Needed
 from graphflow.compiler.program import Program, Source
 from graphflow.compiler.regions import every_node
-from graphflow.compiler.scope import Cut, Scope, Shared, Stepwise, Variables
+from graphflow.compiler.scope import ROOM, Cut, Scope, Shared, Stepwise, Variables
 from graphflow.compiler.templates import Templates
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
-from graphflow.kernel.index import Index, IndexExpr, evaluate, symbol
+from graphflow.kernel.index import Index, IndexExpr, evaluate, symbol, symbols_of
 from graphflow.ops.measured import measured_in
 
 __all__ = [
@@ -183,7 +183,8 @@ def _guards(program: Program, operations: Sequence[Operation], more: Sequence[In
         try:
             for size in assumptions(node):
                 if isinstance(size, IndexExpr):
-                    found[size] = None
+                    if ROOM not in symbols_of(size):  # what is in an array has room there
+                        found[size] = None
                 elif size < 0:
                     wrong = any(size in v.shape for v in node.outputs)
                     raise Inexact(f"Dimension {size} must be >= 0" if wrong else f"{node!r}: a position of {size}")

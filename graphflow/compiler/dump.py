@@ -71,7 +71,8 @@ def origin_text(node: Node) -> str:
 
 def program_text(program: Program) -> str:
     """The whole Program."""
-    lines = [f"size {name} = axis {axis} of {source}" for name, (source, axis) in program.symbols.items()]
+    lines = [f"size {name} = " + (f"axis {axis} of {source}" if source else f"{axis} or more")
+             for name, (source, axis) in program.symbols.items()]  # fmt: skip
     for given in program.inputs:
         if given.source is Source.CONSTANT:
             if given.value.known is not None and given.value.known.size > 1:

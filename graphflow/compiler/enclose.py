@@ -15,15 +15,28 @@ from typing import Any, NamedTuple
 
 from graphflow.compiler.arrays import Array, Irregular, Unborn
 from graphflow.compiler.branches import Conditional, Guards, guards
-from graphflow.compiler.builder import ProgramBuilder, assemble, is_symbolic
+from graphflow.compiler.builder import ProgramBuilder, is_symbolic
 from graphflow.compiler.control import Frame, Needed, following, left_variable
-from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value
+from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value, assemble
 from graphflow.compiler.regions import Body, Branch, Loop, Region
 from graphflow.compiler.scope import Cut, Entry, Memory, Scope, Stepwise
 from graphflow.errors import OpError, UnimplementedError, describe
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import Index, IndexExpr, maximum, minimum
+
+
+class Grows(Exception):
+    """An array that a loop carries turns out to grow in it."""
+
+
+class Apart(Exception):
+    """Arrays that had equally many elements before a loop grow differently in it. `groups`: those that may still be taken to grow together,
+    by their loop variables."""
+
+    def __init__(self, groups: Mapping[Operation, int]) -> None:
+        super().__init__("arrays grow differently")
+        self.groups = groups
 
 
 class Differs(Exception):
@@ -116,6 +129,12 @@ def _chosen_number(scope: Scope, predicate: Value, numbers: tuple[int, int]) -> 
     return scope.b.select(predicate, scope.b.constant(numbers[1], "int32"), scope.b.constant(numbers[0], "int32"))
 
 
+def _counting(array: Entry, elements: Value) -> Array:
+    """An array, so many elements being in it."""
+    assert isinstance(array, Array)
+    return array._replace(elements=elements)
+
+
 class _Result(NamedTuple):
     """What a node gives for a tensor: its value in each body, and what makes an entry of the node's output."""
 
@@ -139,6 +158,8 @@ class _Enclosed:
 
     def result(self, tensor: Tensor, entries: Sequence[Entry]) -> None:
         """A tensor that every body gives."""
+        if any(isinstance(e, Array) and e.handle.room for e in entries):
+            entries = [e.roomy(inside) if isinstance(e, Array) else e for e, inside in zip(entries, self.bodies, strict=True)]
         arrays = [e for e in entries if isinstance(e, Array)]
         if arrays:
             arrays = [a for a in arrays if a.element is not None] or arrays
@@ -151,7 +172,12 @@ class _Enclosed:
         if first.dtype.kernel_type is None and not first.dtype.is_complex:
             raise UnimplementedError(None, tensor.op, f"a branch that gives a tensor of type {first.dtype.name}")
         like = arrays[0] if arrays else None
-        self.results.append(_Result(tensor, values, lambda v: v if like is None else like._replace(value=v, rows=())))
+        self.results.append(_Result(tensor, values, lambda v: v if like is None else like._replace(value=v, rows=(), elements=None)))
+        if like is not None and like.elements is not None:
+            counts = [e.elements for e in entries if isinstance(e, Array) and e.elements is not None]
+            if len(counts) < len(entries):
+                raise Differs(f"{tensor.name} is an array on one branch only")
+            self.results.append(_Result(tensor, counts, lambda v: _counting(self.scope.values[tensor], v)))
 
     def partial(self, tensor: Tensor, number: int, value: Value) -> None:
         """A tensor that one body gives and that is only looked at where it ran; in the other it is zeros."""
@@ -289,9 +315,16 @@ def _rolled(scope: Scope, frame: Frame, mask: int) -> int:
         _leave(scope, frame, dict(zip(variables, initial, strict=True)))
         return 0
     read = dict(scope.shared.array_reads)
-    for _ in range(1 + len(variables)):
+    groups: Mapping[Operation, int] = {}
+    for _ in range(3 + len(variables)):
         try:
-            return _Rolled(scope, frame, mask, variables, initial, deciding).run(first)
+            return _Rolled(scope, frame, mask, variables, initial, deciding, groups).run(first)
+        except Grows:
+            scope.shared.array_reads = dict(read)
+            initial = [entry.roomy(scope) if isinstance(entry, Array) else entry for entry in initial]
+        except Apart as apart:
+            scope.shared.array_reads = dict(read)
+            groups = apart.groups
         except Unborn as unborn:
             scope.shared.array_reads = dict(read)
             initial = [_born(merge, entry, unborn) for merge, entry in zip(variables, initial, strict=True)]
@@ -345,8 +378,9 @@ class _Rolled:
     """A loop as a node."""
 
     def __init__(
-        self, scope: Scope, frame: Frame, mask: int, variables: Sequence[Operation], initial: Sequence[Entry], deciding: Needed
-    ) -> None:
+        self, scope: Scope, frame: Frame, mask: int, variables: Sequence[Operation], initial: Sequence[Entry], deciding: Needed,
+        groups: Mapping[Operation, int],
+    ) -> None:  # fmt: skip
         self.scope = scope
         self.frame = frame
         self.variables = variables
@@ -356,6 +390,8 @@ class _Rolled:
         condition = frame.condition
         self.enclosed = _Enclosed(scope, [self.inside], mask, (Origin(condition.name, condition.created_at),))
         self.inputs: dict[Operation, Value] = {}
+        self.groups = groups
+        self.counts: dict[Any, tuple[Value, Value]] = {}  # numbers of elements, before the loop and in its body
 
     def run(self, first: Value) -> int:
         inside, frame = self.inside, self.frame
@@ -372,6 +408,7 @@ class _Rolled:
         leaving: dict[Operation, Entry] = {}
         for merge, entry in zip(self.variables, self.initial, strict=True):
             self._carry(merge, entry, entries[merge], following_[merge], leaving)
+        self._carry_counts(entries, following_, leaving)
         bits = self.enclosed.loop(first, goes_on, trips)
         _leave(self.scope, frame, leaving)
         return bits
@@ -386,8 +423,43 @@ class _Rolled:
             return self.inputs[merge]
         if isinstance(entry, Array) and entry.element is not None:
             self.inputs[merge] = b.input(Source.STATE, f"variable {merge.name}", entry.dtype, entry.shape)
-            return entry._replace(value=self.inputs[merge])
+            elements = None if entry.elements is None else self._count(merge, entry.elements)
+            return entry._replace(value=self.inputs[merge], elements=elements)
         return entry
+
+    def _count(self, merge: Operation, before: Value) -> Value:
+        """How many elements an array has in the body. Arrays that had equally many before are taken to grow together."""
+        key = before.id, self.groups.get(merge, 0)
+        if key not in self.counts:
+            self.counts[key] = before, self.inside.b.input(Source.STATE, f"elements {merge.name}", before.dtype, ())
+        return self.counts[key][1]
+
+    def _carry_counts(
+        self, entries: Mapping[Operation, Entry], following_: Mapping[Operation, Entry], leaving: dict[Operation, Entry]
+    ) -> None:
+        after: dict[Any, Value] = {}
+        members: dict[Any, list[Operation]] = {}
+        kinds: dict[tuple[Any, int], int] = {}
+        groups: dict[Operation, int] = {}
+        for merge, entry in entries.items():
+            if not isinstance(entry, Array) or entry.elements is None:
+                continue
+            key = next(k for k, (_, inside) in self.counts.items() if inside is entry.elements)
+            grown = following_[merge]
+            assert isinstance(grown, Array) and grown.elements is not None
+            new = grown.elements
+            after.setdefault(key, new)
+            members.setdefault(key, []).append(merge)
+            groups[merge] = kinds.setdefault((key, new.id), len(kinds))
+        if len(kinds) > len(after):
+            raise Apart(groups)
+        for key, (before, inside) in self.counts.items():
+
+            def left(value: Value, merges: Sequence[Operation] = tuple(members.get(key, ()))) -> None:
+                for merge in merges:
+                    leaving[merge] = _counting(leaving[merge], value)
+
+            self.enclosed.carry(before, [inside], [after[key]], left)
 
     def _next(self, merge: Operation, entry: Entry) -> Entry:
         """What a loop variable is after an iteration; Differs where it is another kind of thing."""
@@ -404,6 +476,8 @@ class _Rolled:
                 raise Differs(f"the loop variable {merge.name} is an array, after an iteration {found!r}")
             if found.element is not None and entry.element is None:
                 raise Unborn(entry.name, found)
+            if found.handle.room and not entry.handle.room:
+                raise Grows
             if found.shape != entry.shape:
                 raise Differs(f"the array {entry.name} grows in a loop")
             return found

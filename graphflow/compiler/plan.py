@@ -216,7 +216,9 @@ class CompiledProgram:
     def symbol_values(self, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
         """The sizes that the shapes of the feeds give."""
         by_name = {f.name: shape for f, shape in zip(self.feeds, shapes, strict=True)}
-        return {name: int(by_name[source][axis]) for name, (source, axis) in self.program.symbols.items()}
+        found = {name: int(by_name[source][axis]) for name, (source, axis) in self.program.symbols.items() if source}
+        rooms = {name: max(first, self.room.get(name, 0)) for name, (source, first) in self.program.symbols.items() if not source}
+        return {**found, **rooms}
 
     def bind(self, shapes: Sequence[Sequence[int]]) -> BoundPlan:
         """The plan for these shapes of the feeds."""

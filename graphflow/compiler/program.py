@@ -4,20 +4,22 @@
     Input   ::= FEED (given at each run) | STATE (a variable's buffer) | CONSTANT (a large literal)
     Node    ::= Value+ = op(Value*)        op: a core op or an elementwise op, see graph/op.py
 
+A symbol may also be the room of arrays that grow: then it is read nowhere and is a number to begin with, ("", number).
+
 Every size is an int or an IndexExpr over the Program's symbols; a symbol's value is read off a feed's shape when a plan is bound. A
 variable that is assigned appears as an Input (its old value) and in `updates` (its new value).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphflow.dtypes import DType
-from graphflow.graph.op import Op, TensorSpec
+from graphflow.graph.op import Effect, Kind, Op, TensorSpec
 from graphflow.kernel.index import Index, IndexExpr, product
 
 
@@ -105,3 +107,31 @@ def field_indices(op: Op) -> Iterator[IndexExpr]:
             yield item
         elif isinstance(item, tuple):
             stack.extend(item)
+
+
+def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[Value], updates: Mapping[str, Value],
+             symbols: Mapping[str, tuple[str, int]]) -> Program:  # fmt: skip
+    """A Program of what `outputs` and `updates` need of `nodes`, in their order; known operands become CONSTANT inputs."""
+    given = {i.value.id: i for i in inputs if i.source is not Source.CONSTANT}
+    literals: dict[int, Value] = {}
+    needed: set[int] = set()
+
+    def need(values: Iterable[Value]) -> None:
+        for value in values:
+            if value.known is None:
+                needed.add(value.id)
+            else:
+                literals.setdefault(value.id, value)
+
+    need(outputs)
+    need(updates.values())
+    kept = []
+    for node in reversed(nodes):
+        if node.op.kind is Kind.HOST or node.op.effect is Effect.HOST or any(v.id in needed for v in node.outputs):
+            kept.append(node)
+            need(node.inputs)
+    kept.reverse()
+    produced = {v.id for n in kept for v in n.outputs}
+    used = [i for k, i in given.items() if i.source is Source.FEED or k in needed or i.name in updates]
+    constants = [Input(Source.CONSTANT, "", v, v.known) for k, v in sorted(literals.items()) if k not in produced]
+    return Program((*used, *constants), tuple(kept), tuple(outputs), dict(updates), dict(symbols))

@@ -50,7 +50,7 @@ class Region(Op, abstract=True):
     @property
     def effect(self) -> Effect:  # type: ignore[override]
         """HOST where Python is called inside, which must not be left out."""
-        inside = (n.op for body in self.bodies for n in body.program.nodes)
+        inside = (part.op for body in self.bodies for n in body.program.nodes for part in getattr(n, "nodes", (n,)))
         return Effect.HOST if any(op.kind is Kind.HOST or op.effect is Effect.HOST for op in inside) else Effect.PURE
 
     @property
@@ -111,7 +111,7 @@ def in_bodies(program: Program, function: Callable[[Program], Program]) -> Progr
             if any(new.program is not old.program for new, old in zip(bodies, inner.op.bodies, strict=True)):
                 changed = True
                 made = Node(inner.op.with_bodies(bodies), inner.inputs, inner.outputs, inner.origins)
-                node = made if inner is node else type(node)(node.form, (made,), made.inputs, made.outputs, made)  # type: ignore[call-arg, attr-defined, arg-type]
+                node = made if inner is node else type(node)(node.form, (made,), made.inputs, made.outputs, made)  # type: ignore[attr-defined, arg-type]
         nodes.append(node)
     return program._replace(nodes=tuple(nodes)) if changed else program
 

@@ -123,5 +123,5 @@ class _About:
     def _use(self, group: Group, node: Node, value: Value, array: Value, index: Value, since: int) -> RowUse:
         count = node.inputs[0].shape[0]
         name = node.origins[-1].name if node.origins else node.op.type
-        check = Check("InvalidArgumentError", node.op.message(count), name)  # type: ignore[attr-defined]
+        check = Check(node.op.error, node.op.message(count), name)  # type: ignore[attr-defined]
         return RowUse(group, value, array, index, count, check, since)

@@ -31,7 +31,7 @@ from graphflow.graph.dims import taken_for_equal
 from graphflow.graph.op import Kind, TensorSpec
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
-from graphflow.kernel.index import IndexExpr
+from graphflow.kernel.index import Index, IndexExpr, symbol
 from graphflow.ops.tensor_array_ops import array_of
 from graphflow.ops.watching import AssertOp
 
@@ -67,6 +67,10 @@ class Variables(Protocol):
         """Whether the session holds a value."""
 
 
+ROOM = "room"  # the symbol of the size of arrays that grow
+FIRST_ROOM = 32
+
+
 class Memory(NamedTuple):
     """A tensor that is a variable's own memory, or a handle of it."""
 
@@ -100,6 +104,14 @@ class Shared:
         self.measuring: list[Operation] = []  # those whose results have sizes that depend on data
         self.array_reads: dict[str, frozenset[int]] = {}  # of TensorArrays by name, the elements that are known to be read; -1 for all
 
+    def room(self, least: int) -> IndexExpr:
+        """The size of arrays that grow: memory for that many elements, more where a run turns out to need them."""
+        _, before = self.symbols.get(ROOM, ("", FIRST_ROOM))
+        self.symbols[ROOM] = "", max(before, 2 * least)
+        found = symbol(ROOM, 1)
+        assert isinstance(found, IndexExpr)
+        return found
+
     def initialized(self, reference: Tensor) -> bool:
         """Whether the variable behind a reference has a value; the answer belongs to the Program's identity."""
         name = stored_name(owner(reference))
@@ -125,6 +137,8 @@ class Scope:
         self.memories: dict[str, Memory] = {}  # the variables that are touched
         self.reads: list[tuple[Value, Value]] = []  # values of the scope around, and the inputs that they are here
         self._inside: dict[int, Value] = {}  # what they are here, by id
+        self._longer: dict[tuple[int, int], Value] = {}  # numbers of elements after a write, by ids of the number before and the index
+        self._counted: dict[int, Index] = {}  # numbers of elements as sizes, by id
 
     # -- levels ------------------------------------------------------------------------------------------------------------------
 
@@ -204,7 +218,8 @@ class Scope:
         if isinstance(entry, Array):
             if entry.rows:
                 entry = self.outer.values[tensor] = entry.settled(self.outer.b)
-            return entry if entry.value is None else entry._replace(value=self.given(entry.value))
+            elements = None if entry.elements is None else self.given(entry.elements)
+            return entry._replace(value=None if entry.value is None else self.given(entry.value), elements=elements)
         value = self.given(entry)
         self.producers.setdefault(value.id, tensor)
         return value
@@ -236,6 +251,22 @@ class Scope:
         if isinstance(entry, Handle):
             return self.b.constant(np.zeros(2, np.int32), "int32")  # nothing looks at it
         return self.version(entry, mask)
+
+    def longer(self, count: Value, index: Value) -> Value:
+        """How many elements an array has after a write."""
+        key = count.id, index.id
+        if key not in self._longer:
+            self._longer[key] = self.b.maximum(count, self.b.add(self.b.cast(index, "int32"), 1))
+        return self._longer[key]
+
+    def counted(self, array: Array) -> Value:
+        """How many elements an array with room for more has; on the outermost level as a size."""
+        assert array.elements is not None
+        if not self.b.measures:
+            return array.elements
+        if array.elements.id not in self._counted:
+            self._counted[array.elements.id] = self.b.measure(array.elements, array.handle.size)
+        return self.b.constant(self._counted[array.elements.id], "int32")
 
     # -- one operation -----------------------------------------------------------------------------------------------------------
 
@@ -344,7 +375,7 @@ class Scope:
         if contents is None:
             shape = tensor.shape
             raise InvalidArgumentError(
-                None, op, f"You must feed a value for placeholder tensor '{op.name}' with dtype {_type_name(tensor)}"
+                None, op, f"You must feed a value for placeholder tensor '{op.name}' with dtype {dtypes.native_name(tensor.dtype)}"
                 + ("" if shape.ndims is None else f" and shape [{','.join('?' if d is None else str(d) for d in shape.as_list())}]"),
             )  # fmt: skip
         self.values[tensor] = self.b.constant(contents, tensor.dtype)
@@ -435,9 +466,3 @@ def owner(reference: Tensor) -> Operation:
     while op.inputs:
         op = op.inputs[op.definition.updates[0] if op.definition.updates else 0].op
     return op
-
-
-def _type_name(tensor: Tensor) -> str:
-    """The dtype as TensorFlow's C++ code prints it."""
-    name = tensor.dtype.base_dtype.name
-    return {"float32": "float", "float64": "double", "float16": "half"}.get(name, name)

@@ -33,11 +33,22 @@ class _Call(NamedTuple):
     inferred: bool
 
 
+class _Literal(NamedTuple):
+    """Known contents. shared: a builder's one value for this number."""
+
+    dtype: DType
+    known: np.ndarray[Any, Any]
+    shared: bool
+
+    def value(self, b: ProgramBuilder) -> Value:
+        return b.constant(self.known, self.dtype) if self.shared else b.value(self.dtype, self.known.shape, self.known)
+
+
 class Template(NamedTuple):
     """Nodes whose operands are numbers instead of Values. guards: sizes that must not be negative. single: one result, not a tuple."""
 
     calls: tuple[_Call, ...]
-    constants: tuple[tuple[DType, np.ndarray[Any, Any]], ...]
+    constants: tuple[_Literal, ...]
     results: tuple[Reference, ...]
     single: bool
     guards: tuple[IndexExpr, ...]
@@ -45,17 +56,13 @@ class Template(NamedTuple):
     def copied(self, b: ProgramBuilder, operands: Sequence[Value]) -> Any:
         """The results for other operands, the nodes added to the builder's."""
         made: list[Value] = []
-        values = operands, [_literal(b, *c) for c in self.constants], made
+        values = operands, [c.value(b) for c in self.constants], made
         for call in self.calls:
             outputs = [b.value(dtype, shape) for dtype, shape in call.outputs]
             b.nodes.append(Node(call.op, [values[kind][n] for kind, n in call.inputs], outputs, b.origins, call.inferred))
             made += outputs
         results = tuple([values[kind][n] for kind, n in self.results])
         return results[0] if self.single else results
-
-
-def _literal(b: ProgramBuilder, dtype: DType, known: np.ndarray[Any, Any]) -> Value:
-    return b.constant(known, dtype) if known.ndim == 0 else b.value(dtype, known.shape, known)
 
 
 class Situation(NamedTuple):
@@ -83,14 +90,14 @@ class Templates(dict[Hashable, Template]):
         """Keep what has just been made of `operands`, unless more than they decided about it."""
         if _rest(b) != before.rest:
             return
-        constants: list[tuple[DType, np.ndarray[Any, Any]]] = []
+        constants: list[_Literal] = []
         places: dict[int, Reference] = {}
 
         def place(value: Value) -> Reference | None:
             found = places.get(value.id)
             if found is None and value.known is not None and value.known.dtype != object:
                 found = places[value.id] = CONSTANT, len(constants)
-                constants.append((value.dtype, value.known))
+                constants.append(_Literal(value.dtype, value.known, b.is_shared(value)))
             return found
 
         for n, value in enumerate(operands):

@@ -55,6 +55,8 @@ def problems(program: Program, inside: bool = False, thorough: bool = True) -> I
             names.add((given.source, given.name))
         yield from _sizes(program, given.value.shape, f"input %{given.value.id}")
     for name, (source, axis) in () if inside else program.symbols.items():
+        if not source:
+            continue
         feed = next((i for i in program.inputs if i.name == source and i.source is not Source.CONSTANT), None)
         if feed is None or not 0 <= axis < len(feed.value.shape):
             yield f"the size {name} is read from axis {axis} of {source!r}, which is not there"

@@ -213,7 +213,10 @@ class Op:
         return isinstance(other, Op) and self.__dict__["_key"] == other.__dict__["_key"]
 
     def __hash__(self) -> int:
-        return hash(self.__dict__["_key"])
+        try:
+            return hash(self.__dict__["_key"])
+        except TypeError:  # a field is a TensorShape, which has no hash
+            return hash((type(self), repr(self)))
 
     def __repr__(self) -> str:
         shown = (f"{n}={getattr(self, n)!r}" for n in self._fields if n not in self._defaults or getattr(self, n) != self._defaults[n])

@@ -45,7 +45,8 @@ def convert_image_dtype(image, dtype, saturate=False, name=None):
         return finish(make("Mul", image, dtype.max + 0.5), dtype, name=name)
 
 
-def _as_float(image: Any) -> Any:
+def in_floats(image: Any) -> Any:
+    """The image as numbers in [0, 1], if it is not of a floating type already."""
     return image if image.dtype.base_dtype in _FLOATS else convert_image_dtype(image, float32)
 
 
@@ -54,7 +55,7 @@ def per_image_standardization(image):
     with name_scope(None, "per_image_standardization", [image]) as scope:
         image = convert(image, name="image")
         given = image.dtype.base_dtype
-        image = _as_float(image)
+        image = in_floats(image)
         pixels = reduce_prod(shape(image)[-3:])
         mean = reduce_mean(image, axis=[-1, -2, -3], keepdims=True)
         spread = reduce_std(image, axis=[-1, -2, -3], keepdims=True)
@@ -67,7 +68,7 @@ def adjust_brightness(image, delta):
     """`delta` added, on the scale of floats, where 1 is white."""
     with name_scope(None, "adjust_brightness", [image, delta]) as name:
         image = convert(image, name="image")
-        given, image = image.dtype.base_dtype, _as_float(image)
+        given, image = image.dtype.base_dtype, in_floats(image)
         return convert_image_dtype(make("Add", image, cast(delta, image.dtype.base_dtype), name=name), given, saturate=True)
 
 
@@ -82,7 +83,7 @@ def adjust_contrast(images, contrast_factor):
     """Each channel's distance from its mean, times the factor."""
     with name_scope(None, "adjust_contrast", [images, contrast_factor]) as name:
         images = convert(images, name="images")
-        given, images = images.dtype.base_dtype, _as_float(images)
+        given, images = images.dtype.base_dtype, in_floats(images)
         adjusted = make("AdjustContrastv2", images, cast(contrast_factor, float32), name=name)
         return convert_image_dtype(adjusted, given, saturate=True)
 
@@ -100,7 +101,7 @@ def adjust_gamma(image, gamma=1, gain=1):
     """gain * image ^ gamma, on the scale of floats."""
     with name_scope(None, "adjust_gamma", [image, gamma, gain]):
         image = convert(image, name="image")
-        given, image = image.dtype.base_dtype, _as_float(image)
+        given, image = image.dtype.base_dtype, in_floats(image)
         if not hasattr(gamma, "graph") and gamma < 0:
             raise ValueError("Gamma should be a non-negative real number.")
         return convert_image_dtype(gain * image**gamma, given, saturate=True)

@@ -1,7 +1,7 @@
 """Metrics over the k best classes of each example: precision, recall and average precision.
 
-Labels are int64 [..., number of labels], [...] for one label each, or a SparseTensor; the sets of labels and of predicted classes are compared
-element by element on dense tensors, in which a number that no class has fills the rows of a SparseTensor.
+Labels are int64 [..., number of labels], [...] for one label each, or a SparseTensor; the sets of labels and of predicted classes are
+compared element by element on dense tensors, in which a number that no class has fills the rows of a SparseTensor.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ def _of_scores(what: str, misses: str, given: dict[str, Any]) -> Any:
 
 def precision_at_top_k(labels, predictions_idx, k=None, class_id=None, weights=None, metrics_collections=None, updates_collections=None,
                        name=None):  # fmt: skip
-    """The share of the predicted classes [..., k] that are among the labels; of those that are class_id where it is given. `k` is only a name."""
+    """The share of the predicted classes [..., k] that are among the labels; of those that are class_id where it is given. `k` is only
+    a name."""
     return _of_indices("precision", "fp", locals())
 
 
@@ -130,14 +131,16 @@ def precision_at_k(labels, predictions, k, class_id=None, weights=None, metrics_
     return _of_scores("precision", "fp", locals())
 
 
-def sparse_precision_at_k(labels, predictions, k, class_id=None, weights=None, metrics_collections=None, updates_collections=None, name=None):
+def sparse_precision_at_k(labels, predictions, k, class_id=None, weights=None, metrics_collections=None, updates_collections=None,
+                          name=None):  # fmt: skip
     """precision_at_k by its older name."""
     return precision_at_k(labels, predictions, k, class_id, weights, metrics_collections, updates_collections, name)
 
 
 def recall_at_top_k(labels, predictions_idx, k=None, class_id=None, weights=None, metrics_collections=None, updates_collections=None,
                     name=None):  # fmt: skip
-    """The share of the labels that are among the predicted classes [..., k]; of those that are class_id where it is given. `k` is only a name."""
+    """The share of the labels that are among the predicted classes [..., k]; of those that are class_id where it is given. `k` is only
+    a name."""
     return _of_indices("recall", "fn", locals())
 
 
@@ -147,13 +150,14 @@ def recall_at_k(labels, predictions, k, class_id=None, weights=None, metrics_col
 
 
 def _average_precisions(labels: Any, predicted: Any, k: int) -> Any:
-    """For each example the mean of the precisions at the places of its right predictions; divided by the number of its labels, at most k."""
+    """For each example the sum of the precisions at the places of its right predictions, over the number of its labels (at most k)."""
     dense = _dense(labels, predicted)
     right = cast(_is_in(predicted, dense), float64)
     hits = cumsum(right, axis=-1)
     places = cumsum(ones_like(hits), axis=-1)
     total = reduce_sum(right * hits / places, axis=-1)
-    present = logical_and(_first(dense), not_equal(dense, NONE)) if isinstance(labels, (SparseTensor, SparseTensorValue)) else equal(dense, dense)
+    sparse = isinstance(labels, (SparseTensor, SparseTensorValue))
+    present = logical_and(_first(dense), not_equal(dense, NONE)) if sparse else equal(dense, dense)
     relevant = make("Minimum", reduce_sum(cast(present, float64), axis=-1), convert_to_tensor(float(k), float64))
     return div(total, relevant)
 

@@ -1,4 +1,4 @@
-"""Losses scaled for a global batch. There is one replica: this is where TensorFlow's distribution strategies would divide by their number."""
+"""Losses scaled for a global batch. TensorFlow's distribution strategies divide by the number of replicas here, which is one."""
 
 from __future__ import annotations
 

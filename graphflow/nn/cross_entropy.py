@@ -9,8 +9,10 @@ from graphflow.dtypes import float16, float32
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.convert import constant_value
+from graphflow.graph.scopes import control_dependencies
 from graphflow.graph.tensor import Tensor
 from graphflow.ops.arguments import renamed
+from graphflow.ops.assertions import assert_equal
 from graphflow.ops.logic import cast, where
 from graphflow.ops.ranges import range
 from graphflow.ops.reshape import reshape, transpose
@@ -132,12 +134,15 @@ def sparse_softmax_cross_entropy_with_logits(_sentinel=None, labels=None, logits
         if logits.shape.ndims == 2:
             cost, _ = make("SparseSoftmaxCrossEntropyWithLogits", precise, labels, name=name)
             return cast(cost, float16) if half else cost
-        classes = shape(logits)[rank(logits) - 1]
-        flat = reshape(precise, [-1, classes])
-        cost, _ = make("SparseSoftmaxCrossEntropyWithLogits", flat, reshape(labels, [-1]), name=name)
-        cost = reshape(cost, labels_shape)
-        cost.set_shape(labels.shape)
-        return cast(cost, float16) if half else cost
+        known = labels.shape.is_fully_defined() and logits.shape[:-1].is_fully_defined()
+        checks = [] if known else [assert_equal(shape(labels), shape(logits)[:-1])]
+        with control_dependencies(checks):
+            classes = shape(logits)[rank(logits) - 1]
+            flat = reshape(precise, [-1, classes])
+            cost, _ = make("SparseSoftmaxCrossEntropyWithLogits", flat, reshape(labels, [-1]), name=name)
+            cost = reshape(cost, labels_shape)
+            cost.set_shape(labels.shape)
+            return cast(cost, float16) if half else cost
 
 
 def _check_label_shape(labels: Any, logits: Any) -> None:

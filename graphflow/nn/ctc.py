@@ -61,9 +61,9 @@ def dense_labels_to_sparse(dense, length):
 def ctc_loss_v2(labels, logits, label_length, logit_length, logits_time_major=True, unique=None, blank_index=None, name=None):
     """The negative logarithm of the probability of the label sequences, float [batch].
 
-    labels: a SparseTensor, or a tensor [batch, length] of which label_length says how much counts. logits: float [time, batch, classes], or
-    [batch, time, classes] if not logits_time_major. blank_index: the class of the blank (below zero: from the end); 0 for dense labels, while
-    sparse ones need it said. unique: what ctc_unique_labels gives; it speeds TensorFlow's up on a TPU and changes nothing here.
+    labels: a SparseTensor, or a tensor [batch, length] of which label_length says how much counts. logits: float [time, batch, classes],
+    or [batch, time, classes] if not logits_time_major. blank_index: the class of the blank (below zero: from the end); 0 for dense labels,
+    while sparse ones need it said. unique: what ctc_unique_labels gives; it speeds TensorFlow's up on a TPU and changes nothing here.
     """
     with name_scope(name, "ctc_loss", [logits]):
         logits = convert_to_tensor(logits, name="logits")

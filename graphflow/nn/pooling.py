@@ -157,6 +157,8 @@ def pool(input, window_shape, pooling_type, padding, dilation_rate=None, strides
         }[pooling_type, spatial]  # fmt: skip
         window = list(window_shape)
         if max(rate) > 1:
+            if padding == "SAME":
+                raise ValueError("pooling with SAME padding is not implemented for dilation_rate > 1")
 
             def plain(blocks: Any, _: int, inner: str) -> Any:
                 return function(blocks, window, strides, inner, data_format=data_format)

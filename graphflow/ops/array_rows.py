@@ -34,6 +34,7 @@ class PutRow(Kernelised):
     checks: ClassVar[tuple[str, ...]] = ("index",)
     combine: str
     array: str = ""
+    room: str = ""  # the size that is too small where the index is outside; "" where the index is wrong
     cases = (
         Case((4, 3), (3,), scalar(2), combine="set"), Case((4, 3), (3,), scalar(0), combine="add"),
         Case((1, 1), (1,), scalar(0), combine="set"),
@@ -46,8 +47,13 @@ class PutRow(Kernelised):
         return TensorSpec(old.dtype, old.dims)
 
     def message(self, rows: Any) -> str:
-        """What is wrong with an index outside."""
-        return f"TensorArray {self.array}: Tried to write to index {{value}} but array is not resizeable and size is: {rows}"
+        """What is wrong with an index outside: a text, or the size that is too small."""
+        return self.room or f"TensorArray {self.array}: Tried to write to index {{value}} but array is not resizeable and size is: {rows}"
+
+    @property
+    def error(self) -> str:
+        """What an index outside raises."""
+        return "Overrun" if self.room else "InvalidArgumentError"
 
     def reference(self, old: Any, row: Any, index: Any) -> Any:
         if not 0 <= index < len(old):
@@ -65,7 +71,7 @@ class PutRow(Kernelised):
             extent = maximum(minimum(width - part * share, share), 0) if shares and width % PARTS else share
             number = k.let("number", cast(k.load(index, 0), "i64"))
             valid = _valid(number, rows)
-            number = k.let("number", k.check("InvalidArgumentError", self.message(rows), valid, number, number))
+            number = k.let("number", k.check(self.error, self.message(rows), valid, number, number))
             with k.when(valid), k.loop("c", extent, Mode.VECTOR) as c:
                 place = as_index(number, 0, None) * width + (part * share + c)
                 value = k.load(row, part * share + c)
@@ -102,6 +108,7 @@ class TakeRow(Movement):
     types = {"I": INDEX}
     checks: ClassVar[tuple[str, ...]] = ("index",)
     array: str = ""
+    error = "InvalidArgumentError"
     cases = (
         Case((4, 3), scalar(2)), Case((1, 17), scalar(0)),
         Case((3, 3), scalar(3), error=("InvalidArgumentError", "Tried to read from index 3 but array size is: 3")),
@@ -128,4 +135,4 @@ class TakeRow(Movement):
         valid = _valid(number, rows)
         upper = rows - 1 if isinstance(rows, int) else None
         at = as_index(select(valid, number, 0), 0, upper)
-        return x.check("InvalidArgumentError", self.message(rows), valid, number, guarded(x((at, *index)), valid))
+        return x.check(self.error, self.message(rows), valid, number, guarded(x((at, *index)), valid))

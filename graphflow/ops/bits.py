@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from graphflow.graph.dims import broadcast_dims, merge_dims
 from graphflow.graph.op import Case, Kind, Op, TensorSpec
 from graphflow.kernel.expr import TYPES, Expr, call, const, select
 from graphflow.ops.arithmetic import Binary, binary
+from graphflow.ops.broadcast import fit
 from graphflow.ops.families import Composite
 from graphflow.ops.unary import Unary, unary
 
@@ -144,10 +146,10 @@ class NextAfter(Composite):
 
     arguments = ("x1: T", "x2: T")
     types = {"T": (float64, float32)}
-    differentiable = False
     cases = (
-        Case((3, 5), (5,)), Case([0.0, 0.0, -0.0, 1.0, -1.0, np.inf, 1e-45], [1.0, -1.0, 0.0, 1.0, 0.0, 0.0, -1.0], dtypes=("float32",)),
-        Case([np.nan, 1.0], [1.0, np.nan]),
+        Case((3, 5), (5,)), Case([0.0, 0.0, -0.0, 1.0, -1.0, np.inf, 1e-45], [1.0, -1.0, 0.0, 1.0, 0.0, 0.0, -1.0], dtypes=("float32",),
+             gradient=False),
+        Case([np.nan, 1.0], [1.0, np.nan], gradient=False),
     )  # fmt: skip
 
     def infer(self, x1: TensorSpec, x2: TensorSpec) -> TensorSpec:
@@ -167,6 +169,9 @@ class NextAfter(Composite):
         moved = b.select(b.equal(x1, 0), least, step)
         nothing = b.logical_or(b.make("IsNan", x1), b.make("IsNan", x2))
         return b.select(nothing, b.add(x1, x2), b.select(b.equal(x1, x2), x2, moved))
+
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return fit(*node.inputs, dy, make("ZerosLike", dy))
 
 
 class ApproximateEqual(Binary):

@@ -16,7 +16,10 @@ from graphflow.ops.families import Composite
 from graphflow.ops.joining import stack
 from graphflow.ops.sizes import Size, contents, i32, need_rank, need_rank_at_least, plus
 
-__all__ = ["batch_to_space", "batch_to_space_nd", "depth_to_space", "required_space_to_batch_paddings", "space_to_batch", "space_to_batch_nd", "space_to_depth"]
+__all__ = [
+    "batch_to_space", "batch_to_space_nd", "depth_to_space", "required_space_to_batch_paddings", "space_to_batch",
+    "space_to_batch_nd", "space_to_depth",
+]  # fmt: skip
 
 _NONE = np.array([[0, 0], [0, 0]], np.int32)
 

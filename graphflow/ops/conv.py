@@ -23,7 +23,7 @@ from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.index import Index, maximum
 from graphflow.ops.families import Composite
 from graphflow.ops.shape import shape
-from graphflow.ops.sizes import Dims, Size, contents, i32, merge, need_rank, shown
+from graphflow.ops.sizes import Dims, Size, i32, merge, need_rank, shown, whole_shape
 from graphflow.ops.strided import by_phases
 from graphflow.ops.windows import Layout, Span, check_padding, layout, out_size, span
 
@@ -211,10 +211,7 @@ class BackpropInput(Convolution, abstract=True):
         rank = self.spatial_rank + 2
         need_rank(filter, rank)
         need_rank(out_backprop, rank)
-        given = contents(input_sizes)
-        if given is not None and len(given) != rank:
-            raise ValueError(f"Shape must be rank {rank} but is rank {len(given)}: input_sizes has one size per dimension")
-        return TensorSpec(out_backprop.dtype, (None,) * rank if given is None else tuple(given))
+        return TensorSpec(out_backprop.dtype, whole_shape(input_sizes, rank))
 
     def reference(self, input_sizes: Any, filter: Any, out_backprop: Any) -> Any:
         kernel = filter.shape[:-2]
@@ -311,10 +308,7 @@ class BackpropFilter(Convolution, abstract=True):
         rank = self.spatial_rank + 2
         need_rank(input, rank)
         need_rank(out_backprop, rank)
-        given = contents(filter_sizes)
-        if given is not None and len(given) != rank:
-            raise ValueError(f"Shape must be rank {rank} but is rank {len(given)}: filter_sizes has one size per dimension")
-        return TensorSpec(input.dtype, (None,) * rank if given is None else tuple(given))
+        return TensorSpec(input.dtype, whole_shape(filter_sizes, rank))
 
     def reference(self, input: Any, filter_sizes: Any, out_backprop: Any) -> Any:
         sizes = [int(d) for d in filter_sizes]

@@ -199,7 +199,8 @@ class MatrixBandPart(Composite):
         down = b.sub(b.iota((rows, columns), 0, dtype), b.iota((rows, columns), 1, dtype))
         least = int(np.iinfo(dtype.as_numpy_dtype).min)
         for name, extent, count in (("num_lower", rows, num_lower), ("num_upper", columns, num_upper)):
-            text = f"{name} must be negative or less or equal to number of {'rows' if extent is rows else 'columns'} ({extent}) got: {{value}}"
+            what = "rows" if name == "num_lower" else "columns"
+            text = f"{name} must be negative or less or equal to number of {what} ({extent}) got: {{value}}"
             checked = b.apply(Within(extent + 1, text=text, start=least), count)
             num_lower, num_upper = (checked, num_upper) if name == "num_lower" else (num_lower, checked)
         below = b.logical_or(b.less(num_lower, 0), b.less_equal(down, num_lower))

@@ -98,3 +98,16 @@ def _long(s: bytes, n: int) -> int:
     w = (w[0] + v[0] & _WORD, w[1])
     block(n - 64, mul, 9)
     return _pair(_pair(v[0], w[0], mul) + _mixed(y) * _K0 + z & _WORD, _pair(v[1], w[1], mul) + x & _WORD, mul)
+
+
+def hash64(s: bytes, seed: int = 0xDECAFCAFFE) -> int:
+    """MurmurHash64A by Austin Appleby with TensorFlow's seed."""
+    mul, whole = 0xC6A4A7935BD1E995, len(s) & ~7
+    h = seed ^ (len(s) * mul & _WORD)
+    for place in range(0, whole, 8):
+        k = _at(s, place) * mul & _WORD
+        h = (h ^ ((k ^ (k >> 47)) * mul & _WORD)) * mul & _WORD
+    if len(s) > whole:
+        h = (h ^ int.from_bytes(s[whole:], "little")) * mul & _WORD
+    h = (h ^ (h >> 47)) * mul & _WORD
+    return h ^ (h >> 47)

@@ -43,7 +43,8 @@ def _stacked(arrays: Sequence[TensorArray], elems: Sequence[Tensor]) -> list[Ten
     results = [array.stack() for array in arrays]
     rows = Dimension(None)
     for elem in elems:
-        rows = rows.merge_with(elem.shape.with_rank_at_least(1).dims[0])  # type: ignore[index]
+        dims = elem.shape.with_rank_at_least(1).dims
+        rows = rows if dims is None else rows.merge_with(dims[0])
     for result in results:
         result.set_shape(TensorShape([rows]).concatenate(result.shape[1:]))
     return results

@@ -283,8 +283,6 @@ class ReverseSequence(Composite):
 
     def infer(self, input: TensorSpec, seq_lengths: TensorSpec) -> TensorSpec:
         need_rank(seq_lengths, 1)
-        if self.batch_dim == self.seq_dim:
-            raise ValueError(f"batch_dim == seq_dim == {self.seq_dim}")
         if input.dims is None:
             return TensorSpec(input.dtype, None)
         rank = len(input.dims)
@@ -309,6 +307,8 @@ class ReverseSequence(Composite):
 
     def decompose(self, b: Any, input: Any, seq_lengths: Any) -> Any:
         rank = len(input.shape)
+        if self.batch_dim == self.seq_dim:  # TensorFlow builds such a graph
+            raise ValueError(f"batch_dim == seq_dim == {self.seq_dim}")
         order = [self.batch_dim, self.seq_dim, *(a for a in range(rank) if a not in (self.batch_dim, self.seq_dim))]
         x = b.permute(input, order)
         batch, steps = x.shape[:2]

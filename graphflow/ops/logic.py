@@ -13,6 +13,9 @@ from graphflow.dtypes import (
     REAL,
     DType,
     as_dtype,
+    bfloat16,
+    complex64,
+    complex128,
     float16,
     float32,
     float64,
@@ -38,8 +41,26 @@ from graphflow.ops.families import Composite, Elementwise
 from graphflow.ops.unary import unary
 
 __all__ = [
-    "cast", "equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "not_equal", "saturate_cast", "to_double", "to_float", "to_int32", "to_int64", "where",
+    "cast",
+    "equal",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "not_equal",
+    "saturate_cast",
+    "to_bfloat16",
+    "to_complex64",
+    "to_complex128",
+    "to_double",
+    "to_float",
+    "to_int32",
+    "to_int64",
+    "where",
     "where_v2",
 ]  # fmt: skip
 
@@ -356,6 +377,9 @@ def _to(function: str, dtype: DType, default: str) -> Callable[..., Any]:
 
 
 to_float = _to("to_float", float32, "ToFloat")
+to_bfloat16 = _to("to_bfloat16", bfloat16, "ToBFloat16")
+to_complex64 = _to("to_complex64", complex64, "ToComplex64")
+to_complex128 = _to("to_complex128", complex128, "ToComplex128")
 to_double = _to("to_double", float64, "ToDouble")
 to_int32 = _to("to_int32", int32, "ToInt32")
 to_int64 = _to("to_int64", int64, "ToInt64")

@@ -164,8 +164,8 @@ class Dilation2DBackpropFilter(_Morphology):
 
 
 def dilation2d(input, filter=None, strides=None, rates=None, padding=None, name=None, filters=None, dilations=None):
-    """The greyscale dilation of images [batch, rows, columns, channels] by `filter` [rows, columns, channels]: the maximum of input + filter
-    over patches whose elements are `rates` apart. The lists have four entries, of which the first and last are 1."""
+    """The greyscale dilation of images [batch, rows, columns, channels] by `filter` [rows, columns, channels]: the maximum of
+    input + filter over patches whose elements are `rates` apart. The lists have four entries, of which the first and last are 1."""
     filter = renamed("filters", filters, "filter", filter)
     rates = renamed("dilations", dilations, "rates", rates)
     return make("Dilation2D", input, filter, strides=strides, rates=rates, padding=padding, name=name)

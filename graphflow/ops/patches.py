@@ -51,7 +51,8 @@ class Taps(Composite, abstract=True):
         return [out_size(e, k, s, self.padding) for e, k, s in zip(extents, wide, strides, strict=True)]
 
 
-def taps(b: Any, x: Any, spans: Sequence[Span], sizes: Sequence[int], strides: Sequence[int], rates: Sequence[int], outside: Any) -> Iterator[Any]:  # fmt: skip
+def taps(b: Any, x: Any, spans: Sequence[Span], sizes: Sequence[int], strides: Sequence[int], rates: Sequence[int],
+         outside: Any) -> Iterator[Any]:  # fmt: skip
     """The elements that stand at each place of the patches, one value of the output's shape per place, row-major."""
     batch, *_, channels = x.shape
     padded = b.halo(x, (0, *(s.low for s in spans), 0), (0, *(s.high for s in spans), 0), outside)
@@ -136,7 +137,9 @@ class _ExtractGrad(_Extract, abstract=True):
     def decompose(self, b: Any, sizes: Any, dy: Any) -> Any:
         numbers = self.numbers()
         shape = b.sizes(sizes)
-        parts = [b.section(dy, (*(0,) * (self.spatial + 1), n * shape[-1]), (*dy.shape[:-1], shape[-1])) for n in range(int(np.prod(numbers[0])))]
+        lead = (0,) * (self.spatial + 1)
+        count = int(np.prod(numbers[0]))
+        parts = [b.section(dy, (*lead, n * shape[-1]), (*dy.shape[:-1], shape[-1])) for n in range(count)]
         return spread(b, parts, shape, self.spans(shape[1:-1], *numbers), *numbers)
 
 
@@ -154,7 +157,8 @@ class ExtractImagePatches(_Extract):
         Case((2, 5, 6, 3), ksizes=(1, 2, 3, 1), strides=(1, 1, 2, 1), rates=(1, 1, 1, 1), padding="VALID"),
         Case((1, 7, 8, 2), ksizes=(1, 3, 3, 1), strides=(1, 2, 3, 1), rates=(1, 2, 1, 1), padding="SAME"),
         Case((1, 5, 5, 1), ksizes=(1, 1, 1, 1), strides=(1, 3, 3, 1), rates=(1, 1, 1, 1), padding="SAME"),
-        Case((1, 5, 5, 1), ksizes=(2, 1, 1, 1), strides=(1, 3, 3, 1), rates=(1, 1, 1, 1), padding="SAME", error=("ValueError", "must be 1")),
+        Case((1, 5, 5, 1), ksizes=(2, 1, 1, 1), strides=(1, 3, 3, 1), rates=(1, 1, 1, 1), padding="SAME",
+             error=("ValueError", "must be 1")),
     )  # fmt: skip
 
     def lists(self) -> tuple[tuple[str, Sequence[int]], ...]:
@@ -227,9 +231,10 @@ class ExtractVolumePatchesGrad(_ExtractGrad, ExtractVolumePatches):
 
 
 def extract_image_patches(images, ksizes=None, strides=None, rates=None, padding=None, name=None, sizes=None):
-    """Patches [batch, rows, columns, size * channels] of images [batch, rows, columns, channels]: those of `ksizes` elements, `rates` apart,
-    at every `strides`-th place, each flattened into the channels. The lists have four entries, of which the first and last are 1."""
-    return make("ExtractImagePatches", images, ksizes=renamed("sizes", sizes, "ksizes", ksizes), strides=strides, rates=rates, padding=padding, name=name)
+    """Patches [batch, rows, columns, size * channels] of images [batch, rows, columns, channels]: those of `ksizes` elements, `rates`
+    apart, at every `strides`-th place, each flattened into the channels. The lists have four entries, of which the first and last are 1."""
+    ksizes = renamed("sizes", sizes, "ksizes", ksizes)
+    return make("ExtractImagePatches", images, ksizes=ksizes, strides=strides, rates=rates, padding=padding, name=name)
 
 
 def extract_image_patches_v2(images, sizes, strides, rates, padding, name=None):

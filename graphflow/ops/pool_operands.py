@@ -38,9 +38,9 @@ class _Sized(Composite, abstract=True):
         *values, ksize, strides = inputs
         check_padding(self.padding)
         need_rank(values[0], 4)
-        for name, spec in (("ksize", ksize), ("strides", strides)):
-            merge_dims(spec.dims, (4,) if spec.rank == 1 else spec.dims)
+        for spec in (ksize, strides):
             need_rank(spec, 1)
+            merge_dims(spec.dims, (4,))
         sizes, steps = contents(ksize), contents(strides)
         if sizes is None or steps is None or not all(isinstance(n, int) for n in (*sizes, *steps)):
             return TensorSpec(values[0].dtype, values[0].dims if self.plain is MaxPoolGrad else (None,) * 4)

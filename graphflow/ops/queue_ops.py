@@ -47,7 +47,8 @@ class _MakeQueue(QueueOp, abstract=True):
 
     def run(self, kept: dict[Any, Any], name: str) -> Any:
         own = self.shared_name or name
-        shapes = tuple(None if s.ndims is None else tuple(s.as_list()) for s in map(as_shape, self.shapes)) or (None,) * len(self.component_types)
+        given = map(as_shape, self.shapes or [None] * len(self.component_types))
+        shapes = tuple(None if s.ndims is None else tuple(s.as_list()) for s in given)
         types = tuple(t.name for t in self.component_types)
         key = ("queue", self.container, own)
         queue = kept.get(key)
@@ -114,7 +115,7 @@ class QueueEnqueueV2(QueueOp):
     def run(self, handle: Any, *components: Any) -> Any:
         queue = handle.item()
         queue.check(components, False)
-        queue.enqueue([tuple(np.array(c) for c in components)])
+        queue.enqueue([tuple(np.array(c, c.dtype) for c in components)])
         return ()
 
 
@@ -124,7 +125,7 @@ class QueueEnqueueManyV2(QueueEnqueueV2):
     def run(self, handle: Any, *components: Any) -> Any:
         queue = handle.item()
         queue.check(components, True)
-        queue.enqueue([tuple(np.array(c[row]) for c in components) for row in range(len(components[0]))])
+        queue.enqueue([tuple(np.array(c[row], c.dtype) for c in components) for row in range(len(components[0]))])
         return ()
 
 
@@ -163,7 +164,8 @@ class QueueDequeueManyV2(QueueOp):
         if count < 0:
             raise InvalidArgumentError(None, None, f"Dequeue{'UpTo' if self.fewer else 'Many'} requested {count} < 0 elements")
         if any(s is None or not padded and None in s for s in queue.shapes):
-            raise InvalidArgumentError(None, None, f"{queue.kind}'s DequeueMany and DequeueUpTo require the components to have specified shapes.")
+            wrong = f"{queue.kind}'s DequeueMany and DequeueUpTo require the components to have specified shapes."
+            raise InvalidArgumentError(None, None, wrong)
         rows = queue.dequeue(count, self.fewer)
         columns = []
         for number, (kind, shape) in enumerate(zip(self.component_types, queue.shapes, strict=True)):

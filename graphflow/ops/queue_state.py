@@ -98,9 +98,8 @@ class Dequeue(Attempt):
                 queue.give_back(self.taken)
                 self.taken = []
                 self.done = True
-                self.error = OutOfRangeError(
-                    None, None, f"{queue.kind} '{queue.name}' is closed and has insufficient elements (requested {self.count}, current size {left})"
-                )  # fmt: skip
+                sizes = f"(requested {self.count}, current size {left})"
+                self.error = OutOfRangeError(None, None, f"{queue.kind} '{queue.name}' is closed and has insufficient elements {sizes}")
                 return True
             self.count = left
         before = len(self.taken)
@@ -150,7 +149,8 @@ class QueueState:
         """Refuse another operation that shares this queue under other terms."""
         mine = self.capacity if self.capacity < (1 << 62) else -1
         for what, had, wanted in (
-            ("capacity", mine, capacity if capacity >= 0 else -1), ("component types", self.types, types), ("component shapes", self.shapes, shapes),
+            ("capacity", mine, capacity if capacity >= 0 else -1), ("component types", self.types, types),
+            ("component shapes", self.shapes, shapes),
         ):  # fmt: skip
             if had != wanted:
                 raise InvalidArgumentError(None, None, f"Shared queue '{self.name}' has {what} {had} but requested {what} were {wanted}")

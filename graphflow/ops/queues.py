@@ -156,8 +156,8 @@ class QueueBase:
         return self._result(found, TensorShape([size]))
 
     def dequeue_many(self, n: Any, name: str | None = None) -> Any:
-        """Takes n tuples out and stacks each component; waits for all. The shapes must be known. OutOfRangeError once the queue is closed and
-        holds fewer."""
+        """Takes n tuples out and stacks each component; waits for all. The shapes must be known. OutOfRangeError once the queue is closed
+        and holds fewer."""
         return self._dequeue("QueueDequeueManyV2", n, f"{self._own_name()}_DequeueMany" if name is None else name)
 
     def dequeue_up_to(self, n: Any, name: str | None = None) -> Any:

@@ -137,8 +137,8 @@ class LinSpace(Composite):
 
 
 class Scan(Kernelised):
-    """The running sum ("add"), product ("mul") or log of the sum of exponentials ("logsumexp") along `axis`; `exclusive` leaves each element's
-    own value out.
+    """The running sum ("add"), product ("mul") or log of the sum of exponentials ("logsumexp") along `axis`; `exclusive` leaves each
+    element's own value out.
 
     pairs: of complex numbers, whose parts stand in the last dimension.
     """
@@ -347,7 +347,8 @@ def cumprod(x, axis=0, exclusive=False, reverse=False, name=None):
 
 
 def cumulative_logsumexp(x, axis=0, exclusive=False, reverse=False, name=None):
-    """The running log(sum(exp(x))) along an axis. An `exclusive` one leaves each element's own value out and begins with the smallest number
-    of the type."""
+    """The running log(sum(exp(x))) along an axis. An `exclusive` one leaves each element's own value out and begins with the smallest
+    number of the type."""
     with name_scope(name, "CumulativeLogsumexp", [x]) as name:
-        return make("CumulativeLogsumexp", convert_to_tensor(x, name="x"), axis, exclusive=bool(exclusive), reverse=bool(reverse), name=name)
+        x = convert_to_tensor(x, name="x")
+        return make("CumulativeLogsumexp", x, axis, exclusive=bool(exclusive), reverse=bool(reverse), name=name)

@@ -26,6 +26,14 @@ def flat(value: Any) -> list[Any]:
     return [e if e is None or isinstance(e, IndexExpr) else int(e) for e in np.asarray(value).ravel().tolist()]
 
 
+def whole_shape(sizes: TensorSpec, rank: int) -> Dims:
+    """The shape of that rank which a size operand holds."""
+    given = contents(sizes)
+    if given is not None and len(given) != rank:
+        raise ValueError(f"Shape must be rank {rank} but is rank {len(given)}: there is one size for each dimension")
+    return (None,) * rank if given is None else tuple(given)
+
+
 def i32(*values: int) -> np.ndarray[Any, Any]:
     """An int32 operand of a test case."""
     return np.array(values, np.int32)

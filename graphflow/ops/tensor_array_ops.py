@@ -48,6 +48,14 @@ def array_of(handle: Tensor) -> Any:
     return handle.op
 
 
+def name_of(made: Any) -> str:
+    """What the array that a TensorArrayV3 (or TensorArrayGradV3) operation makes is called in messages. TensorFlow counts the arrays of the
+    process behind the name; here it is always the first."""
+    source = made if made.type == "TensorArrayV3" else array_of(made.inputs[0])
+    named = "" if source is None else source.definition.tensor_array_name
+    return f"{named or made.name}_0"
+
+
 def element_dims(handle: TensorSpec) -> tuple[bool, tuple[Any, ...] | None]:
     """Whether all elements of the array have the shape that it was made for, and that shape."""
     made = array_of(handle._tensor) if isinstance(handle, GraphSpec) else None

@@ -17,7 +17,7 @@ from graphflow.graph.composite import SparseTensor
 from graphflow.graph.op import Kind, Op, TensorSpec
 from graphflow.ops.arguments import renamed
 from graphflow.ops.families import axes_tuple
-from graphflow.ops.fingerprint import fingerprint64
+from graphflow.ops.fingerprint import fingerprint64, hash64
 from graphflow.ops.ranges import range as range_of
 from graphflow.ops.shape import rank
 from graphflow.ops.sizes import contents, need_rank
@@ -25,7 +25,7 @@ from graphflow.ops.source import constant
 
 __all__ = [
     "decode_base64", "encode_base64", "reduce_join", "regex_replace", "string_split", "string_strip",
-    "string_to_hash_bucket_fast", "substr",
+    "string_to_hash_bucket", "string_to_hash_bucket_fast", "substr",
 ]  # fmt: skip
 
 
@@ -139,6 +139,15 @@ class StringToHashBucketFast(TextOp):
 
     def run(self, input: Any) -> Any:
         return _mapped(lambda text: fingerprint64(text) % self.num_buckets, input, np.int64)
+
+
+class StringToHashBucket(StringToHashBucketFast):
+    """MurmurHash64 modulo num_buckets."""
+
+    arguments = ("string_tensor: string",)
+
+    def run(self, string_tensor: Any) -> Any:
+        return _mapped(lambda text: hash64(text) % self.num_buckets, string_tensor, np.int64)
 
 
 def _pattern(pattern: Any) -> re.Pattern[bytes]:
@@ -403,6 +412,11 @@ def reduce_join(inputs, axis=None, keep_dims=None, separator="", name=None, redu
             count = inputs.shape.ndims
             axis = range_of(rank(inputs) - 1, -1, -1) if count is None else constant(np.arange(count - 1, -1, -1, dtype=np.int32))
         return make("ReduceJoin", inputs, axis, keep_dims=keep, separator=separator, name=name)
+
+
+def string_to_hash_bucket(string_tensor=None, num_buckets=None, name=None, input=None):
+    """A number below num_buckets for each string, the same in every run; string_to_hash_bucket_fast is the better choice."""
+    return make("StringToHashBucket", renamed("input", input, "string_tensor", string_tensor), num_buckets=num_buckets, name=name)
 
 
 def string_to_hash_bucket_fast(input, num_buckets, name=None):

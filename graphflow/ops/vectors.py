@@ -104,7 +104,7 @@ def unravel_index(indices, dims, name=None):
 
 
 def repeat(input, repeats, axis=None, name=None):
-    """Each element `repeats` times along `axis`, or each of the flattened input (axis=None). repeats: a number, or one for every element."""
+    """Each element `repeats` times along `axis`, or each of the flattened input (axis=None). repeats: a number, or one for each."""
     with name_scope(name, "Repeat", [input, repeats]):
         data = convert_to_tensor(input, name="input")
         if axis is None:
@@ -123,7 +123,8 @@ def repeat(input, repeats, axis=None, name=None):
         if counts.shape.ndims == 1 and counts.shape.as_list() == [1]:
             counts = reshape(counts, [])
         longest = counts if counts.shape.ndims == 0 else reduce_max(counts)
-        spread = make("Tile", expand_dims(data, axis + 1), make("Pack", [*[1] * (axis + 1), cast(longest, int32), *[1] * (rank - axis - 1)]))
+        multiples = make("Pack", [*[1] * (axis + 1), cast(longest, int32), *[1] * (rank - axis - 1)])
+        spread = make("Tile", expand_dims(data, axis + 1), multiples)
         if counts.shape.ndims == 0:
             whole = make("ConcatV2", [sizes[:axis], reshape(sizes[axis] * counts, [1]), sizes[axis + 1 :]], 0)
             return reshape(spread, whole)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import DType
+from graphflow.dtypes import DType, as_dtype, native_name
 from graphflow.errors import InvalidArgumentError, UnimplementedError
 from graphflow.graph.operation import Operation
+from graphflow.ops.tensor_array_ops import name_of
 from graphflow.shapes import TensorShape
 
 Array = np.ndarray[Any, Any]
@@ -38,10 +39,12 @@ class ElementStore:
         self.elements: list[Array | None] = [None] * size
         self.read_before = [False] * size
         self.closed = False
+        self.marked: int | None = None if forward is None else forward.pieces  # elements that an array of gradients is joined of
+        self.pieces: int | None = None  # how many a split has written
         self.gradients: dict[str, ElementStore] = {}
 
     def _refused(self, text: str) -> InvalidArgumentError:
-        return InvalidArgumentError(None, self.op, f"TensorArray {self.op.name}: {text}")
+        return InvalidArgumentError(None, self.op, f"TensorArray {name_of(self.op)}: {text}")
 
     def check_open(self) -> None:
         """Refuses the use of a closed array."""
@@ -59,7 +62,8 @@ class ElementStore:
         """Sets an element, or adds to it in an array of gradients."""
         self.check_open()
         if value.dtype != self.dtype.as_numpy_dtype and self.dtype.kernel_type is not None:
-            raise self._refused(f"TensorArray dtype is {self.dtype.name} but Op is trying to write dtype {value.dtype}.")
+            written = native_name(as_dtype(value.dtype))
+            raise self._refused(f"TensorArray dtype is {native_name(self.dtype)} but Op is trying to write dtype {written}.")
         size = len(self.elements)
         if index < 0 or (index >= size and not self.dynamic):
             raise self._refused(f"Tried to write to index {index} but array is not resizeable and size is: {size}")
@@ -135,7 +139,7 @@ class ElementStore:
         if not self.elements:
             rest = self._static(known, "concatenating", "element_shape_except0")
             return np.zeros((0, *rest), self.dtype.as_numpy_dtype), np.zeros(0, np.int64)
-        values = [self.read(i) for i in range(len(self.elements))]
+        values = [self.read(i) for i in range(len(self.elements) if self.marked is None else self.marked)]
         for number, value in enumerate(values):
             if not value.ndim:
                 raise self._refused(
@@ -163,11 +167,13 @@ class ElementStore:
             raise self._refused(f"Expected len(indices) == values.shape[0], but saw: {len(indices)} vs. {len(value)}")
         if len(indices) and not self.dynamic and indices.max() >= len(self.elements):
             raise self._refused(f"Max scatter index must be < array size ({indices.max()} vs. {len(self.elements)})")
-        for index, row in zip(indices, value, strict=True):
-            self.write(int(index), row)
+        for row, index in enumerate(indices):
+            self.write(int(index), value[row : row + 1].reshape(value.shape[1:]))
 
     def split(self, value: Array, lengths: Array) -> None:
         """Writes pieces of `value` of the given lengths."""
+        if lengths.ndim != 1:
+            raise self._refused(f"Expected lengths to be a vector, received shape: {_brackets(lengths.shape)}")
         if not value.ndim:
             raise self._refused(f"Expected value to be at least a vector, but received shape: {_brackets(value.shape)}")
         if lengths.sum() != len(value):
@@ -180,6 +186,7 @@ class ElementStore:
                 f"TensorArray's size is not equal to the size of lengths ({len(self.elements)} vs. {len(lengths)}), and the TensorArray is "
                 "not marked as dynamically resizeable"
             )
+        self.pieces = len(lengths)
         ends = np.cumsum(lengths)
         for index, (length, end) in enumerate(zip(lengths, ends, strict=True)):
             self.write(index, value[end - length : end])
@@ -212,7 +219,7 @@ def run(op: Operation, values: Sequence[Any]) -> tuple[Any, ...]:
         store.split(values[1], values[2])
         return (FLOW,)
     if definition.dtype != store.dtype:  # type: ignore[attr-defined]
-        raise store._refused(f"TensorArray dtype is {store.dtype.name} but Op requested dtype {definition.dtype.name}.")  # type: ignore[attr-defined]
+        raise store._refused(f"TensorArray dtype is {native_name(store.dtype)} but Op requested dtype {native_name(definition.dtype)}.")  # type: ignore[attr-defined]
     if kind == "TensorArrayReadV3":
         return (store.read(int(values[1])),)
     if kind == "TensorArrayGatherV3":

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 def sizes_of(program: Program, inputs: Mapping[str, Array]) -> dict[str, int]:
     """The value of every symbol, read off the inputs' shapes."""
-    return {name: int(inputs[source].shape[axis]) for name, (source, axis) in program.symbols.items()}
+    return {name: int(inputs[source].shape[axis]) if source else axis for name, (source, axis) in program.symbols.items()}
 
 
 def contents(known: Array, dtype: Any, sizes: Mapping[str, int]) -> Array:

@@ -57,6 +57,8 @@ class Launch:
         self._made = [(bound.outputs[k].shape, np.dtype(bound.outputs[k].dtype.as_numpy_dtype)) for k in computed]
         self._keep = (self._arena.block, *self._constants, *self._states, *compiled.codes)
         self._objects: dict[int, Array] = {}
+        self._delicate = self._changed_while_growing()
+        self._saved: list[tuple[Array, Array]] = []
         self.traced: tuple[Timing, float, list[tuple[int, float, float]]] | None = None
         self._plan: NativePlan | None = None
         self._pauses = any(isinstance(call, HostCall) for call in bound.calls)
@@ -108,6 +110,8 @@ class Launch:
     def run(self, arrays: Sequence[Array] = ()) -> list[Array]:
         """The outputs for these feeds: dense arrays of the right type and of the shapes that were bound."""
         made = [np.empty(shape, dtype) for shape, dtype in self._made]
+        if self._delicate:
+            self._save()
         if self._plan is not None:
             failure = self._plan.run((*arrays, *made), partial(self._call_python, arrays, made) if self._pauses else None)
             if failure is not None:
@@ -117,6 +121,8 @@ class Launch:
     def run_traced(self, arrays: Sequence[Array], trace: Any) -> list[Array]:
         """`run`, noting in a runtime.trace.Trace when each kernel ran. `traced` keeps the last run's times for `session.report`."""
         made = [np.empty(shape, dtype) for shape, dtype in self._made]
+        if self._delicate:
+            self._save()
         if self._plan is not None:
             called: list[tuple[int, float, float]] = []
 
@@ -184,6 +190,20 @@ class Launch:
             else:
                 at(argument)[...] = result
 
+    def _changed_while_growing(self) -> list[Array]:
+        """The variables that change before it is certain that arrays which grow have had room enough: a run that begins again needs what
+        they were."""
+        compiled = self.bound.compiled
+        last = max((n for n, s in enumerate(compiled.steps) if any(c.error == "Overrun" for c in s.checks)), default=-1)
+        for number, step in enumerate(compiled.steps):
+            if step.jump is not None and step.jump.target <= last < number:
+                last = number
+        places = [compiled.places[v.id] for s in compiled.steps[: last + 1] if s.lowered is not None for v in s.group.outputs]
+        return [self._states[n] for n in sorted({p.number for p in places if p.kind == "state"})]
+
+    def _save(self) -> None:
+        self._saved = [(array, array.copy()) for array in self._delicate]
+
     def _changed_before(self, call: int) -> bool:
         """Whether calls before this one change variables."""
         places = self.bound.compiled.places
@@ -195,6 +215,13 @@ class Launch:
         if step.measuring is not None:
             raise Overrun(step.measuring.symbol, failure.value, self._changed_before(failure.call))
         check = step.checks[failure.check]
+        if check.error == "Overrun":
+            if failure.value >= 0:
+                for array, before in self._saved:
+                    array[...] = before
+                raise Overrun(check.message, failure.value + 1, False)
+            size = f"array is not resizeable and size is: {self.sizes()[check.message]}"
+            raise errors.InvalidArgumentError(None, None, f"{check.origin}: Tried to write to index {failure.value} but {size}")
         origin = next((o for o in reversed(step.group.origins) if o.name == check.origin), None)
         message, value = check.message, failure.value
         sizes = self.sizes()

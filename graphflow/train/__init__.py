@@ -42,6 +42,22 @@ from graphflow.train.hooks import (
     SecondOrStepTimer,
     StopAtStepHook,
 )
+from graphflow.train.input import (
+    batch,
+    batch_join,
+    input_producer,
+    limit_epochs,
+    match_filenames_once,
+    maybe_batch,
+    maybe_batch_join,
+    maybe_shuffle_batch,
+    maybe_shuffle_batch_join,
+    range_input_producer,
+    shuffle_batch,
+    shuffle_batch_join,
+    slice_input_producer,
+    string_input_producer,
+)
 from graphflow.train.meta_graph import export_meta_graph
 from graphflow.train.monitored_session import (
     ChiefSessionCreator,

@@ -124,3 +124,22 @@ def test_the_sizes_of_variables_are_added_up_and_printed(capsys) -> None:
     ]  # fmt: skip
     assert model_analyzer.analyze_ops(tf.get_default_graph(), print_info=True) == 50
     assert "y \t-> (float32 ?x2) [0]" in capsys.readouterr().out.splitlines()
+
+
+def test_summaries_follow_what_a_tensor_is() -> None:
+    tf.reset_default_graph()
+    rectified = tf.nn.relu6(tf.placeholder(tf.float32, [None, 4], name="x"))
+    total = tf.reduce_sum(rectified, name="total")
+    assert layers.summarize_activation(rectified).op.type == "HistogramSummary"
+    assert layers.summarize_tensor(total).op.name == "total_summary"
+    assert layers.summarize_tensor(tf.constant("text")) is None
+    made = [op.name for op in tf.get_default_graph().get_operations() if op.type.endswith("Summary")]
+    assert made == ["Relu6/zeros", "Relu6/sixes", "Relu6/activation", "total_summary"]
+    tf.add_to_collection(tf.GraphKeys.ACTIVATIONS, rectified)
+    assert len(layers.summarize_activations("Relu")) == 1 and layers.summarize_activations("dense") == []
+
+
+def test_class_numbers_are_widened_before_one_hot() -> None:
+    tf.reset_default_graph()
+    layers.one_hot_encoding(tf.placeholder(tf.int32, [2], name="n"), 3)
+    assert [op.name for op in tf.get_default_graph().get_operations()][:2] == ["n", "OneHotEncoding/ToInt64"]

@@ -54,6 +54,9 @@ def calls(tf):
         "softmax cross entropy": lambda p: nn.softmax_cross_entropy_with_logits(labels=p["s"], logits=p["s"]),
         "softmax cross entropy v2": lambda p: nn.softmax_cross_entropy_with_logits_v2(labels=p["x"], logits=p["x"]),
         "softmax cross entropy on axis 0": lambda p: nn.softmax_cross_entropy_with_logits_v2(labels=p["s"], logits=p["s"], axis=0),
+        "sparse cross entropy of sequences": lambda p: nn.sparse_softmax_cross_entropy_with_logits(
+            labels=tf.placeholder(tf.int32, [None, 5]), logits=tf.placeholder(tf.float32, [None, 5, 3])
+        ),
         "sparse cross entropy": lambda p: [
             nn.sparse_softmax_cross_entropy_with_logits(labels=p["labels"], logits=p["x"]),
             nn.sparse_softmax_cross_entropy_with_logits(labels=[1, 2, 0, 1], logits=p["s"]),

@@ -22,7 +22,7 @@ def in_thread(function):
     def call() -> None:
         try:
             found.append(function())
-        except Exception as error:  # noqa: BLE001  # whatever it is, the caller looks at it
+        except Exception as error:  # whatever it is, the caller looks at it
             found.append(error)
 
     thread = threading.Thread(target=call, daemon=True)

@@ -28,8 +28,10 @@ BODY = 0.015  # of the price, for each tile shape beyond the first
 PAGE = 4096
 L2_WAY = 128 << 10  # bytes of one way of the second-level cache
 PACKED_BYTES = 128 << 10  # of a copied panel
-PACK_CYCLES, TURN_CYCLES = 8.0, 14.0  # of a register of a panel copied, and of one transposed
+EARLY_BYTES = 32 << 10  # of a copied panel where the next one comes into the cache meanwhile, its lines in few sets
+PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 14.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
 CHUNK_BYTES = 256 << 10  # of the rows that pass over one panel after another
+L2_RATE = 40  # bytes a cycle that the second-level cache gives
 FAR_CYCLES = 0.1  # of a byte that comes from beyond the second-level cache
 SCATTERED_CYCLES = 2.5  # of a cache line of results, or of what their epilogue reads, that does not follow the one before it
 SCATTERED = 1024  # bytes: rows of results at least as far apart do not follow each other
@@ -175,9 +177,9 @@ def packed_axes(shape: Shape) -> list[tuple[str, int, bool]]:
     return out
 
 
-def packed_length(extent: Index, panels: tuple[Panel, ...]) -> int:
-    """For how many steps of the reduction a panel is copied at a time."""
-    most = PACKED_BYTES // max(panel_bytes_of(p) for p in panels) // 16 * 16
+def packed_length(extent: Index, panels: tuple[Panel, ...], size: int) -> int:
+    """For how many steps of the reduction a panel of at most `size` bytes is copied at a time."""
+    most = size // max(panel_bytes_of(p) for p in panels) // 16 * 16
     if not isinstance(extent, int):
         return most
     return math.ceil(max(1, extent) / math.ceil(max(1, extent) / most) / 16) * 16
@@ -233,7 +235,9 @@ def _candidates(shape: Shape, vector: str, dot: str, turned: str, pack: tuple[in
             far = 1 + 0.05 * near.get(r, 0) + 0.02 * near.get(s, 0)  # rows that lie close together share cache lines and pages
             base = Plan(vector, panels, r, s, (), (), (), (), "units", False, dot, bool(turned))
             if pack:
-                base = replace(base, packed=Packed(*pack, packed_length(shape.contract.reduced[0].extent, panels)))
+                early = not pack[1] and result_bytes(shape) <= L2_BYTES  # sums wait there from block to block
+                length = packed_length(shape.contract.reduced[0].extent, panels, EARLY_BYTES if early else PACKED_BYTES)
+                base = replace(base, packed=Packed(*pack, length, early))
             for choice in _row_cuts(shape, base, most // deep):
                 yield replace(choice, cycles=choice.cycles * far)
 
@@ -320,8 +324,11 @@ def price(shape: Shape, plan: Plan) -> float:
     beside = max(crowding(shape, plan.vector, side) for side in (0, 1)) if plan.dot and plan.vector else 0.0
 
     ragged = [unaligned(shape, plan, side) and not (plan.packed and plan.packed.side == side) for side in (0, 1)]
-    pack = 0.0 if plan.packed is None else TURN_CYCLES if plan.packed.turned else PACK_CYCLES
+    pack = 0.0
+    if plan.packed is not None:
+        pack = TURN_CYCLES if plan.packed.turned else EARLY_CYCLES if plan.packed.early else PACK_CYCLES
     scattered_lines = scattered_buffers(shape, plan) * SCATTERED_CYCLES
+    size = TYPES[shape.contract.left.type].itemsize
 
     def tile(rows: int, columns: int) -> float:
         count = rows * deep
@@ -339,6 +346,9 @@ def price(shape: Shape, plan: Plan) -> float:
             + 0.8 * straddling
             + 0.3 * max(0, count * crowded + columns * beside - 6)
         )
+        if plan.dot and operand_bytes(shape) > L1_BYTES:  # whole vectors of both sides: what the first-level cache keeps are the columns
+            kept = (count + columns) * inner * size <= L1_BYTES
+            step = max(step, shape.target.vector_bytes * (count if kept else count + columns) / L2_RATE)
         waits = 2.0 * count * columns * (math.ceil(steps / length) - 1)
         return steps * step + enter + waits + finish_cycles(plan, count, columns, lanes_of(shape)) + scattered_lines * count * columns
 
@@ -376,8 +386,12 @@ def scattered_buffers(shape: Shape, plan: Plan) -> int:
             buffers.add(s.buffer)
         if isinstance(s, Let | Store):
             buffers |= {e.buffer for e in walk(s.value) if isinstance(e, Load) and e.offset == offset}
-    held = len(buffers) * size * math.prod(shape.size[a.name] for a in shape.contract.free)
-    return len(buffers) if held > 2 * L2_BYTES else 0
+    return len(buffers) if len(buffers) * result_bytes(shape) > 2 * L2_BYTES else 0
+
+
+def result_bytes(shape: Shape) -> int:
+    """Bytes of all results."""
+    return TYPES[shape.contract.left.type].itemsize * math.prod(shape.size[a.name] for a in shape.contract.free)
 
 
 def far_bytes(shape: Shape, plan: Plan) -> int:

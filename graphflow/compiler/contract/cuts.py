@@ -78,14 +78,8 @@ def even_runs(extent: int, most: int) -> Iterator[tuple[tuple[int, int, int], ..
 
 def dynamic_sizes(most: int) -> tuple[int, ...]:
     """Tile heights to choose from at run time, tallest first, 1 last. With the second, a little lower than the first, most numbers of
-    rows can be cut without a rest."""
-    sizes = [most]
-    if most >= EVEN:
-        sizes.append(most - most // EVEN)
-    while sizes[-1] > 1:
-        last = most if len(sizes) == 2 and most >= EVEN else sizes[-1]
-        sizes.append(math.ceil(last / 2) if last > 4 else 1)
-    return tuple(sizes)
+    rows can be cut without a rest; a third of the first is for the rest of the others. Each is code to be compiled."""
+    return tuple(dict.fromkeys((most, most - most // EVEN, math.ceil(most / 3), 1)))
 
 
 def close(sizes: tuple[int, ...]) -> bool:

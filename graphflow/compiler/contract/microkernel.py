@@ -41,12 +41,22 @@ class Column:
     mask: Reg | None
 
 
+@dataclass(frozen=True)
+class Upcoming:
+    """Memory that is read when this tile and its neighbours are done: at each step of the reduction, the cache lines `lines` away from a
+    pointer that goes on by `step`."""
+
+    pointer: Reg
+    step: Reg
+    lines: tuple[Reg, ...]
+
+
 class Microkernel:
     """Emits the sums of one tile."""
 
     def __init__(
         self, b: FunctionBuilder, scalar: str, element: str, target: Target, operands: Sequence[Operand], columns: Sequence[Column],
-        ahead: int = 0,
+        ahead: int = 0, upcoming: Upcoming | None = None,
     ) -> None:  # fmt: skip
         self.b = b
         self.scalar = scalar
@@ -56,6 +66,7 @@ class Microkernel:
         self.operands = operands
         self.columns = columns
         self.ahead = ahead
+        self.upcoming = upcoming
         self.rest: Reg | None = None
         self.mask: Reg | None = None
 
@@ -137,8 +148,14 @@ class Microkernel:
         b, inner = self.b, level + 1 == len(trips)
         moving = [n for n, o in enumerate(self.operands) if o.steps[level] is not None]
         count, surely = trips[level]
-        with b.repeat("k", count, [*sums, *(pointers[n] for n in moving)], surely) as loop:
+        upcoming = self.upcoming if inner else None
+        with b.repeat("k", count, [*sums, *(pointers[n] for n in moving), *([upcoming.pointer] if upcoming else [])], surely) as loop:
             here = list(pointers)
+            later: list[Reg] = []
+            if upcoming:
+                for line in upcoming.lines:
+                    prefetch(b, b.element(loop.carried[-1], line, self.scalar), L2)
+                later = [b.element(loop.carried[-1], upcoming.step, self.scalar)]
             for place, n in enumerate(moving):
                 here[n] = loop.carried[len(sums) + place]
             done = self._loops(rows, trips, level + 1, here, loop.carried[: len(sums)])
@@ -147,11 +164,11 @@ class Microkernel:
                 step = self.operands[n].steps[level]
                 assert step is not None
                 following.append(b.element(here[n], step, self.scalar))
-            loop.carried = [*done, *following]
+            loop.carried = [*done, *following, *later]
         sums, ends = loop.results[: len(sums)], loop.results[len(sums) :]
         if inner and self.rest is not None:
             pointers = list(pointers)
-            for n, end in zip(moving, ends, strict=True):
+            for n, end in zip(moving, ends[: len(moving)], strict=True):
                 pointers[n] = end
             sums = self._step(rows, pointers, sums, self.rest)
         return sums

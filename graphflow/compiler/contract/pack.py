@@ -2,7 +2,8 @@
 
 Where the panel's steps lie a power of two apart, they all fall into a few sets of the caches and come from further out for every tile;
 where they lie across the grain (the transposed matrix of a product), no vectors could be read at all. Every thread copies what it is about
-to use onto its own stack: a block of the reduction that the second-level cache holds beside the other operand.
+to use onto its own stack: a block of the reduction that the second-level cache holds beside the other operand. Where the results are few,
+blocks are so short that the lines of the next panel find room in those sets too, and the tiles ask for them at every step.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides
-from graphflow.compiler.contract.microkernel import L1, Column, prefetch
+from graphflow.compiler.contract.microkernel import L1, Column, Upcoming, prefetch
 from graphflow.compiler.contract.plan import Panel
 from graphflow.compiler.llvm.builder import SIZES, Reg, vector
 from graphflow.compiler.llvm.transpose import transposed
@@ -42,6 +43,9 @@ def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], bloc
     place = tiles.packed_panel()
     line = 64 // SIZES[tiles.source]
     if not plan.packed.turned:
+        if plan.packed.early:
+            lines = tuple(b.i64(at) for at in range(0, width, line))
+            tiles.upcoming = Upcoming(b.element(first, b.i64(panel.width), tiles.source), step, lines)
         with b.loop("pack", b.i64(0), count, b.i64(1)) as loop:
             here = b.element(first, b.mul(loop.index, step), tiles.source)
             there = b.element(place, b.mul(loop.index, b.i64(width)), tiles.source)

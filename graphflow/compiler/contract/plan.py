@@ -49,11 +49,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Packed:
-    """A copied operand: which side, whether it lies across the lanes and is transposed, and for how many steps there is room."""
+    """A copied operand: which side, whether it lies across the lanes and is transposed, for how many steps there is room, and whether
+    the next panel is asked for while the tiles pass over this one."""
 
     side: int
     turned: bool
     length: int
+    early: bool = False
 
 
 @dataclass(frozen=True)

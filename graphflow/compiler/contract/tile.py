@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides
 from graphflow.compiler.contract.cuts import cut_registers, padded_columns
-from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across
+from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, Upcoming, across
 from graphflow.compiler.contract.pack import pack_panel, panel_width
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.llvm import functions
@@ -50,6 +50,7 @@ class TileEmitter:
         self.room = 0
         self.copy: Reg | None = None  # the stack memory of copied panels
         self.packed: Reg | None = None  # the copied panel that tiles read now
+        self.upcoming: Upcoming | None = None  # the panel that is copied next
 
     def extent(self, name: str) -> Index:
         return self.axes[name].extent if name else 1
@@ -157,7 +158,8 @@ class TileEmitter:
             columns = [Column(self.lanes if plan.dot else c.lanes, None) for c in columns]
         if first is None:
             first = [b.constant(0, vector(self.scalar, c.lanes)) for _ in range(rows) for c in columns]
-        return Microkernel(b, self.source, self.element, self.em.target, operands, columns, plan.ahead).sums(rows, trips, first, rest)
+        kernel = Microkernel(b, self.source, self.element, self.em.target, operands, columns, plan.ahead, self.upcoming)
+        return kernel.sums(rows, trips, first, rest)
 
     def finish(self, panel: Panel, columns: list[Column], sums: list[Reg], size: int) -> None:
         """The epilogue of every accumulator, straight from the registers."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphflow.compiler.builder import assemble, is_symbolic, normal_contents
+from graphflow.compiler.builder import is_symbolic, normal_contents
 from graphflow.compiler.passes.rewrite import Rewriter, note, rewrite, substituted
-from graphflow.compiler.program import Node, Program, Value
+from graphflow.compiler.program import Node, Program, Value, assemble
 from graphflow.graph.op import Effect, Kind
 from graphflow.kernel.index import product
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphflow.compiler.builder import assemble
 from graphflow.compiler.passes.rewrite import Rewriter, note, substituted
-from graphflow.compiler.program import Input, Node, Program, Source, Value
+from graphflow.compiler.program import Input, Node, Program, Source, Value, assemble
 from graphflow.compiler.regions import Body, Branch, Loop, Region, body_operands
 from graphflow.graph.op import Effect, Kind
 from graphflow.ops.array_rows import NewRows
@@ -123,8 +122,11 @@ def _hoisted(b: Rewriter, node: Node) -> Node:
         return node
     env = dict(outside)
     for inner in worth:
+        for literal in inner.inputs:  # a body numbers its values by itself
+            if literal.id not in env:
+                env[literal.id] = b.value(literal.dtype, literal.shape, literal.known)
         results = [b.value(v.dtype, v.shape, v.known) for v in inner.outputs]
-        b.nodes.append(Node(inner.op, [env.get(v.id, v) for v in inner.inputs], results, inner.origins))
+        b.nodes.append(Node(inner.op, [env[v.id] for v in inner.inputs], results, inner.origins))
         env.update((old.id, new) for old, new in zip(inner.outputs, results, strict=True))
         note(inner, results, "does not change in the loop")
     gone = {id(n) for n in worth}

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import NamedTuple
 
-from graphflow.compiler.builder import ProgramBuilder, assemble
-from graphflow.compiler.program import Node, Program, Value
+from graphflow.compiler.builder import ProgramBuilder
+from graphflow.compiler.program import Node, Program, Value, assemble
 
 Rule = Callable[["Rewriter", Node, tuple[Value, ...]], "Sequence[Value] | None"]
 

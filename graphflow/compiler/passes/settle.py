@@ -6,9 +6,8 @@ assigned the old value of another one must have a copy taken before that one is 
 
 from __future__ import annotations
 
-from graphflow.compiler.builder import assemble
 from graphflow.compiler.passes.rewrite import Rewriter
-from graphflow.compiler.program import Node, Program, Value
+from graphflow.compiler.program import Node, Program, Value, assemble
 from graphflow.graph.op import Kind
 from graphflow.ops import core
 from graphflow.ops.parts import Interleaved, Paired

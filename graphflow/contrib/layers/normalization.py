@@ -198,3 +198,38 @@ def layer_norm(inputs, center=True, scale=True, activation_fn=None, reuse=None, 
         if activation_fn is not None:
             outputs = activation_fn(outputs)
         return collect_output(outputs_collections, opened.name, outputs)
+
+
+@add_arg_scope
+def instance_norm(inputs, center=True, scale=True, epsilon=1e-6, activation_fn=None, param_initializers=None, reuse=None,
+                  variables_collections=None, outputs_collections=None, trainable=True, data_format="NHWC", scope=None):  # fmt: skip
+    """Each channel of each example brought to mean 0 and variance 1, then moved by beta and scaled by gamma.
+
+    Ulyanov et al., "Instance Normalization: The Missing Ingredient for Fast Stylization", 2016.
+    """
+    inputs = convert(inputs)
+    rank, dtype = inputs.shape.ndims, inputs.dtype.base_dtype
+    if rank is None:
+        raise ValueError(f"Inputs {inputs.name} has undefined rank.")
+    if data_format not in ("NCHW", "NHWC"):
+        raise ValueError("data_format has to be either NCHW or NHWC.")
+    with variable_scope(scope, "InstanceNorm", [inputs], reuse=reuse) as opened:
+        axis = 1 if data_format == "NCHW" else rank - 1
+        sizes = inputs.shape[axis : axis + 1]
+        if not sizes.is_fully_defined():
+            raise ValueError(f"Inputs {inputs.name} has undefined channels dimension {sizes}.")
+        initializers = param_initializers or {}
+
+        def parameter(name: str, initializer: Any) -> Any:
+            kept = variable_collections(variables_collections, name)
+            made = model_variable(name, sizes, dtype, initializers.get(name, initializer), collections=kept, trainable=trainable)
+            return reshape(made, [1, sizes[0].value, *[1] * (rank - 2)]) if data_format == "NCHW" else made
+
+        beta = parameter("beta", ZEROS) if center else None
+        gamma = parameter("gamma", ONES) if scale else None
+        mean, variance = moments(inputs, [a for a in range(1, rank) if a != axis], keep_dims=True)
+        outputs = batch_normalization(inputs, mean, variance, beta, gamma, epsilon, name="instancenorm")
+        outputs.set_shape(inputs.shape)
+        if activation_fn is not None:
+            outputs = activation_fn(outputs)
+        return collect_output(outputs_collections, opened.name, outputs)

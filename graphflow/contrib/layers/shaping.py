@@ -8,11 +8,11 @@ from graphflow import layers
 from graphflow.contrib.framework.arg_scope import add_arg_scope
 from graphflow.contrib.layers.collections import as_model_variables, collect_output
 from graphflow.contrib.layers.connected import layout
-from graphflow.dtypes import int32, int64
+from graphflow.dtypes import int32
 from graphflow.graph.build import convert, name_scope
 from graphflow.nn.cross_entropy import softmax as nn_softmax
 from graphflow.ops.gather import one_hot
-from graphflow.ops.logic import cast
+from graphflow.ops.logic import to_int64
 from graphflow.ops.reductions import norm, reduce_max
 from graphflow.ops.reshape import reshape
 from graphflow.ops.shape import shape as shape_of
@@ -73,7 +73,7 @@ def one_hot_encoding(labels, num_classes, on_value=1.0, off_value=0.0, outputs_c
     with name_scope(scope, "OneHotEncoding", [labels, num_classes]) as opened:
         labels = convert(labels)
         if labels.dtype.base_dtype == int32:
-            labels = cast(labels, int64)
+            labels = to_int64(labels)
         return collect_output(outputs_collections, opened, one_hot(labels, num_classes, on_value=on_value, off_value=off_value))
 
 

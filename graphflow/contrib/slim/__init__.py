@@ -1,5 +1,6 @@
 """tf.contrib.slim: the layer functions of tf.contrib.layers, arg_scope and the variables of tf.contrib.framework in one place."""
 
+from graphflow.contrib import losses, metrics
 from graphflow.contrib.framework import (
     add_arg_scope,
     arg_scope,
@@ -41,6 +42,7 @@ from graphflow.contrib.layers import (
     embed_sequence,
     flatten,
     fully_connected,
+    initializers,
     l1_l2_regularizer,
     l1_regularizer,
     l2_regularizer,
@@ -51,6 +53,7 @@ from graphflow.contrib.layers import (
     maxout,
     one_hot_encoding,
     optimize_loss,
+    regularizers,
     relu,
     relu6,
     repeat,
@@ -64,6 +67,16 @@ from graphflow.contrib.layers import (
     xavier_initializer,
     xavier_initializer_conv2d,
 )
+from graphflow.contrib.layers.summaries import (
+    summarize_activation,
+    summarize_activations,
+    summarize_biases,
+    summarize_collection,
+    summarize_tensor,
+    summarize_tensors,
+    summarize_variables,
+    summarize_weights,
+)
 from graphflow.contrib.slim import model_analyzer, utils
 from graphflow.missing import names_of
 
@@ -73,10 +86,12 @@ __all__ = [
     "convolution2d_transpose", "convolution3d", "create_global_step", "dropout", "elu", "embed_sequence", "filter_variables",
     "flatten", "fully_connected", "get_global_step", "get_local_variables", "get_model_variables", "get_or_create_global_step",
     "get_trainable_variables", "get_unique_variable", "get_variables", "get_variables_by_name", "get_variables_by_suffix",
-    "get_variables_to_restore", "has_arg_scope", "l1_l2_regularizer", "l1_regularizer", "l2_regularizer", "layer_norm", "linear",
-    "local_variable", "max_pool2d", "max_pool3d", "maxout", "model_analyzer", "model_variable", "one_hot_encoding", "optimize_loss",
-    "relu", "relu6", "repeat", "separable_conv2d", "separable_convolution2d", "softmax", "stack", "sum_regularizer", "unit_norm",
-    "utils", "variable", "variance_scaling_initializer", "xavier_initializer", "xavier_initializer_conv2d",
+    "get_variables_to_restore", "has_arg_scope", "initializers", "l1_l2_regularizer", "l1_regularizer", "l2_regularizer",
+    "layer_norm", "linear", "local_variable", "losses", "max_pool2d", "max_pool3d", "maxout", "metrics", "model_analyzer",
+    "model_variable", "one_hot_encoding", "optimize_loss", "regularizers", "relu", "relu6", "repeat", "separable_conv2d",
+    "separable_convolution2d", "softmax", "stack", "sum_regularizer", "summarize_activation", "summarize_activations",
+    "summarize_biases", "summarize_collection", "summarize_tensor", "summarize_tensors", "summarize_variables", "summarize_weights",
+    "unit_norm", "utils", "variable", "variance_scaling_initializer", "xavier_initializer", "xavier_initializer_conv2d",
 ]  # fmt: skip
 
 globals()["__getattr__"] = names_of("contrib.slim")

@@ -1,0 +1,80 @@
+"""What compiling costs grows with what is new: distinct kernels, not nodes; added operations, not the graph. Counted, not timed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import graphflow as tf
+from graphflow.compiler import lower
+from graphflow.runtime.jit import counters
+
+ROOT = Path(__file__).parents[2]
+
+
+def train_step(layers, width=16):
+    x = h = tf.placeholder(tf.float32, [None, width])
+    for _ in range(layers):
+        h = tf.nn.relu(tf.matmul(h, tf.Variable(tf.ones([width, width]))) + tf.Variable(tf.zeros([width])))
+    loss = tf.reduce_mean(tf.square(h))
+    return x, loss, tf.train.AdamOptimizer(0.1).minimize(loss)
+
+
+@pytest.mark.parametrize("layers", [4, 20])
+def test_equal_layers_share_their_kernels(layers):
+    with tf.Graph().as_default(), tf.Session() as session:
+        x, _, train = train_step(layers)
+        compiled = session.compiled(train, {x: np.ones((5, 16), np.float32)})
+    assert len(compiled.program.steps) >= 4 * layers - 2
+    assert len(compiled.program.codes) <= 12  # those of the first, an inner and the last layer, and of the loss
+
+
+def test_an_added_operation_lowers_and_compiles_nothing_that_is_known(monkeypatch):
+    with tf.Graph().as_default(), tf.Session() as session:
+        x, loss, train = train_step(2)
+        session.run(tf.global_variables_initializer())
+        feed = {x: np.ones((5, 16), np.float32)}
+        session.run([train, loss + 1.0], feed)
+        lowered, before = [], counters.snapshot()
+        real = lower._lower
+        monkeypatch.setattr(lower, "_lower", lambda *a: lowered.append(a) or real(*a))
+        session.run([train, loss + 1.0], feed)  # another operation, of the same kind
+        assert counters.snapshot()[:2] == before[:2] and not lowered
+        session.run([train, loss + 2.0], feed)
+        assert len(lowered) == 1
+
+
+PROGRAM = """
+import sys
+import numpy as np
+import graphflow as tf
+from graphflow.compiler import lower
+from graphflow.runtime.jit import counters
+real, lowered = lower._lower, []
+lower._lower = lambda *a: lowered.append(a) or real(*a)
+x = tf.placeholder(tf.float32, [None, 8])
+w = tf.Variable(tf.ones([8, 8]))
+train = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(tf.square(tf.nn.relu(tf.matmul(x, w)))))
+with tf.Session() as session:
+    session.run(tf.global_variables_initializer())
+    for batch in (3, 5):
+        session.run(train, {x: np.ones((batch, 8), np.float32)})
+    print(len(lowered), *counters.snapshot(), float(session.run(tf.reduce_sum(w))))
+"""
+
+
+def test_a_second_process_lowers_and_compiles_nothing(tmp_path):
+    def run():
+        environment = {"GRAPHFLOW_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, timeout=120)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout.split()
+
+    first, second = run(), run()
+    assert int(first[0]) > 0 and int(first[1]) > 0
+    assert second[:2] == ["0", "0"] and int(second[2]) >= int(first[1])
+    assert first[-1] == second[-1]
