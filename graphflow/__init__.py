@@ -29,7 +29,7 @@ _TOP_LEVEL = (
     "dtypes", "shapes",
     "graph.graph", "graph.tensor", "graph.operation", "graph.scopes", "graph.collections", "graph.convert", "graph.nodedef",
     "graph.importer", "graph.seeds", "graph.sessions", "graph.composite", "graph.type_specs", "graph.modes",
-    "ops.source", "ops.passing", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter",
+    "ops.source", "ops.passing", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter",  # noqa: E501
     "ops.resource_ops", "ops.resources", "ops.session_handles", "ops.queue_ops", "ops.queues", "ops.samplers",
     "ops.tensor_scatter", "ops.sparse", "ops.sparse_index", "ops.sparse_functions", "ops.ctc", "ops.ctc_decoders",
     "ops.variable_scope", "ops.template",
@@ -38,7 +38,7 @@ _TOP_LEVEL = (
     "ops.activation", "ops.reduce",
     "ops.broadcast", "ops.overloads", "ops.reductions", "ops.clip", "ops.softmax", "ops.random", "ops.random_choice",
     "ops.joining", "ops.shape", "ops.reshape", "ops.padding", "ops.slicing",
-    "ops.matmul", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.colors", "ops.normalize", "ops.ranges", "ops.segments", "ops.sparse_segments",
+    "ops.matmul", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.colors", "ops.normalize", "ops.ranges", "ops.segments", "ops.scatter_nd", "ops.sparse_segments",  # noqa: E501
     "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.distinct", "ops.vectors", "ops.sorting",
     "ops.beams", "ops.diagonal",
     "ops.linalg.systems", "ops.linalg.decompositions", "ops.linalg.functions", "ops.linalg.exponential",
@@ -53,8 +53,8 @@ _NAMESPACES: dict[str, str] = {
     **{
         name: name
         for name in (
-            "autodiff", "bitwise", "compat", "contrib", "data", "dtypes", "errors", "estimator", "graph_util", "image", "initializers", "keras",
-            "layers", "linalg", "losses", "math", "metrics", "nest", "nn", "random", "raw_ops", "shapes", "signal", "sparse", "strings", "summary", "sysconfig",
+            "autodiff", "bitwise", "compat", "contrib", "data", "dtypes", "errors", "estimator", "graph_util", "image", "initializers", "keras",  # noqa: E501
+            "layers", "linalg", "losses", "math", "metrics", "nest", "nn", "random", "raw_ops", "shapes", "signal", "sparse", "strings", "summary", "sysconfig",  # noqa: E501
             "test", "train", "version",
         )
     },

@@ -105,7 +105,7 @@ class Array(NamedTuple):
         size, b = self.handle.size, scope.b
         if self.handle.room or not self.handle.dynamic:
             return self
-        if not isinstance(size, int):
+        if not isinstance(size, int) or not scope.shared.grows:
             raise Irregular(self.handle.made, "of a size that only a run tells, it grows in a loop")
         room = scope.shared.room(size)
         value = self.value

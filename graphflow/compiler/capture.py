@@ -121,17 +121,21 @@ def needed_operations(fetches: Sequence[Tensor], targets: Iterable[Operation], h
 
 
 def capture(fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequence[Feed], pattern: Pattern,
-            variables: Variables, done: Iterable[Operation] = (), templates: Templates | None = None) -> Captured:  # fmt: skip
-    """The Program that computes `fetches` and runs `targets`. `templates`: of this session's captures.
+            variables: Variables, done: Iterable[Operation] = (), templates: Templates | None = None,
+            grows: bool = True) -> Captured:  # fmt: skip
+    """The Program that computes `fetches` and runs `targets`. `templates`: of this session's captures. `grows`: whether arrays may grow in
+    loops; otherwise such a loop is Stepwise.
 
     done: operations that an earlier part of the same run has executed; the tensors of theirs that are needed must be fed. Raises Cut,
     Stepwise, and what the shape rules raise.
     """
     b = ProgramBuilder(measures=True)
-    scope = Scope(b, Shared(variables, templates))
+    scope = Scope(b, Shared(variables, templates, grows))
     try:
         return _captured(scope, fetches, targets, feeds, pattern, done)
     except (ValueError, TypeError, Unmeasured):
+        if grows and ROOM in scope.shared.symbols:  # numbers of elements may be equal without being one symbol
+            return capture(fetches, targets, feeds, pattern, variables, done, templates, grows=False)
         counted = [t for op in scope.shared.measuring for t in op.outputs]
         if not counted or set(counted) <= set(fetches) or any(isinstance(size, str) for sizes in pattern.sizes for size in sizes):
             raise

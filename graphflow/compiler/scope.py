@@ -95,8 +95,9 @@ Entry = Value | Memory | Array | Handle
 class Shared:
     """What all scopes of a capture have in common. `templates`: what equal operations became before."""
 
-    def __init__(self, variables: Variables, templates: Templates | None = None) -> None:
+    def __init__(self, variables: Variables, templates: Templates | None = None, grows: bool = True) -> None:
         self.variables = variables
+        self.grows = grows  # whether arrays may grow in loops
         self.templates = Templates() if templates is None else templates
         self.answers: dict[str, bool] = {}
         self.symbols: dict[str, tuple[str, int]] = {}  # where the size of each name is read

@@ -15,7 +15,7 @@ from graphflow.ops.joining import concat
 from graphflow.ops.logic import cast, where
 from graphflow.ops.reductions import reduce_max, reduce_sum
 from graphflow.ops.reshape import expand_dims
-from graphflow.ops.segments import scatter_nd
+from graphflow.ops.scatter_nd import scatter_nd
 from graphflow.ops.shape import shape
 from graphflow.ops.source import ones_like
 

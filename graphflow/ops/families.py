@@ -5,7 +5,7 @@ A family supplies `kind` and, where all its members share it, the shape rule.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from graphflow.dtypes import DType, as_dtype
@@ -74,7 +74,7 @@ def result_dtype(op: Op, number: int, inputs: tuple[TensorSpec, ...]) -> DType:
     return as_dtype(declared)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _declared_type(declaration: str) -> str:
     """The type in "name: type" or "name: N*type"."""
     return declaration.split(":")[1].strip().split("*")[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from graphflow.dtypes import INDEX, NUMERIC, string
+from graphflow.dtypes import COMPLEX, INDEX, NUMERIC, string
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import make
 from graphflow.graph.dims import merge_dims
@@ -15,7 +15,8 @@ from graphflow.kernel.index import product
 from graphflow.ops.families import StateUpdate
 from graphflow.ops.parts import Interleaved, Paired
 from graphflow.ops.rows import RowUpdate
-from graphflow.ops.segments import ScatterRows, check_parts, flat_positions
+from graphflow.ops.scatter_nd import check_parts, flat_positions
+from graphflow.ops.segments import ScatterRows
 from graphflow.ops.sizes import shown
 
 __all__ = [
@@ -104,12 +105,16 @@ def changed_rows(b: Any, rule: Any, old: Any, rows: Any, numbers: Any, refusal: 
 class ScatterAdd(_ScatterRows):
     """ref[indices[i]] += updates[i]"""
 
+    types = {"T": (*NUMERIC, *COMPLEX), "Tindices": INDEX}
+
     def step(self, b: Any, old: Any, new: Any) -> Any:
         return b.add(old, new)
 
 
 class ScatterSub(_ScatterRows):
     """ref[indices[i]] -= updates[i]"""
+
+    types = {"T": (*NUMERIC, *COMPLEX), "Tindices": INDEX}
 
     def step(self, b: Any, old: Any, new: Any) -> Any:
         return b.sub(old, new)
@@ -169,6 +174,8 @@ class ScatterUpdate(_ScatterRows):
 
 class ScatterNdAdd(_ScatterRows):
     """ref[indices[i]] += updates[i], where indices[i] holds a position of the leading axes."""
+
+    types = {"T": (*NUMERIC, *COMPLEX), "Tindices": INDEX}
 
     def infer(self, ref: TensorSpec, indices: TensorSpec, updates: TensorSpec) -> TensorSpec:
         check_parts(indices, updates, ref.dims, "input")

@@ -24,7 +24,8 @@ from graphflow.ops.reductions import reduce_sum
 from graphflow.ops.reshape import reshape, transpose
 from graphflow.ops.rows import Replace, RowUpdate
 from graphflow.ops.scatter import ScatterAdd
-from graphflow.ops.segments import ScatterRows, flat_positions
+from graphflow.ops.scatter_nd import flat_positions
+from graphflow.ops.segments import ScatterRows
 from graphflow.ops.shape import shape, size
 from graphflow.ops.sizes import contents, i32, need_rank
 from graphflow.ops.source import constant, ones_like, zeros

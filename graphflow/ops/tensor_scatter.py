@@ -13,7 +13,7 @@ from graphflow.graph.op import Case, TensorSpec
 from graphflow.ops.families import Composite
 from graphflow.ops.gather import gather_nd
 from graphflow.ops.scatter import ScatterNdAdd, ScatterNdSub, ScatterNdUpdate, changed_parts
-from graphflow.ops.segments import check_parts
+from graphflow.ops.scatter_nd import check_parts
 from graphflow.ops.source import identity, zeros_like
 
 __all__ = ["tensor_scatter_add", "tensor_scatter_sub", "tensor_scatter_update"]

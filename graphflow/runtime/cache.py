@@ -3,7 +3,8 @@
 One file per kernel, named by the digest of everything its machine code depends on. A file is written under a temporary name and renamed,
 so that a reader sees all of it or nothing, whatever other processes do; it begins with a digest of its contents, so that a torn or
 damaged file is a miss and never a crash. A folder that cannot be used (read-only disk, another user's folder) switches the cache off
-without a word: the program only compiles again. The files hold native code and pickled notes of kernels, therefore a folder that strangers may write to is refused.
+without a word: the program only compiles again. The files hold native code and pickled notes of kernels, therefore a folder that strangers
+may write to is refused.
 """
 
 from __future__ import annotations

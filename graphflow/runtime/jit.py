@@ -253,6 +253,11 @@ class DiskNotes:
         self._disk.store(digest_of((key, sources())), StoredObject((self.NAME,), data))
 
 
+def _changed(modified: float) -> bool:
+    """Whether a file of this time of change may differ from what was loaded. A time yet to come is a matter of clocks."""
+    return LOADED < modified <= time.time()
+
+
 @lru_cache(maxsize=1)
 def sources() -> str:
     """A name for the state of the package's source files, from their sizes and times of change; one of this process alone where a file has
@@ -262,7 +267,7 @@ def sources() -> str:
     for path in sorted(package.rglob("*.py")):
         status = path.stat()
         found.append(f"{path.relative_to(package)} {status.st_size} {status.st_mtime_ns}")
-        if status.st_mtime > LOADED:
+        if _changed(status.st_mtime):
             return os.urandom(16).hex()
     return digest_of((*found, repr(sys.version_info)))
 
@@ -277,7 +282,7 @@ def toolchain() -> tuple[str, ...]:
     package = Path(__file__).parent.parent
     for folder in CODEGEN_SOURCES:
         for path in sorted((package / folder).rglob("*.py")):
-            if path.stat().st_mtime > LOADED:
+            if _changed(path.stat().st_mtime):
                 total.update(os.urandom(16))  # what runs here is not what the file says: for this process alone
             total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest(), llvmlite.__version__, repr(llvm.llvm_version_info), ABI_VERSION

@@ -18,8 +18,11 @@ import numpy as np
 from graphflow import errors
 from graphflow.compiler.capture import (
     Captured,
+    Cut,
     Feed,
+    Irregular,
     Pattern,
+    Stepwise,
     capture,
     static_pattern,
     symbolic_pattern,
@@ -275,6 +278,14 @@ class Step:
             if symbolic == static:
                 raise
             captured, pattern = self._capture(feeds, static), static
+        except (Irregular, Stepwise) as refused:
+            # a loop may begin with a state of a written-down batch size and go on with one of the fed size: equal, but for symbols
+            if symbolic == static:
+                raise
+            try:
+                captured, pattern = self._capture(feeds, static), static
+            except (ValueError, TypeError, Cut, Irregular, Stepwise):
+                raise refused from None
         names = [t.name for t in self.feeds if t not in self.known]
         chosen = options()
         program = compile_program(captured.program, default_jit(), chosen, names, captured.operations)

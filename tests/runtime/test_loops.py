@@ -106,3 +106,16 @@ def test_a_traced_loop_shows_each_kernel_once(session: Any) -> None:
     assert len(nodes) == 1
     assert nodes[0].timeline_label.endswith(" x 70")
     assert nodes[0].all_end_rel_nanos > 0
+
+
+def test_a_state_of_a_written_down_batch_size_beside_a_fed_one(session: Any) -> None:
+    x = tf.placeholder(tf.float32, [None, 3])
+    _, total = tf.while_loop(lambda i, h: i < 4, lambda i, h: (i + 1, tf.tanh(h + x)), [0, tf.zeros([2, 3])], shape_invariants=[
+        tf.TensorShape([]), tf.TensorShape([None, 3])])  # fmt: skip
+    expected = np.zeros((2, 3), np.float32)
+    for _ in range(4):
+        expected = np.tanh(expected + 0.5)
+    given = {x: np.full((2, 3), 0.5)}
+    np.testing.assert_allclose(session.run(total, given), expected, rtol=1e-6)
+    assert "loop" in str(session.compiled(total, given))  # refuses what Python steps through
+    assert session.run(total, {x: np.zeros((1, 3))}).shape == (2, 3)

@@ -14,7 +14,7 @@ from graphflow.ops.gather import gather_nd
 from graphflow.ops.joining import concat
 from graphflow.ops.logic import cast, logical_not, logical_or, where
 from graphflow.ops.reductions import reduce_all, reduce_any
-from graphflow.ops.segments import scatter_nd
+from graphflow.ops.scatter_nd import scatter_nd
 from graphflow.ops.shape import shape as shape_of
 from graphflow.ops.source import fill
 from graphflow.rnn.sequences import transpose_batch_time
