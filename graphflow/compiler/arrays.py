@@ -11,7 +11,7 @@ to another one touches the rows that were written, not all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.compiler.program import Value
@@ -36,6 +36,19 @@ class Unborn(Exception):
         super().__init__(f"{key} has elements of shape {array.element}")
         self.key = key
         self.array = array
+
+
+class Grows(Exception):
+    """An array that a loop carries turns out to grow in it."""
+
+
+class Apart(Exception):
+    """Arrays that had equally many elements before a loop grow differently in it. `groups`: those that may still be taken to grow together,
+    by their loop variables."""
+
+    def __init__(self, groups: Mapping[Operation, int]) -> None:
+        super().__init__("arrays grow differently")
+        self.groups = groups
 
 
 class Irregular(Exception):

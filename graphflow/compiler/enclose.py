@@ -10,33 +10,21 @@ kernel may do both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from graphflow.compiler.arrays import Array, Irregular, Unborn
+from graphflow.compiler.arrays import Apart, Array, Grows, Irregular, Unborn
 from graphflow.compiler.branches import Conditional, Guards, guards
 from graphflow.compiler.builder import ProgramBuilder, is_symbolic
 from graphflow.compiler.control import Frame, Needed, following, left_variable
 from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value, assemble
 from graphflow.compiler.regions import Body, Branch, Loop, Region
 from graphflow.compiler.scope import Cut, Entry, Memory, Scope, Stepwise
+from graphflow.compiler.trips import trip_count
 from graphflow.errors import OpError, UnimplementedError, describe
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
-from graphflow.kernel.index import Index, IndexExpr, maximum, minimum
-
-
-class Grows(Exception):
-    """An array that a loop carries turns out to grow in it."""
-
-
-class Apart(Exception):
-    """Arrays that had equally many elements before a loop grow differently in it. `groups`: those that may still be taken to grow together,
-    by their loop variables."""
-
-    def __init__(self, groups: Mapping[Operation, int]) -> None:
-        super().__init__("arrays grow differently")
-        self.groups = groups
+from graphflow.kernel.index import Index
 
 
 class Differs(Exception):
@@ -501,54 +489,3 @@ class _Rolled:
             leaving[merge] = initial._replace(value=value) if isinstance(initial, Array) else value
 
         self.enclosed.carry(outside, [inside], [new], left)
-
-
-def trip_count(b: ProgramBuilder, goes_on: Value, variables: Iterable[tuple[Value, Entry, Entry]]) -> Index:
-    """How often a loop goes round where its condition is i < limit for a counter that begins at a known number and is raised by a known
-    one; -1 otherwise."""
-    bound = trip_bound(b, goes_on, variables, exact=True)
-    return -1 if bound is None else maximum(bound, 0)
-
-
-def trip_bound(b: ProgramBuilder, goes_on: Value, variables: Iterable[tuple[Value, Entry, Entry]], exact: bool = False) -> Index | None:
-    """The most iterations that the condition allows, judged by a counter in it; None where there is none."""
-    producer = {v.id: node for node in b.nodes for v in node.outputs}
-    counters: dict[int, tuple[Index, Index]] = {}  # by id of the next value: where it begins, by how much it grows
-    for inside, initial, following_ in variables:
-        if not isinstance(initial, Value) or not isinstance(following_, Value) or initial.shape != ():
-            continue
-        node = producer.get(following_.id)
-        if initial.known is None or node is None or node.op.type not in ("Add", "AddV2"):
-            continue
-        steps = [v for v in node.inputs if v is not inside]
-        if len(steps) == 1 and steps[0].known is not None and len(node.inputs) == 2:
-            counters[following_.id] = _index(initial.known), _index(steps[0].known)
-
-    def bound(value: Value) -> Index | None:
-        node = producer.get(value.id)
-        if node is None:
-            return None
-        if node.op.type == "LogicalAnd":
-            sides = [s for s in map(bound, node.inputs) if s is not None]
-            if exact and len(sides) < 2:
-                return None
-            return sides[0] if len(sides) == 1 else minimum(*sides) if sides else None
-        if node.op.type == "Less":
-            counter, limit = node.inputs
-        elif node.op.type == "Greater":
-            limit, counter = node.inputs
-        else:
-            return None
-        if counter.id not in counters or limit.known is None or limit.shape != ():
-            return None
-        start, step = counters[counter.id]
-        if not isinstance(step, int) or step < 1:
-            return None
-        return (_index(limit.known) - start + step - 1) // step
-
-    return bound(goes_on)
-
-
-def _index(known: Any) -> Index:
-    element = known.reshape(-1)[0]
-    return element if isinstance(element, IndexExpr) else int(element)
