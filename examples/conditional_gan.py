@@ -37,7 +37,7 @@ chance = tf.placeholder(tf.float32, [None, CHANCE], name="chance")
 pictures = generator(chance, digits)
 of_real, of_drawn = discriminator(x, digits, False), discriminator(pictures, digits, True)
 cross_entropy = tf.losses.sigmoid_cross_entropy
-# A judge that is to be nine tenths sure at most (smoothing halves the rest) is never so far ahead that the generator learns nothing from it.
+# A judge that is to be nine tenths sure at most (smoothing halves the rest) never gets so far ahead that the generator learns nothing.
 sure = cross_entropy(tf.ones_like(of_real), of_real, label_smoothing=0.2)
 loss_of_judging = sure + cross_entropy(tf.zeros_like(of_drawn), of_drawn)
 loss_of_drawing = cross_entropy(tf.ones_like(of_drawn), of_drawn)

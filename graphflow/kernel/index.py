@@ -351,7 +351,7 @@ def product(sizes: Iterable[Index]) -> Index:
 
 
 def promises(index: Index) -> Hashable:
-    """The bounds of all symbols of an index, in the order of its text. Two indices that are equal, which is to say of equal text, may differ
+    """The bounds of all symbols of an index, in the order of its text. Two indices that are equal, that is of equal text, may differ
     in these where they come from loops of different extents."""
     if isinstance(index, int):
         return None

@@ -281,8 +281,8 @@ class BaseSession:
         return call
 
     def compiled(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Compilation:
-        """How a run is compiled: its Program, kernels and plan, with a readable `repr`. Runs nothing. Raises ValueError where there is nothing
-        to compile, and for a run in several Programs with Python between them; `report` shows those once they have run."""
+        """How a run is compiled: its Program, kernels and plan, with a readable `repr`. Runs nothing. Raises ValueError where nothing is
+        to be compiled, and for a run in several Programs with Python between them; `report` shows those once they have run."""
         route, values = self._route(fetches, feed_dict)
         if route.step is None:
             raise ValueError("these fetches are all fed: there is nothing to compile")

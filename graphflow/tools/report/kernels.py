@@ -82,6 +82,15 @@ class Listings:
         return [text, statements.get(id(statement), -1), number(node)]
 
 
+def _kind(step: Any) -> str:
+    """What a call is: the form of its group, or what it does instead of computing."""
+    if getattr(step, "jump", None) is not None:
+        return "jump"
+    if step.row is not None:
+        return "row"
+    return "python" if step.lowered is None else step.group.form.value  # type: ignore[no-any-return]
+
+
 def kernels(report: CompiledReport, bound: BoundPlan, seconds: Sequence[float], times: Sequence[int], threads: Sequence[int],
             runs: int, machine: Machine, numbers: dict[str, int], keep: Keep) -> dict[str, Any]:  # fmt: skip
     """A row for each call, in order. `numbers`: of the graph's operations by name. `seconds`: means of the calls, 0 where it was not
@@ -93,7 +102,7 @@ def kernels(report: CompiledReport, bound: BoundPlan, seconds: Sequence[float], 
         once = seconds[k] * runs / max(times[k], 1)
         stand = standing(work, once, max(int(threads[k]), 1), machine) if seconds[k] and step.lowered is not None else None
         nodes = [[numbers[n] for n in names(leaf) if n in numbers] for leaf in leaves(step.group.nodes)]
-        kind = "jump" if getattr(step, "jump", None) is not None else "row" if step.row is not None else "python" if step.lowered is None else step.group.form.value
+        kind = _kind(step)
         rows.append({
             "name": step.name, "form": kind, "nodes": nodes, "kinds": [leaf.op.type for leaf in leaves(step.group.nodes)],
             "ops": list(dict.fromkeys(n for found in nodes for n in found)), "seconds": seconds[k],
