@@ -8,7 +8,6 @@ registers is priced for the whole contraction on two threads, ragged edges and a
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -356,9 +355,7 @@ def price(shape: Shape, plan: Plan) -> float:
         cycles = pack * columns * steps
         if plan.runs:
             return cycles + sum(n * tile(height, columns) for _, n, height in plan.runs)
-        heights = Counter(dynamic_tiles(rows, plan.sizes))
-        cycles += sum(n * tile(height, columns) for height, n in heights.items())
-        return cycles
+        return cycles + sum(n * tile(height, columns) for height, n in dynamic_tiles(rows, plan.sizes).items())
 
     units = math.prod(shape.size[name] for name in plan.outer)
     many = panel_count(plan.panels)

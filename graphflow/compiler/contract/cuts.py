@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from graphflow.compiler.contract.plan import Panel, Piece, Plan
 from graphflow.kernel.index import Index, ceildiv, floordiv
@@ -87,14 +89,19 @@ def close(sizes: tuple[int, ...]) -> bool:
     return len(sizes) > 1 and sizes[0] < 2 * sizes[1]
 
 
-def dynamic_tiles(rows: int, sizes: tuple[int, ...]) -> list[int]:
-    """The heights of the tiles that cover `rows` at run time, as `Tiles.choose` takes them."""
-    tiles: list[int] = []
+@lru_cache(maxsize=4096)  # asked with a few pairs of arguments for every candidate plan
+def dynamic_tiles(rows: int, sizes: tuple[int, ...]) -> Mapping[int, int]:
+    """How many tiles of which height cover `rows` at run time, as `Tiles.choose` takes them."""
+    # Beyond this many rows, tiles of the second height could not cover them without more tiles: the tallest one is taken.
+    turn = sizes[0] * sizes[1] // (sizes[0] - sizes[1]) if close(sizes) else 0
+    tall = max(0, rows - max(turn, *sizes)) // sizes[0]
+    tiles = Counter({sizes[0]: tall} if tall else {})
+    rows -= tall * sizes[0]
     while rows > 0:
         size = min((s for s in sizes[1:] if s >= rows), default=sizes[0])
         if close(sizes) and rows > sizes[1] and 0 <= math.ceil(rows / sizes[0]) * sizes[1] - rows < sizes[0] - sizes[1]:
             size = sizes[1]
-        tiles.append(size)
+        tiles[size] += 1
         rows -= size
     return tiles
 
