@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value, assemble, field_indices
+from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value, assemble, equal_count, field_indices
 from graphflow.dtypes import DType, as_dtype
 from graphflow.graph.dims import broadcast_dims
 from graphflow.graph.op import REGISTRY, Effect, Kind, Op, TensorSpec
@@ -142,8 +142,11 @@ class ProgramBuilder:
             return self.sizes(count)[0]
         if not self.measures:
             raise Unmeasured(f"the size {count!r} depends on data")
-        name = f"{PREFIX}{len(self.measured)}"
-        self.measured[name] = self._only(Measured(name, limit), self.cast(count, "int64"))
+        count = self.cast(count, "int64")
+        like = equal_count(count, self.nodes)  # the parts of two tensors that are cut alike must be seen to be equally long
+        name = f"{PREFIX}{len(self.measured)}" if like is None else like
+        if like is None:
+            self.measured[name] = self._only(Measured(name, limit), count)
         return symbol(name, 0, limit if isinstance(limit, int) else None)
 
     def random_state(self, blocks: Index) -> Value:

@@ -109,6 +109,32 @@ def field_indices(op: Op) -> Iterator[IndexExpr]:
             stack.extend(item)
 
 
+DEEP = 60  # ops between two counts and what they have in common, more of which are not looked at
+
+
+def equal_count(count: Value, nodes: Sequence[Node]) -> str | None:
+    """The size that an equal count was measured as among `nodes`, if there is one."""
+    makers = {v.id: node for node in nodes for v in node.outputs}
+    equal: dict[tuple[int, int], bool] = {}
+
+    def same(a: Value, b: Value, deep: int = 0) -> bool:
+        """Whether both are seen to be computed by equal ops from the same values."""
+        if a is b:
+            return True
+        first, second = makers.get(a.id), makers.get(b.id)
+        if first is None or second is None:
+            literal = a.known is not None and b.known is not None and a.dtype == b.dtype
+            return literal and bool(np.array_equal(a.known, b.known))  # type: ignore[arg-type]
+        pair = first.outputs[0].id, second.outputs[0].id
+        if pair not in equal:
+            alike = first.op == second.op and first.op.effect is Effect.PURE and len(first.inputs) == len(second.inputs)
+            equal[pair] = alike and deep < DEEP and all(same(x, y, deep + 1) for x, y in zip(first.inputs, second.inputs, strict=True))
+        return equal[pair] and list(first.outputs).index(a) == list(second.outputs).index(b)
+
+    found = (node for node in nodes if node.op.type == "Measured" and same(node.inputs[0], count))
+    return next((node.op.symbol for node in found), None)  # type: ignore[attr-defined]
+
+
 def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[Value], updates: Mapping[str, Value],
              symbols: Mapping[str, tuple[str, int]]) -> Program:  # fmt: skip
     """A Program of what `outputs` and `updates` need of `nodes`, in their order; known operands become CONSTANT inputs."""

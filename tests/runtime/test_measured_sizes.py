@@ -120,3 +120,15 @@ def test_what_is_known_while_compiling_is_counted_then() -> None:
         known = np.arange(7000) % 11
         y, _ = tf.unique(known)
         assert session.run([y, tf.zeros([tf.size(y)])])[1].shape == (11,)
+
+
+def test_parts_of_two_tensors_that_are_cut_alike_are_equally_long() -> None:
+    """As in tf.nn.embedding_lookup of a table in parts: what a part of the ids finds goes back by the same part of their places."""
+    ids, data = tf.placeholder(tf.int32, [None]), tf.placeholder(tf.float32, [None])
+    cut = tf.mod(ids, 2)
+    rows, places = tf.dynamic_partition(data, cut, 2), tf.dynamic_partition(tf.range(tf.size(ids)), cut, 2)
+    back = tf.dynamic_stitch(places, [tf.reshape(tf.stack([r, -r], 1), [-1, 2]) for r in rows])
+    with tf.Session() as session:
+        for n in (7, 3, 12):
+            x = np.arange(n, dtype=np.float32) + 1
+            np.testing.assert_array_equal(session.run(back, {ids: np.arange(n) * 3 % 5, data: x}), np.stack([x, -x], 1))
