@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,15 +121,37 @@ class Failure(NamedTuple):
     value: int
 
 
-class Timing(NamedTuple):
-    """What a timed run spent where, [record, thread]: when the thread entered the native record first, in seconds since the first entry
-    of all (NaN where it had no part in it), the seconds it was in it, and how often. `calls[record]` is the entry of the plan's list that
-    the record belongs to."""
+class Timing:
+    """What a timed run spent where, [record, thread].
 
-    start: Array
-    busy: Array
-    times: Array
-    calls: Array
+    ticks   the block that the native walk has filled: [record, thread, layout.Times]
+    rate    ticks in a second
+    calls   for each record the entry of the plan's list that it belongs to; it never falls
+
+    A run pays for no arithmetic on them: what is asked for is computed then.
+    """
+
+    def __init__(self, ticks: Array, rate: float, calls: Array) -> None:
+        self.ticks = ticks
+        self.rate = rate
+        self.calls = calls
+
+    @property
+    def times(self) -> Array:
+        """How often the thread was in the record."""
+        return self.ticks[..., layout.Times.CALLS]
+
+    @cached_property
+    def start(self) -> Array:
+        """When it entered the record first, in seconds since the first entry of all; NaN where it had no part in it."""
+        entered = self.times > 0
+        first = self.ticks[..., layout.Times.FIRST]
+        return np.where(entered, (first - first.min(where=entered, initial=np.iinfo(np.int64).max)) / self.rate, np.nan)
+
+    @cached_property
+    def busy(self) -> Array:
+        """The seconds that it was in the record, all its times together."""
+        return self.ticks[..., layout.Times.TOTAL] / self.rate
 
 
 Entry = Call | Jump | Measure | Find | Pause
@@ -303,13 +325,7 @@ class NativePlan:
             failure = self.run(arrays, python)
         finally:
             self._block[layout.Plan.TIMES] = 0
-        count = times[..., layout.Times.CALLS].copy()
-        rate = self.executor.ticks_per_second()
-        start, busy = times[..., layout.Times.FIRST] / rate, times[..., layout.Times.TOTAL] / rate
-        start[count == 0] = np.nan
-        if count.any():
-            start -= np.nanmin(start)
-        return failure, Timing(start, busy, count, self._owners)
+        return failure, Timing(times, self.executor.ticks_per_second(), self._owners)
 
 
 def judge(entries: Sequence[Entry], cost: float, most: int) -> int:

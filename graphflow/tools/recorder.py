@@ -14,10 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphflow.runtime import layout
+from graphflow.runtime.executor import Timing
 from graphflow.runtime.trace import Trace
 from graphflow.runtime.tracing import trace_everything
 
 Array = np.ndarray[Any, Any]
+
+PENDING = 1 << 21  # bytes of ticks that a signature keeps before it adds them up
 
 
 class Lap(NamedTuple):
@@ -33,10 +37,8 @@ class Lap(NamedTuple):
 class Signature:
     """A compiled signature (fetches, feeds) and the times of its calls, summed over all runs with one binding of its sizes.
 
-    seconds   for each call the time that it advanced the steps by: from when the call before it was done until it was done itself, waiting
-              for its first thread left out. So they add up to no more than the steps, although calls may overlap on several threads.
-    times     how often it was called
-    threads   most threads that took part in it
+    A run only leaves its ticks here. They are added up when someone asks, or when they have become many: what a run pays for being
+    watched stays small beside the shortest steps.
     """
 
     def __init__(self, bound: Any) -> None:
@@ -44,55 +46,94 @@ class Signature:
         self.compiled = bound.compiled
         count = len(bound.calls)
         self.runs = 0
-        self.seconds = np.zeros(count)
-        self.times = np.zeros(count, np.int64)
-        self.threads = np.zeros(count, np.int64)
-        self.wall = 0.0
+        self._seconds = np.zeros(count)
+        self._times = np.zeros(count, np.int64)
+        self._threads = np.zeros(count, np.int64)
+        self._wall = 0.0
         self._called: list[tuple[int, float, float]] = []  # calls of Python since the last run ended
-        self._last: list[tuple[Array, Array, Array, Array]] = []  # of the last run: calls, and [call, thread] begin, end, times
+        self._pending: list[Timing] = []  # of runs that are not yet in the sums
+        self._last: tuple[Timing, float, list[tuple[int, float, float]]] | None = None  # the last run: its begin, its calls of Python
 
     def python(self, number: int, start: float, end: float) -> None:
         """Notes a call of Python in the run that is going on."""
         self._called.append((number, start, end))
 
-    def ran(self, timing: Any, start: float) -> None:
+    def ran(self, timing: Timing, start: float) -> None:
         """Notes a run that began at `start` and has just ended."""
         self.runs += 1
-        self._last = []
-        for number, begin, end in self._called:
-            if begin >= start:  # an earlier one is of a run that failed
-                self.seconds[number] += end - begin
-                self.wall += end - begin
-                self.times[number] += 1
-                self.threads[number] = 1
-                self._last.append((np.array([number]), np.array([[begin - start]]), np.array([[end - start]]), np.array([[1]])))
+        called = [call for call in self._called if call[1] >= start]  # an earlier one is of a run that failed
+        for number, begin, end in called:
+            self._seconds[number] += end - begin
+            self._wall += end - begin
+            self._times[number] += 1
+            self._threads[number] = 1
         self._called = []
-        reached = timing.times.any(axis=1)
-        if not reached.any():
+        self._last = timing, start, called
+        self._pending.append(timing)
+        if len(self._pending) * timing.ticks.nbytes > PENDING:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        """Takes the pending runs into the sums, all at once: arrays are [run, record, thread], then [run, record]."""
+        if not self._pending:
             return
-        begins, busy, times, calls = timing.start[reached], timing.busy[reached], timing.times[reached], timing.calls[reached]
-        ends = begins + busy
-        begin, end, often = np.nanmin(begins, axis=1), np.nanmax(ends, axis=1), times.max(axis=1)
-        done = np.maximum.accumulate(end)
-        before = np.concatenate(([0.0], done[:-1]))
-        advanced = np.where(often > 1, busy.max(axis=1), np.maximum(end - np.maximum(begin, before), 0.0))
-        np.add.at(self.seconds, calls, advanced)
-        self.wall += max(float(done[-1]), float(advanced.sum()))
-        most = np.zeros(len(self.times), np.int64)
-        np.maximum.at(most, calls, often)
-        self.times += most
-        np.maximum.at(self.threads, calls, (times > 0).sum(axis=1))
-        self._last.append((calls, begins, ends, times))
+        timing, ticks = self._pending[-1], np.stack([t.ticks for t in self._pending])
+        self._pending = []
+        count = ticks[..., layout.Times.CALLS]
+        first = np.where(count > 0, ticks[..., layout.Times.FIRST] / timing.rate, np.inf)
+        busy = ticks[..., layout.Times.TOTAL] / timing.rate
+        begin, end = first.min(axis=2), np.where(count > 0, first + busy, -np.inf).max(axis=2)
+        often = count.max(axis=2)
+        reached = often > 0
+        started = begin.min(axis=1, keepdims=True)
+        done = np.maximum.accumulate(end, axis=1)
+        before = np.maximum(np.concatenate((started, done[:, :-1]), axis=1), begin, where=reached, out=np.zeros_like(begin))
+        advanced = np.where(often > 1, busy.max(axis=2), np.maximum(np.subtract(end, before, where=reached, out=np.zeros_like(end)), 0.0))
+        ran = reached.any(axis=1)
+        self._wall += float(np.maximum(done[ran, -1] - started[ran, 0], advanced[ran].sum(axis=1)).sum())
+        heads = np.flatnonzero(np.diff(timing.calls, prepend=-1))  # the first record of each call
+        calls = timing.calls[heads]
+        self._seconds[calls] += np.add.reduceat(advanced.sum(axis=0), heads)
+        self._times[calls] += np.maximum.reduceat(often, heads, axis=1).sum(axis=0)
+        took_part = np.maximum.reduceat((count > 0).sum(axis=2).max(axis=0), heads)
+        self._threads[calls] = np.maximum(self._threads[calls], took_part)
+
+    @property
+    def seconds(self) -> Array:
+        """For each call the time that it advanced the steps by: from when the call before it was done until it was done itself, waiting
+        for its first thread left out. So they add up to no more than the steps, although calls may overlap on several threads."""
+        self._add_up()
+        return self._seconds
+
+    @property
+    def times(self) -> Array:
+        """How often each call was made."""
+        self._add_up()
+        return self._times
+
+    @property
+    def threads(self) -> Array:
+        """Most threads that took part in each call."""
+        self._add_up()
+        return self._threads
+
+    @property
+    def wall(self) -> float:
+        """Seconds of all runs."""
+        self._add_up()
+        return self._wall
 
     @property
     def laps(self) -> list[Lap]:
         """The calls of the last run, thread by thread."""
-        return [
-            Lap(int(call), thread, float(start), float(end), int(count))
-            for calls, *rows in self._last
-            for call, row_begins, row_ends, row_times in zip(calls, *rows, strict=True)
-            for thread, (start, end, count) in enumerate(zip(row_begins, row_ends, row_times, strict=True))
-            if count
+        if self._last is None:
+            return []
+        timing, start, called = self._last
+        return [Lap(number, 0, begin - start, end - start, 1) for number, begin, end in called] + [
+            Lap(int(timing.calls[record]), thread, begin, begin + busy, times)
+            for record, row in enumerate(zip(timing.start.tolist(), timing.busy.tolist(), timing.times.tolist(), strict=True))
+            for thread, (begin, busy, times) in enumerate(zip(*row, strict=True))
+            if times
         ]
 
     @property

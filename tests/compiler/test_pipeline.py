@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -30,6 +29,7 @@ from tests.compiler.support import (
     same,
     state,
 )  # fmt: skip
+from tests.effort import calls_of
 
 
 @given(st.integers(1000, 10**6), st.integers(0, len(PASSES)))
@@ -53,7 +53,7 @@ def test_random_programs_natively():
         same(run_native(program, inputs), interpret(program, inputs), 2e-4)
 
 
-def test_another_batch_size_compiles_nothing_and_binds_fast():
+def test_another_batch_size_compiles_nothing():
     program = mlp()
     feeds = ["x", "y"]
     compiled = compile_program(program, default_jit(), options(), feeds)
@@ -62,9 +62,6 @@ def test_another_batch_size_compiles_nothing_and_binds_fast():
         inputs = inputs_for(program, batch)
         same(run_native(program, inputs, compiled), interpret(program, inputs), 2e-4)
     assert counters.compiled == before
-    start = time.perf_counter()
-    compiled.bind([(64, 40), (64, 10)])
-    assert time.perf_counter() - start < 0.01
 
 
 def test_training_goes_on_in_place():
@@ -189,17 +186,19 @@ def test_report_and_dump(tmp_path):
     assert {f.rsplit(".", 1)[1] for f in kernels} == {"kernel", "ll", "s"}
 
 
-def test_passes_are_fast_and_linear():
-    b = ProgramBuilder()
-    x = feed(b, "x", BATCH, 16)
-    value = x
-    for _ in range(1500):
-        value = b.tanh(b.add(b.mul(value, 1.01), x))
-    program = b.finish([value], {"d0": ("x", 0)})
-    start = time.perf_counter()
-    grouped = run_passes(program, options()._replace(verify=0))
-    per_node = (time.perf_counter() - start) / len(program.nodes)
-    assert grouped.nodes and per_node < 400e-6, f"{per_node * 1e6:.0f} us a node"
+def test_the_work_of_the_passes_is_linear():
+    def effort(layers: int) -> float:
+        b = ProgramBuilder()
+        x = feed(b, "x", BATCH, 16)
+        value = x
+        for _ in range(layers):
+            value = b.tanh(b.add(b.mul(value, 1.01), x))
+        program = b.finish([value], {"d0": ("x", 0)})
+        return calls_of(lambda: run_passes(program, options()._replace(verify=0))) / len(program.nodes)
+
+    effort(10)
+    few = effort(100)
+    assert effort(500) < 1.15 * few
 
 
 def test_strings_pass_through():

@@ -208,12 +208,10 @@ def test_a_hundred_thousand_rounds(executor, code):
     assert m.ring[0, :n].tolist() == [2 * rounds] * n
 
 
-def test_trivial_rounds_take_nanoseconds(jit, code):
+def test_a_million_trivial_rounds(jit, code):
     m = Memory(code)
     plan = Executor(jit, 1).plan([m.begin(), m.count(1_000_000), m.again(1)])
-    start = time.perf_counter()
     assert plan.run() is None
-    assert time.perf_counter() - start < 0.2, "five million in a second"
     assert m.counters[0, 0] == 1_000_000
 
 
