@@ -305,13 +305,15 @@ class TileEmitter:
             count = b.i64(last.offset + last.active)
         pieces = cut_registers(size, self.lanes, em.target.masks)
         with self.loop("column", b.i64(0), count) as n:
-            em.set_symbol(plan.vector, b.binary("add", column, n))
+            at = self.inner(plan.vector, b.binary("add", column, n))
             line = b.element(place, b.mul(n, b.i64(square)), self.scalar)
             for piece in pieces:
                 with em.bind(writes=self.writes):
                     em.set_vector(plan.rows, piece.lanes)
                     acc = b.load(vector(self.scalar, piece.lanes), b.element(line, b.i64(piece.offset), self.scalar))
-                    env: dict[str, Reg | Index] = {plan.rows: symbol(plan.rows) + piece.offset} if piece.offset else {}
+                    env: dict[str, Reg | Index] = {plan.vector: at}
+                    if piece.offset:
+                        env[plan.rows] = symbol(plan.rows) + piece.offset
                     self.statements(env, Column(piece.lanes, self.mask(piece.lanes, piece.active, 0, row)), acc)
 
     def epilogue(
@@ -331,8 +333,7 @@ class TileEmitter:
         if plan.dot:
             panel, columns = self.gathered(panel)
         with self.loop("row", first, end) as row:
-            if plan.rows:
-                em.set_symbol(plan.rows, row)
+            at = self.inner(plan.rows, row) if plan.rows else 0
             line = b.element(place, b.mul(b.mul(b.binary("sub", row, start), b.i64(self.depth)), pitch), self.scalar)
             for lanes in dict.fromkeys(c.lanes for c in columns):
                 with em.bind(writes=self.writes):
@@ -345,9 +346,19 @@ class TileEmitter:
                                 env: dict[str, Reg | Index] = {}
                                 if plan.vector and piece.offset:
                                     env[plan.vector] = symbol(plan.vector) + piece.offset
+                                if plan.rows:
+                                    env[plan.rows] = at
                                 if plan.sub:
                                     env[plan.sub] = deep
                                 self.statements(env, column, acc)
+
+    def inner(self, name: str, value: Reg) -> Index:
+        """What stands for an axis in a loop over one tile: a symbol of its own, for the axis's has the tile's first place, and what was
+        computed from that must not be taken for the loop's."""
+        own = f"{name}.inner"
+        self.em.set_symbol(own, value)
+        self.em.set_range(own, self.extent(name))
+        return symbol(own)
 
     def gathered(self, panel: Panel) -> tuple[Panel, list[Column]]:
         """The single columns of a panel of dot products as vectors again, for the epilogue."""

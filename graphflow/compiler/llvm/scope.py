@@ -104,7 +104,9 @@ class Scopes:
         self.lanes, self.vector, self.vector_level, self.mask, self.mask_level, self.renaming = frame.saved
 
     def set_symbol(self, name: str, value: Reg, level: int | None = None) -> None:
-        """Bind an index symbol to an i64 register within the innermost frame."""
+        """Bind an index symbol to an i64 register within the innermost frame. It may be bound further out to the same register only:
+        values that were computed from it are kept by its name."""
+        assert self.symbols.get(name, (value,))[0] == value, f"symbol {name} has a value already"
         self.frames[-1].symbols.append((name, self.symbols.get(name)))
         self.symbols[name] = (value, self.top if level is None else level)
 

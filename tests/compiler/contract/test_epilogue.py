@@ -90,6 +90,23 @@ def test_epilogue_that_depends_on_the_position(machine: str) -> None:
     np.testing.assert_allclose(arrays["y"], expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("machine", ["native", "avx2", "sse2"])
+@pytest.mark.parametrize("m, n, k", [(7, 10, 300), (37, 90, 64), (33, 5, 16)])
+def test_epilogue_that_reads_an_operand(machine: str, m: int, n: int, k: int) -> None:
+    """The row's own first element, at an address that the tile's first row had too; long enough to be a loop over the rows."""
+    case = matmul(m, n, k)
+    i, j = symbol("i", 0, m - 1), symbol("j", 0, n - 1)
+    value = acc()
+    for _ in range(12):
+        value = sqrt(value * value + load("a", "f32", i * k) * load("a", "f32", i * k))
+    compiled = Compiled(with_epilogue(case, (Store("y", i * n + j, value),)), machine)
+    arrays = inputs(case, {})
+    want, _ = sums(case, arrays, {})
+    compiled.run(arrays, {}, 2)
+    first = arrays["a"].reshape(m, k)[:, :1]
+    np.testing.assert_allclose(arrays["y"].reshape(m, n), np.sqrt(want.reshape(m, n) ** 2 + 12 * first**2), rtol=1e-4, atol=1e-4)
+
+
 def test_results_stored_transposed() -> None:
     case = matmul(19, 21, 30)
     i, j = symbol("i", 0, 18), symbol("j", 0, 20)
