@@ -217,19 +217,19 @@ def real(input, name=None):
 
 def imag(input, name=None):
     """The imaginary part: of real numbers, zeros."""
-    with name_scope(name, "Imag", [input]) as scope:
-        input = convert(input, name="input")
-        if input.dtype.is_complex:
-            return make("Imag", input, Tout=input.dtype.real_dtype, name=scope)
-        return make("ZerosLike", input)
+    return _zero_of_reals("Imag", input, name)
 
 
 def angle(input, name=None):
     """The angle of complex numbers to the positive real axis: of real numbers, zeros."""
-    with name_scope(name, "Angle", [input]) as scope:
+    return _zero_of_reals("Angle", input, name)
+
+
+def _zero_of_reals(part: str, input: Any, name: Any) -> Any:
+    with name_scope(name, part, [input]) as scope:
         input = convert(input, name="input")
         if input.dtype.is_complex:
-            return make("Angle", input, Tout=input.dtype.real_dtype, name=scope)
+            return make(part, input, Tout=input.dtype.real_dtype, name=scope)
         return make("ZerosLike", input)
 
 

@@ -12,17 +12,16 @@ from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import make
 from graphflow.graph.composite import SparseTensor
 from graphflow.graph.dims import merge_size
-from graphflow.graph.op import Kind, Op, TensorSpec
+from graphflow.graph.op import TensorSpec
+from graphflow.ops.families import HostOp
 from graphflow.ops.sizes import need_rank
 
 
-class _Decoder(Op, abstract=True):
+class _Decoder(HostOp, abstract=True):
     """inputs [time, batch, classes] and sequence_length [batch] to sparse label sequences [batch, longest] and [batch, paths] scores."""
 
-    kind = Kind.HOST
     arguments = ("inputs: T", "sequence_length: int32")
     types = {"T": (float32, float64)}
-    differentiable = False
 
     def _batch(self, inputs: TensorSpec, sequence_length: TensorSpec) -> Any:
         need_rank(inputs, 3)

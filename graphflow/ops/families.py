@@ -56,6 +56,13 @@ class Kernelised(Op, abstract=True):
     kind = Kind.KERNEL
 
 
+class HostOp(Op, abstract=True):
+    """Runs in Python, by `run`, between native parts: what is not numeric work on dense tensors."""
+
+    kind = Kind.HOST
+    differentiable = False
+
+
 class StateUpdate(Op, abstract=True):
     """Changes variables: `decompose` gives the new values of the ref inputs listed in `updates`."""
 

@@ -8,21 +8,20 @@ import numpy as np
 
 from graphflow import dtypes
 from graphflow.graph.build import make
-from graphflow.graph.op import Effect, Kind, Op, TensorSpec
+from graphflow.graph.op import Effect, TensorSpec
 from graphflow.graph.tensor import Tensor
 from graphflow.io.files import make_parents, named_errors
+from graphflow.ops.families import HostOp
 
 __all__ = ["matching_files", "read_file", "write_file"]
 
 
-class ReadFile(Op):
+class ReadFile(HostOp):
     """The contents of a file. NotFoundError where there is none."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     arguments = ("filename: string",)
     results = ("contents: string",)
-    differentiable = False
 
     def infer(self, filename: TensorSpec) -> TensorSpec:
         if filename.rank not in (None, 0):
@@ -35,14 +34,12 @@ class ReadFile(Op):
             return np.array(file.read(), dtype=object)
 
 
-class WriteFile(Op):
+class WriteFile(HostOp):
     """Writes a file, making its folder if need be."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     arguments = ("filename: string", "contents: string")
     results = ()
-    differentiable = False
 
     def infer(self, filename: TensorSpec, contents: TensorSpec) -> tuple[TensorSpec, ...]:
         for spec in (filename, contents):
@@ -58,14 +55,12 @@ class WriteFile(Op):
         return ()
 
 
-class MatchingFiles(Op):
+class MatchingFiles(HostOp):
     """The files whose names fit any of the patterns, sorted; as the shell matches them."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     arguments = ("pattern: string",)
     results = ("filenames: string",)
-    differentiable = False
 
     def infer(self, pattern: TensorSpec) -> TensorSpec:
         if pattern.rank not in (None, 0, 1):

@@ -15,6 +15,7 @@ from graphflow.kernel.index import product
 from graphflow.kernel.nodes import Mode
 from graphflow.ops.families import Composite, Kernelised
 from graphflow.ops.logic import cast as cast_to
+from graphflow.ops.passing import Within
 from graphflow.ops.reductions import reduce_max
 from graphflow.ops.reshape import expand_dims, reshape
 from graphflow.ops.segments import ScatterRows
@@ -150,34 +151,10 @@ class Bincount(Composite):
 
     def decompose(self, b: Any, arr: Any, size: Any, weights: Any) -> Any:
         (count,) = b.sizes(size)
-        arr = b.apply(NonNegative("Input arr must be non-negative!"), b.view(arr, (arr.size,)))
+        arr = b.apply(Within(None, text="Input arr must be non-negative!"), b.view(arr, (arr.size,)))
         rows = b.broadcast(b.constant(1, weights.dtype), arr.shape) if weights.size == 0 else b.view(weights, arr.shape)
         numbers = b.select(b.less(arr, b.constant(count, int32)), arr, b.constant(-1, int32))
         return b.apply(ScatterRows(count, "add"), rows, numbers)
-
-
-class NonNegative(Kernelised):
-    """x itself; a negative element fails the step."""
-
-    core = True
-    arguments = ("x: T",)
-    results = ("y: T",)
-    types = {"T": INDEX}
-    message: str
-    cases = (Case(np.array([0, 3]), message="no"), Case(np.array([0, -3]), message="no", error=("InvalidArgumentError", "no")))
-
-    def infer(self, x: TensorSpec) -> TensorSpec:
-        return TensorSpec(x.dtype, x.dims)
-
-    def reference(self, x: Any) -> Any:
-        if np.any(np.less(x, 0)):
-            raise ValueError(self.message)
-        return np.array(x)
-
-    def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        with k.loop("i", product(inputs[0].shape)) as i:
-            value = k.let("value", k.load(inputs[0], i))
-            k.store(outputs[0], i, k.check("InvalidArgumentError", self.message, value >= 0, cast(value, "i64"), value))
 
 
 class HistogramFixedWidth(Composite):

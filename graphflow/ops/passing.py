@@ -60,13 +60,14 @@ class GuaranteeConst(Identity):
 
 
 class Within(Movement):
-    """x, every element of which must be in [start, limit); a run with another one fails with the error of that class and text."""
+    """x, every element of which must be in [start, limit), without a limit where that is None; a run with another one fails with the
+    error of that class and text, in which {value} stands for it and, if x is a vector of 32 bits, {position} for its place."""
 
     core = True
     arguments = ("x: T",)
     results = ("y: T",)
     types = {"T": INDEX}
-    limit: Index
+    limit: Index | None
     error: str = "InvalidArgumentError"
     text: str = "{value} is out of range"
     start: int = 0
@@ -74,21 +75,28 @@ class Within(Movement):
         Case(np.array([1, 4], np.int32), limit=5), Case(np.array([-1, 4], np.int32), limit=5, start=-1),
         Case(np.array(5, np.int64), limit=5, error=("InvalidArgumentError", "5 is out of range")),
         Case(np.array(-1, np.int64), limit=5, error=("InvalidArgumentError", "-1 is out of range")),
+        Case(np.array([1, 7], np.int32), limit=5, text="x[{position}] is {value}", error=("InvalidArgumentError", "x[1] is 7")),
+        Case(np.array([0, 3]), limit=None), Case(np.array([0, -3]), limit=None, text="no", error=("InvalidArgumentError", "no")),
     )  # fmt: skip
 
     def infer(self, x: TensorSpec) -> TensorSpec:
         return TensorSpec(x.dtype, x.dims)
 
     def reference(self, x: Any) -> Any:
-        for value in np.ravel(x):
-            if not self.start <= value < self.limit:
-                raise op_error(self.error, None, self.text.replace("{value}", str(value)))
+        for place, value in enumerate(np.ravel(x)):
+            if value < self.start or self.limit is not None and value >= self.limit:
+                raise op_error(self.error, None, self.text.replace("{value}", str(value)).replace("{position}", str(place)))
         return x
 
     def element(self, inputs: Sequence[Access], index: tuple[Index, ...]) -> Expr:
         value = inputs[0](index)
-        holds = (value < position(self.limit, value.type)) & (const(self.start, value.type) <= value)
-        return inputs[0].check(self.error, self.text, holds, cast(value, "i64"), value)
+        holds = const(self.start, value.type) <= value
+        if self.limit is not None:
+            holds = (value < position(self.limit, value.type)) & holds
+        shown = cast(value, "i64")
+        if "{position}" in self.text:
+            shown = (position(index[0]) << 32) | (shown & 0xFFFFFFFF)
+        return inputs[0].check(self.error, self.text, holds, shown, value)
 
 
 class CountUpTo(StateUpdate):

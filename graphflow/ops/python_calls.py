@@ -13,7 +13,8 @@ from graphflow import dtypes, errors
 from graphflow.dtypes import DType, as_dtype
 from graphflow.graph.build import apply, convert_n
 from graphflow.graph.graph import get_default_graph
-from graphflow.graph.op import Effect, Kind, Op, TensorSpec
+from graphflow.graph.op import Effect, TensorSpec
+from graphflow.ops.families import HostOp
 
 __all__ = ["numpy_function", "py_func"]
 
@@ -28,15 +29,13 @@ _CLASSES: tuple[tuple[type[Exception], Any], ...] = (
 )
 
 
-class PyFunc(Op):
+class PyFunc(HostOp):
     """Calls a function with the inputs as arrays. The operation holds the function; one read from a GraphDef has none."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     concurrent = True
     arguments = ("input: list(Tin)",)
     results = ("output: list(Tout)",)
-    differentiable = False
     token: str
     Tout: tuple[DType, ...]
 

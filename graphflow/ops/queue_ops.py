@@ -10,17 +10,16 @@ import numpy as np
 from graphflow.dtypes import DType, int32, resource
 from graphflow.dtypes import bool as bool_
 from graphflow.errors import InvalidArgumentError
-from graphflow.graph.op import Effect, Kind, Op, TensorSpec
+from graphflow.graph.op import Effect, TensorSpec
+from graphflow.ops.families import HostOp
 from graphflow.ops.queue_state import PaddingState, PriorityState, QueueState, ShuffleState
 from graphflow.shapes import TensorShape, as_shape
 
 
-class QueueOp(Op, abstract=True):
+class QueueOp(HostOp, abstract=True):
     """Python with an effect, of a queue."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
-    differentiable = False
 
 
 class _MakeQueue(QueueOp, abstract=True):

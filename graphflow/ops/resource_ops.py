@@ -40,18 +40,10 @@ class VarHandleOp(Op):
         return TensorSpec(dtypes.resource, ())
 
 
-class VarIsInitializedOp(Op):
+class VarIsInitializedOp(state.IsVariableInitialized):
     """Whether the session holds a value of the variable; answered at capture."""
 
-    kind = Kind.SOURCE
-    asks = True
-    effect = Effect.READS
     arguments = ("resource: resource",)
-    results = ("is_initialized: bool",)
-    differentiable = False
-
-    def infer(self, resource: TensorSpec) -> TensorSpec:
-        return TensorSpec(dtypes.bool, ())
 
 
 class _Read(StateUpdate, abstract=True):

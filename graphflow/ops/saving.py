@@ -11,11 +11,12 @@ from graphflow import dtypes
 from graphflow.dtypes import DType, as_dtype
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.dims import merge_dims
-from graphflow.graph.op import Effect, Kind, Op, TensorSpec
+from graphflow.graph.op import Effect, TensorSpec
 from graphflow.io.bundle import Item, merge_bundles, write_bundle
 from graphflow.io.checkpoint import open_checkpoint, read_part
 from graphflow.io.old_format import write_old
 from graphflow.io.slices import parse_part
+from graphflow.ops.families import HostOp
 
 __all__: list[str] = []
 
@@ -35,14 +36,12 @@ def _items(names: Any, parts: Any, tensors: Any) -> Iterator[Item]:
         yield name.decode(), as_dtype(tensor.dtype), tensor, part
 
 
-class SaveV2(Op):
+class SaveV2(HostOp):
     """Writes tensors to a checkpoint in the V2 format."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     arguments = ("prefix: string", "tensor_names: string", "shape_and_slices: string", "tensors: list(dtypes)")
     results = ()
-    differentiable = False
 
     def infer(self, prefix: TensorSpec, names: TensorSpec, parts: TensorSpec, *tensors: TensorSpec) -> tuple[TensorSpec, ...]:
         for spec, rank in ((prefix, 0), (names, 1), (parts, 1)):
@@ -55,14 +54,12 @@ class SaveV2(Op):
         return ()
 
 
-class SaveSlices(Op):
+class SaveSlices(HostOp):
     """Writes tensors to a checkpoint in the V1 format."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     arguments = ("filename: string", "tensor_names: string", "shapes_and_slices: string", "data: list(T)")
     results = ()
-    differentiable = False
 
     def infer(self, *inputs: TensorSpec) -> tuple[TensorSpec, ...]:
         return ()
@@ -72,14 +69,12 @@ class SaveSlices(Op):
         return ()
 
 
-class RestoreV2(Op):
+class RestoreV2(HostOp):
     """Reads tensors from a checkpoint of either format. All are read and checked before any is given out."""
 
-    kind = Kind.HOST
     effect = Effect.READS
     arguments = ("prefix: string", "tensor_names: string", "shape_and_slices: string")
     results = ("tensors: list(dtypes)",)
-    differentiable = False
     dtypes: tuple[DType, ...]
 
     def infer(self, prefix: TensorSpec, names: TensorSpec, parts: TensorSpec) -> tuple[TensorSpec, ...]:
@@ -101,14 +96,12 @@ class RestoreV2(Op):
         return tuple(values)
 
 
-class MergeV2Checkpoints(Op):
+class MergeV2Checkpoints(HostOp):
     """Joins checkpoints that were written part by part into one."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     arguments = ("checkpoint_prefixes: string", "destination_prefix: string")
     results = ()
-    differentiable = False
     delete_old_dirs: bool = True
 
     def infer(self, sources: TensorSpec, prefix: TensorSpec) -> tuple[TensorSpec, ...]:
@@ -119,13 +112,11 @@ class MergeV2Checkpoints(Op):
         return ()
 
 
-class ShardedFilename(Op):
+class ShardedFilename(HostOp):
     """The name of one part of a checkpoint."""
 
-    kind = Kind.HOST
     arguments = ("basename: string", "shard: int32", "num_shards: int32")
     results = ("filename: string",)
-    differentiable = False
 
     def infer(self, basename: TensorSpec, shard: TensorSpec, num_shards: TensorSpec) -> TensorSpec:
         return TensorSpec(dtypes.string, ())
@@ -134,14 +125,12 @@ class ShardedFilename(Op):
         return np.array(f"{_text(basename)}-{int(shard):05d}-of-{int(num_shards):05d}".encode(), object)
 
 
-class StringJoin(Op):
+class StringJoin(HostOp):
     """Strings one after the other, with a separator between them; those of rank 0 serve every element."""
 
-    kind = Kind.HOST
     sized = True
     arguments = ("inputs: N*string",)
     results = ("output: string",)
-    differentiable = False
     separator: str = ""
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:

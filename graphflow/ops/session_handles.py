@@ -11,8 +11,9 @@ from graphflow import dtypes
 from graphflow.dtypes import DType
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import convert_to_tensor, make
-from graphflow.graph.op import Effect, Kind, Op, TensorSpec
+from graphflow.graph.op import Effect, TensorSpec
 from graphflow.graph.tensor import Tensor
+from graphflow.ops.families import HostOp
 from graphflow.ops.source import placeholder
 
 __all__ = ["delete_session_tensor", "get_session_handle", "get_session_tensor"]
@@ -20,15 +21,13 @@ __all__ = ["delete_session_tensor", "get_session_handle", "get_session_tensor"]
 _numbers = itertools.count()
 
 
-class GetSessionHandle(Op):
+class GetSessionHandle(HostOp):
     """Keeps its input; the result names it."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     uses_kept = True
     arguments = ("value: T",)
     results = ("handle: string",)
-    differentiable = False
 
     def infer(self, value: TensorSpec) -> TensorSpec:
         return TensorSpec(dtypes.string, ())
@@ -39,15 +38,13 @@ class GetSessionHandle(Op):
         return np.array(name, dtype=object)
 
 
-class GetSessionTensor(Op):
+class GetSessionTensor(HostOp):
     """What a handle names."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     uses_kept = True
     arguments = ("handle: string",)
     results = ("value: dtype",)
-    differentiable = False
     dtype: DType
 
     def infer(self, handle: TensorSpec) -> TensorSpec:
@@ -57,15 +54,13 @@ class GetSessionTensor(Op):
         return _named(kept, handle)
 
 
-class DeleteSessionTensor(Op):
+class DeleteSessionTensor(HostOp):
     """Forgets what a handle names."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     uses_kept = True
     arguments = ("handle: string",)
     results = ()
-    differentiable = False
 
     def infer(self, handle: TensorSpec) -> tuple[TensorSpec, ...]:
         return ()

@@ -12,11 +12,11 @@ from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.composite import SparseTensor, SparseTensorValue
 from graphflow.graph.dims import merge_dims
-from graphflow.graph.op import Case, Kind, Op, TensorSpec
+from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.expr import Expr, call
 from graphflow.kernel.index import product
 from graphflow.kernel.nodes import Check
-from graphflow.ops.families import Composite, Elementwise, axes_tuple
+from graphflow.ops.families import Composite, Elementwise, HostOp, axes_tuple
 from graphflow.ops.gather import gather, gather_nd
 from graphflow.ops.logic import cast, where
 from graphflow.ops.ranges import range as range_of
@@ -123,14 +123,12 @@ class SparseToDense(Composite):
         return [None, None, reduce_sum(values) if given.shape.ndims == 0 else values, rest]
 
 
-class TextToDense(Op):
+class TextToDense(HostOp):
     """SparseToDense of strings, which no kernel can hold."""
 
     core = True
-    kind = Kind.HOST
     arguments = SparseToDense.arguments
     results = SparseToDense.results
-    differentiable = False
     validate_indices: bool
 
     def infer(self, *operands: TensorSpec) -> TensorSpec:

@@ -11,8 +11,9 @@ from graphflow import dtypes
 from graphflow.dtypes import DType
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import make
-from graphflow.graph.op import Kind, Op, TensorSpec
+from graphflow.graph.op import TensorSpec
 from graphflow.graph.tensor import Tensor
+from graphflow.ops.families import HostOp
 
 __all__ = ["as_string", "string_join", "string_to_number"]
 
@@ -32,15 +33,13 @@ def _strings(items: Sequence[bytes], shape: Sequence[int]) -> Any:
     return array.reshape(shape)
 
 
-class AsString(Op):
+class AsString(HostOp):
     """Every number as text."""
 
-    kind = Kind.HOST
     sized = True
     arguments = ("input: T",)
     results = ("output: string",)
     types = {"T": _PRINTED}
-    differentiable = False
     precision: int = -1
     scientific: bool = False
     shortest: bool = False
@@ -85,14 +84,12 @@ class AsString(Op):
         return _strings([t.encode() for t in texts], input.shape)
 
 
-class StringToNumber(Op):
+class StringToNumber(HostOp):
     """The number that each string says."""
 
-    kind = Kind.HOST
     sized = True
     arguments = ("string_tensor: string",)
     results = ("output: out_type",)
-    differentiable = False
     out_type: DType = dtypes.float32
 
     def infer(self, string_tensor: TensorSpec) -> TensorSpec:

@@ -9,7 +9,8 @@ import numpy as np
 from graphflow.dtypes import REAL, float16, float32, float64, string, uint8
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.literal import Literal
-from graphflow.graph.op import Kind, Op, TensorSpec
+from graphflow.graph.op import TensorSpec
+from graphflow.ops.families import HostOp
 
 if TYPE_CHECKING:
     from graphflow.io.event_schema import Summary
@@ -28,13 +29,11 @@ def sizes(array: Any) -> str:
     return "[" + ",".join(map(str, np.shape(array))) + "]"
 
 
-class _SummaryOp(Op, abstract=True):
+class _SummaryOp(HostOp, abstract=True):
     """The result is one string."""
 
-    kind = Kind.HOST
     sized = True
     results = ("summary: string",)
-    differentiable = False
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
         return TensorSpec(string, ())

@@ -14,9 +14,9 @@ from graphflow.dtypes import int32, int64, string
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.composite import SparseTensor
-from graphflow.graph.op import Kind, Op, TensorSpec
+from graphflow.graph.op import TensorSpec
 from graphflow.ops.arguments import renamed
-from graphflow.ops.families import axes_tuple
+from graphflow.ops.families import HostOp, axes_tuple
 from graphflow.ops.fingerprint import fingerprint64, hash64
 from graphflow.ops.ranges import range as range_of
 from graphflow.ops.shape import rank
@@ -47,14 +47,12 @@ def _mapped(function: Callable[[bytes], Any], array: Any, dtype: Any = object) -
     return out
 
 
-class TextOp(Op, abstract=True):
+class TextOp(HostOp, abstract=True):
     """An op on every string by itself."""
 
-    kind = Kind.HOST
     sized = True
     arguments: ClassVar[tuple[str, ...]] = ("input: string",)
     results: ClassVar[tuple[str, ...]] = ("output: string",)
-    differentiable = False
 
     def infer(self, input: TensorSpec) -> TensorSpec:
         return TensorSpec(string, input.dims)
@@ -259,13 +257,11 @@ def rank_of(spec: TensorSpec) -> int:
     return spec.rank
 
 
-class ReduceJoin(Op):
+class ReduceJoin(HostOp):
     """The strings along some axes joined: along the first named one first."""
 
-    kind = Kind.HOST
     arguments = ("inputs: string", "reduction_indices: int32")
     results = ("output: string",)
-    differentiable = False
     keep_dims: bool = False
     separator: str = ""
 
@@ -289,13 +285,11 @@ class ReduceJoin(Op):
         return out.reshape([1 if k in axes else d for k, d in enumerate(inputs.shape)]) if self.keep_dims else out
 
 
-class StringSplit(Op):
+class StringSplit(HostOp):
     """The parts of each string between delimiters, of which every byte is one (none: each byte is a part), as a sparse matrix."""
 
-    kind = Kind.HOST
     arguments = ("input: string", "delimiter: string")
     results = ("indices: int64", "values: string", "shape: int64")
-    differentiable = False
     skip_empty: bool = True
 
     def infer(self, input: TensorSpec, delimiter: TensorSpec) -> tuple[TensorSpec, ...]:

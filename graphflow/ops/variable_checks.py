@@ -10,24 +10,23 @@ import numpy as np
 from graphflow import dtypes
 from graphflow.graph.build import make, name_scope
 from graphflow.graph.graph import get_default_graph
-from graphflow.graph.op import Effect, Kind, Op, TensorSpec
+from graphflow.graph.op import Effect, TensorSpec
 from graphflow.graph.scopes import colocate_with, device
 from graphflow.graph.tensor import Tensor
 from graphflow.ops import state
+from graphflow.ops.families import HostOp
 from graphflow.ops.source import constant
 from graphflow.ops.variables import global_variables, local_variables
 
 __all__ = ["assert_variables_initialized", "report_uninitialized_variables"]
 
 
-class UninitializedNames(Op):
+class UninitializedNames(HostOp):
     """Those of `names` whose variable has no value yet."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     arguments = ("initialized: N*bool",)
     results = ("names_left: string",)
-    differentiable = False
     names: tuple[str, ...]
 
     def infer(self, *initialized: TensorSpec) -> TensorSpec:

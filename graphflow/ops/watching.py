@@ -22,7 +22,7 @@ from graphflow.graph.tensor import Tensor
 from graphflow.kernel.expr import Expr, const
 from graphflow.kernel.index import Index
 from graphflow.ops.control_flow.cond import cond
-from graphflow.ops.families import Composite, Movement
+from graphflow.ops.families import Composite, HostOp, Movement
 from graphflow.ops.show import summarize, summarize_ends
 from graphflow.ops.source import group, no_op
 
@@ -62,15 +62,13 @@ class PrintOp(Op):
         return [dy] + [None] * (len(node.inputs) - 1)
 
 
-class AssertOp(Op):
+class AssertOp(HostOp):
     """Fails the run, showing `data`, where the condition is false."""
 
     type = "Assert"
-    kind = Kind.HOST
     effect = Effect.HOST
     arguments = ("condition: bool", "data: list(T)")
     results = ()
-    differentiable = False
     summarize: int = 3
 
     def infer(self, condition: TensorSpec, *data: TensorSpec) -> tuple[TensorSpec, ...]:
@@ -140,14 +138,12 @@ class CheckNumerics(Composite):
         return [check_numerics(dy, message)]
 
 
-class StringFormat(Op):
+class StringFormat(HostOp):
     """A template with its placeholders replaced by the inputs."""
 
-    kind = Kind.HOST
     sized = True
     arguments = ("inputs: list(T)",)
     results = ("output: string",)
-    differentiable = False
     template: str = "%s"
     placeholder: str = "%s"
     summarize: int = 3
@@ -161,14 +157,12 @@ class StringFormat(Op):
         return np.array((head + "".join(shown)).encode(), object)
 
 
-class PrintV2(Op):
+class PrintV2(HostOp):
     """Prints a string to a stream."""
 
-    kind = Kind.HOST
     effect = Effect.HOST
     arguments = ("input: string",)
     results = ()
-    differentiable = False
     output_stream: str = "stderr"
     end: str = "\n"
 

@@ -173,6 +173,22 @@ class RNNCell(Layer):
             return zero_state_of(self.state_size, batch_size, dtype)
 
 
+class OneState:
+    """Of a cell whose state is as wide as its output: `_num_units`."""
+
+    _num_units: int
+
+    @property
+    def state_size(self):
+        """The number of units."""
+        return self._num_units
+
+    @property
+    def output_size(self):
+        """The number of units."""
+        return self._num_units
+
+
 class LayerRNNCell(RNNCell):
     """A cell that makes its variables in `build`, like any layer."""
 

@@ -18,7 +18,7 @@ from graphflow.ops.matmul import bias_add, matmul
 from graphflow.ops.partitioners import fixed_size_partitioner
 from graphflow.ops.slicing import slice as slice_of
 from graphflow.ops.source import constant
-from graphflow.rnn.base import LayerRNNCell, check_floating, depth_of
+from graphflow.rnn.base import LayerRNNCell, OneState, check_floating, depth_of
 
 KERNEL, BIAS = "kernel", "bias"
 
@@ -28,7 +28,7 @@ def check_inputs(inputs: Any, state: Any) -> None:
     check_floating(*(t.dtype for t in nest.flatten([inputs, state])))
 
 
-class _Cell(LayerRNNCell):
+class _Cell(OneState, LayerRNNCell):
     """A cell of `num_units` on inputs [batch, depth], with an activation."""
 
     def __init__(self, num_units: Any, activation: Any, reuse: Any, name: Any, dtype: Any, kwargs: dict[str, Any]) -> None:
@@ -37,16 +37,6 @@ class _Cell(LayerRNNCell):
         self.input_spec = InputSpec(ndim=2)
         self._num_units = num_units
         self._activation = activation_of(activation) if activation else tanh
-
-    @property
-    def state_size(self):
-        """The number of units."""
-        return self._num_units
-
-    @property
-    def output_size(self):
-        """The number of units."""
-        return self._num_units
 
     def _depth(self, inputs_shape: Any) -> int:
         depth = depth_of(inputs_shape)

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from graphflow.compiler.passes.rewrite import Rewriter, note, substituted
 from graphflow.compiler.program import Input, Node, Program, Source, Value, assemble
@@ -92,12 +92,17 @@ WORK = (Kind.ELEMENTWISE, Kind.REDUCTION, Kind.CONTRACTION, Kind.KERNEL)  # a mo
 
 def hoist(program: Program) -> Program:
     """See the module's text. What may fail stays: the loop may not go round at all."""
+    return _with_loops(program, _hoisted)
+
+
+def _with_loops(program: Program, rewrite: Callable[[Rewriter, Node], Node]) -> Program:
+    """The program with `rewrite` of each loop in its place, behind what that has written to the Rewriter."""
     if not any(isinstance(n.op, Loop) for n in program.nodes):
         return program
     b = Rewriter(program)
     changed = False
     for node in program.nodes:
-        made = _hoisted(b, node) if isinstance(node.op, Loop) else node
+        made = rewrite(b, node) if isinstance(node.op, Loop) else node
         changed |= made is not node
         b.nodes.append(made)
     return substituted(program, b.nodes, {}) if changed else program
@@ -157,22 +162,19 @@ def _worth_moving(moved: Sequence[Node]) -> list[Node]:
 
 def unset(program: Program) -> Program:
     """See the module's text."""
-    if not any(isinstance(n.op, Loop) for n in program.nodes):
-        return program
-    b = Rewriter(program)
-    changed = False
-    for node in program.nodes:
-        inputs = list(node.inputs)
-        for k in _filled(node) if isinstance(node.op, Loop) else ():
-            old = inputs[1 + k]
-            maker = b.producer(old)
-            if old.known is not None or maker is not None and maker.op.type == "Expand" and maker.inputs[0].known is not None:
-                inputs[1 + k] = b.value(old.dtype, old.shape)
-                b.nodes.append(Node(NewRows(old.shape, old.dtype), (), (inputs[1 + k],), node.origins))
-        made = node if tuple(inputs) == node.inputs else Node(node.op, inputs, node.outputs, node.origins)
-        changed |= made is not node
-        b.nodes.append(made)
-    return substituted(program, b.nodes, {}) if changed else program
+    return _with_loops(program, _unset)
+
+
+def _unset(b: Rewriter, node: Node) -> Node:
+    """The loop on arrays that nobody has filled, where it fills them itself."""
+    inputs = list(node.inputs)
+    for k in _filled(node):
+        old = inputs[1 + k]
+        maker = b.producer(old)
+        if old.known is not None or maker is not None and maker.op.type == "Expand" and maker.inputs[0].known is not None:
+            inputs[1 + k] = b.value(old.dtype, old.shape)
+            b.nodes.append(Node(NewRows(old.shape, old.dtype), (), (inputs[1 + k],), node.origins))
+    return node if tuple(inputs) == node.inputs else Node(node.op, inputs, node.outputs, node.origins)
 
 
 def _filled(node: Node) -> list[int]:

@@ -14,7 +14,7 @@ from graphflow.ops.initializers import constant_initializer, zeros_initializer
 from graphflow.ops.joining import concat, split
 from graphflow.ops.matmul import bias_add, matmul
 from graphflow.ops.variable_scope import get_variable, get_variable_scope, variable_scope
-from graphflow.rnn.base import LayerRNNCell, RNNCell
+from graphflow.rnn.base import LayerRNNCell, OneState, RNNCell
 from graphflow.rnn.cells import BIAS, KERNEL, LSTMStateTuple
 
 
@@ -81,6 +81,13 @@ class LayerNormBasicLSTMCell(RNNCell):
         return new_h, LSTMStateTuple(new_c, new_h)
 
 
+def _known_depth(inputs_shape: Any) -> int:
+    depth = inputs_shape.with_rank(2)[1].value
+    if depth is None:
+        raise ValueError("Could not infer input size from inputs.get_shape()[-1]")
+    return int(depth)
+
+
 class NASCell(LayerRNNCell):
     """The cell of Zoph & Le 2017, arXiv:1611.01578. The state is an LSTMStateTuple.
 
@@ -109,9 +116,7 @@ class NASCell(LayerRNNCell):
 
     def build(self, inputs_shape):
         """Makes the variables."""
-        depth = inputs_shape.with_rank(2)[1].value
-        if depth is None:
-            raise ValueError("Could not infer input size from inputs.get_shape()[-1]")
+        depth = _known_depth(inputs_shape)
         width = self._NAS_BASE * self._num_units
         self.recurrent_kernel = self.add_weight("recurrent_kernel", [self._output_size, width])
         self.kernel = self.add_weight("kernel", [depth, width])
@@ -141,14 +146,7 @@ class NASCell(LayerRNNCell):
         return new_m, LSTMStateTuple(new_c, new_m)
 
 
-def _known_depth(inputs: Any) -> int:
-    depth = inputs.shape.with_rank(2)[1].value
-    if depth is None:
-        raise ValueError("Could not infer input size from inputs.get_shape()[-1]")
-    return int(depth)
-
-
-class UGRNNCell(RNNCell):
+class UGRNNCell(OneState, RNNCell):
     """The update gate cell of Collins et al. 2017, arXiv:1611.09913: one gate says whether to keep the state or to compute.
 
         g, c = [inputs, state] @ kernel + bias
@@ -163,19 +161,9 @@ class UGRNNCell(RNNCell):
         self._activation = activation
         self._linear = None
 
-    @property
-    def state_size(self):
-        """The number of units."""
-        return self._num_units
-
-    @property
-    def output_size(self):
-        """The number of units."""
-        return self._num_units
-
     def call(self, inputs, state):
         """The output twice: it is the next state."""
-        _known_depth(inputs)
+        _known_depth(inputs.shape)
         with variable_scope(get_variable_scope(), initializer=self._initializer):
             joined = concat([inputs, state], 1)
             if self._linear is None:
@@ -187,7 +175,7 @@ class UGRNNCell(RNNCell):
         return output, output
 
 
-class IntersectionRNNCell(RNNCell):
+class IntersectionRNNCell(OneState, RNNCell):
     """The +RNN of Collins et al. 2017, arXiv:1611.09913: gates through time and through depth.
 
     Inputs must be as wide as the state; with `num_in_proj` they are projected to that width first.
@@ -203,19 +191,9 @@ class IntersectionRNNCell(RNNCell):
         self._linear1 = None
         self._linear2 = None
 
-    @property
-    def state_size(self):
-        """The number of units."""
-        return self._num_units
-
-    @property
-    def output_size(self):
-        """The number of units."""
-        return self._num_units
-
     def call(self, inputs, state):
         """The output and the next state."""
-        depth, n = _known_depth(inputs), self._num_units
+        depth, n = _known_depth(inputs.shape), self._num_units
         with variable_scope(get_variable_scope(), initializer=self._initializer):
             if depth != n:
                 if not self._num_input_proj:
