@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 ALIGNMENT = 64  # one cache line, one AVX-512 register
+HUGE_PAGE = 2 << 20  # what fills at least half of one is put into huge pages, where the system has them
 
 
 def _find_head() -> int:
@@ -44,10 +47,21 @@ def address(array: Array) -> int:
 
 
 def aligned_bytes(size: int) -> Array:
-    """`size` bytes at a 64-byte boundary, undefined contents."""
-    block = np.empty(size + ALIGNMENT, np.uint8)
-    skip = -address(block) % ALIGNMENT
+    """`size` bytes at a 64-byte boundary, undefined contents. Large ones begin a huge page: rows of a matrix lie in pages of their own
+    otherwise, more of them than a core remembers the places of."""
+    huge = size >= HUGE_PAGE // 2 and hasattr(mmap, "MADV_HUGEPAGE")
+    alignment = HUGE_PAGE if huge else ALIGNMENT
+    block = _huge_pages(size + alignment) if huge else np.empty(size + alignment, np.uint8)
+    skip = -address(block) % alignment
     return block[skip : skip + size]
+
+
+def _huge_pages(size: int) -> Array:
+    """Memory that the system is asked to have in huge pages; what is never touched costs nothing."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a system without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.uint8)
 
 
 def aligned(shape: Sequence[int], dtype: np.dtype[Any] | type, fill: float | None = None) -> Array:

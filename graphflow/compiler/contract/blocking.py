@@ -1,77 +1,29 @@
-"""Choosing the register tile of a contraction by counting cycles.
-
-A step of a tile with R x C accumulators costs R*C/2 cycles of multiply-add, or its loads at two a cycle, or the latency of one
-multiply-add, whichever is most (measured figures: docs in reference/performance.md). Every cut of the rows and columns that fits the
-registers is priced for the whole contraction on two threads, ragged edges and all, and the cheapest wins.
+"""Choosing the register tile of a contraction: every cut of the rows and columns that fits the registers is priced (price.py) for the
+whole contraction on two threads, ragged edges and all, and the cheapest wins.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from graphflow.compiler.contract.analyse import Strides, first_store, strides
-from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, dynamic_tiles, even_runs, panel_bytes, panel_bytes_of
+from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
+from graphflow.compiler.contract.price import foresees, from_afar, price, reduction_block
+from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, result_bytes, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Call, Load, walk
-from graphflow.kernel.index import Index, IndexExpr, evaluate, symbols_of
+from graphflow.kernel.index import Index, symbols_of
 from graphflow.kernel.nodes import Axis, Contract, Let, Store
 
-GUESS = 100  # what a size that is known only at run time is taken to be
-LATENCY = 4.5  # cycles before a sum can be added to again
 TALLEST = 28
-AHEAD = 8  # steps of the innermost loop by which operands with far strides are prefetched
+AHEAD, FAR_AHEAD = 8, 24  # steps of the innermost loop by which operands are prefetched: from the second-level cache, from beyond
 BODY = 0.015  # of the price, for each tile shape beyond the first
-PAGE = 4096
-L2_WAY = 128 << 10  # bytes of one way of the second-level cache
+AWAITED_BYTES = 384 << 10  # that an epilogue reads, from which they are asked for: less may still be near
 PACKED_BYTES = 128 << 10  # of a copied panel
 EARLY_BYTES = 32 << 10  # of a copied panel where the next one comes into the cache meanwhile, its lines in few sets
-PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 14.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
 CHUNK_BYTES = 256 << 10  # of the rows that pass over one panel after another
-L2_RATE = 40  # bytes a cycle that the second-level cache gives
-FAR_CYCLES = 0.1  # of a byte that comes from beyond the second-level cache
-SCATTERED_CYCLES = 2.5  # of a cache line of results, or of what their epilogue reads, that does not follow the one before it
-SCATTERED = 1024  # bytes: rows of results at least as far apart do not follow each other
-L1_BYTES = 40 << 10  # what a panel of the operand along the lanes may fill
-L2_BYTES = 768 << 10  # what the operands may fill while all tiles pass over them
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The axes of a contraction with the numbers that pricing needs."""
-
-    contract: Contract
-    target: Target
-    moves: dict[str, Strides]
-    size: dict[str, int]
-
-    def axis(self, name: str) -> Axis:
-        return next(a for a in (*self.contract.free, *self.contract.reduced) if a.name == name)
-
-    def side(self, name: str, side: int) -> Index:
-        return self.moves[name].operand(side) if name else 0
-
-
-def shape_of(contract: Contract, target: Target) -> Shape:
-    """The contraction's axes with their strides and (guessed) sizes."""
-    axes = (*contract.free, *contract.reduced)
-    first = {a.name: 0 for a in axes}
-    return Shape(contract, target, {a.name: strides(contract, a.name) for a in axes}, {a.name: guess(a.extent, first) for a in axes})
-
-
-def lanes_of(shape: Shape) -> int:
-    """Sums in one register; half precision is summed in single precision."""
-    type_ = shape.contract.left.type
-    return shape.target.lanes("f32" if type_ == "f16" else type_)
-
-
-def guess(extent: Index, known: Mapping[str, int] | None = None) -> int:
-    """A size to price with: unknown sizes are taken to be GUESS, and the position along other axes as given."""
-    if not isinstance(extent, IndexExpr):
-        return max(1, extent)
-    return max(1, evaluate(extent, {**dict.fromkeys(symbols_of(extent), GUESS), **(known or {})}))
 
 
 @dataclass(frozen=True)
@@ -95,8 +47,28 @@ def choose(contract: Contract, target: Target) -> Choice:
     best = min((c for way in ways for c in _candidates(shape, *way)), key=lambda c: c.cycles)
     block = packed_block(shape, best.plan) if best.plan.packed else reduction_block(shape, best.plan)
     inline = block is None and _inline(shape, best.plan)
-    ahead = AHEAD if operand_bytes(shape) > L1_BYTES else 0
-    return replace(best, plan=replace(best.plan, inline=inline, block=block, ahead=ahead, chunk=tiles_at_a_time(shape, best.plan)))
+    ahead = tuple(steps_ahead(shape, best.plan, side) for side in (0, 1))
+    plan = replace(best.plan, inline=inline, block=block, ahead=ahead, chunk=tiles_at_a_time(shape, best.plan))
+    return replace(best, plan=replace(plan, awaited=awaited_buffers(shape, plan), foresees=foresees(shape, plan)))
+
+
+def steps_ahead(shape: Shape, plan: Plan, side: int) -> int:
+    """By how many steps of the innermost loop an operand is prefetched: not at all where it stays in the first-level cache."""
+    size = TYPES[shape.contract.left.type].itemsize
+    moves = [(shape.side(name, side), n) for name, n in shape.size.items()]
+    span = sum(abs(m) * (n - 1) if isinstance(m, int) else L1_BYTES for m, n in moves if m != 0)
+    if span * size <= L1_BYTES:
+        return 0
+    return FAR_AHEAD if from_afar(shape, plan, math.prod(shape.size[a.name] for a in shape.contract.reduced)) else AHEAD
+
+
+def awaited_buffers(shape: Shape, plan: Plan) -> tuple[str, ...]:
+    """What the epilogue reads where it stores, where that is more than stays near, and there is time to ask for it."""
+    if not plan.rows or plan.sub or plan.turned or plan.dot or not plan.vector or len(plan.order) != 1:
+        return ()
+    tallest = max([*plan.sizes, *(height for _, _, height in plan.runs)])
+    read = [name for name, loaded in shape.results.items() if loaded]
+    return tuple(read) if len(read) * result_bytes(shape) > AWAITED_BYTES and shape.size[plan.order[0]] >= tallest else ()
 
 
 def tiles_at_a_time(shape: Shape, plan: Plan) -> int:
@@ -110,14 +82,6 @@ def tiles_at_a_time(shape: Shape, plan: Plan) -> int:
     tallest = max(height for _, _, height in plan.runs)
     some = CHUNK_BYTES // (row * tallest)
     return some if some >= 6 and shape.size[plan.rows] * row > 4 * CHUNK_BYTES else 0
-
-
-def operand_bytes(shape: Shape) -> int:
-    """Bytes of both operands (windows that overlap counted as often as they are read)."""
-    total = 0
-    for side in (0, 1):
-        total += math.prod(n for name, n in shape.size.items() if shape.side(name, side) != 0)
-    return total * TYPES[shape.contract.left.type].itemsize
 
 
 def dot_axes(shape: Shape) -> list[str]:
@@ -281,198 +245,6 @@ def reduction_order(shape: Shape) -> tuple[str, ...]:
             names.remove(longest)
             names.append(longest)
     return tuple(names)
-
-
-def panel_count(panels: tuple[Panel, ...]) -> int:
-    return sum(guess(p.count) for p in panels)
-
-
-def finish_cycles(plan: Plan, rows: int, columns: int, lanes: int) -> float:
-    """Cycles from the last step of a tile to its last store."""
-    if plan.dot:
-        return 45 + 4 * rows * columns
-    if plan.turned:
-        square = 1 << (rows - 1).bit_length()
-        return 40 + columns * (square * math.log2(square) + 3 * lanes)
-    return 15 + 2.5 * rows * columns
-
-
-def step_cycles(rows: int, columns: int, loads: float) -> float:
-    """Cycles of one step of the reduction."""
-    return max(rows * columns / 2 + 0.8, LATENCY + 1.0, 0.63 * loads + 0.3)
-
-
-def price(shape: Shape, plan: Plan) -> float:
-    """Cycles of the whole contraction on the busier of two threads."""
-    deep = shape.size[plan.sub] if plan.sub else 1
-    steps = math.prod(shape.size[a.name] for a in shape.contract.reduced)
-    inner = shape.size[plan.order[-1]] if plan.order else 1
-    enter = 2.0 * (steps / inner)  # what carries from the innermost counter to the next
-    if plan.dot:
-        lanes = lanes_of(shape)
-        enter = 20.0 * (steps / inner)  # leaving and entering the innermost loop, and a masked step
-        steps = steps // inner * math.ceil(inner / lanes)
-    threads = 2
-    total_rows = shape.size[plan.rows] if plan.rows else 1
-
-    length = min(steps, plan.packed.length) if plan.packed else steps
-    # the panel comes from the second-level cache for every tile
-    spills = length * panel_bytes(plan) > L1_BYTES or any(scattered(shape, plan, side, steps) for side in (0, 1))
-    thrash = max((thrashing(shape, plan, side, steps) for side in (0, 1) if not (plan.packed and plan.packed.side == side)), default=0.0)
-    crowded = max(crowding(shape, plan.rows, side) for side in (0, 1)) if plan.rows else 0.0
-    beside = max(crowding(shape, plan.vector, side) for side in (0, 1)) if plan.dot and plan.vector else 0.0
-
-    ragged = [unaligned(shape, plan, side) and not (plan.packed and plan.packed.side == side) for side in (0, 1)]
-    pack = 0.0
-    if plan.packed is not None:
-        pack = TURN_CYCLES if plan.packed.turned else EARLY_CYCLES if plan.packed.early else PACK_CYCLES
-    scattered_lines = scattered_buffers(shape, plan) * SCATTERED_CYCLES
-    size = TYPES[shape.contract.left.type].itemsize
-
-    def tile(rows: int, columns: int) -> float:
-        count = rows * deep
-        loads = straddling = 0.0
-        for side in (0, 1):
-            down = shape.side(plan.rows, side) != 0 or (plan.sub and shape.side(plan.sub, side) != 0)
-            along = bool(plan.vector) and shape.side(plan.vector, side) != 0
-            many = (count if down else 1) * (columns if along else 1)
-            loads += many
-            straddling += many if ragged[side] else 0
-        step = (
-            step_cycles(count, columns, loads)
-            + (0.35 * columns if spills else 0)
-            + thrash * columns
-            + 0.8 * straddling
-            + 0.3 * max(0, count * crowded + columns * beside - 6)
-        )
-        if plan.dot and operand_bytes(shape) > L1_BYTES:  # whole vectors of both sides: what the first-level cache keeps are the columns
-            kept = (count + columns) * inner * size <= L1_BYTES
-            step = max(step, shape.target.vector_bytes * (count if kept else count + columns) / L2_RATE)
-        waits = 2.0 * count * columns * (math.ceil(steps / length) - 1)
-        return steps * step + enter + waits + finish_cycles(plan, count, columns, lanes_of(shape)) + scattered_lines * count * columns
-
-    def pass_over(rows: int, columns: int) -> float:
-        cycles = pack * columns * steps
-        if plan.runs:
-            return cycles + sum(n * tile(height, columns) for _, n, height in plan.runs)
-        return cycles + sum(n * tile(height, columns) for height, n in dynamic_tiles(rows, plan.sizes).items())
-
-    units = math.prod(shape.size[name] for name in plan.outer)
-    many = panel_count(plan.panels)
-    if plan.split == "rows":
-        rows = math.ceil(total_rows / threads)
-        far = 0.5 * far_bytes(shape, plan) * FAR_CYCLES  # every thread reads all columns, and not half of them
-        return far + units * sum(guess(p.count) * pass_over(rows, len(p.pieces)) for p in plan.panels)
-    whole = units * sum(guess(p.count) * pass_over(total_rows, len(p.pieces)) for p in plan.panels)
-    tiles = sum(n for _, n, _ in plan.runs)
-    shares = units * (many if plan.split == "panels" else tiles if plan.split == "tiles" else 1)
-    return whole * math.ceil(shares / threads) / max(1, shares)
-
-
-def scattered_buffers(shape: Shape, plan: Plan) -> int:
-    """How many buffers of results the epilogue walks through in jumps: a pass down the rows of a panel touches a few neighbouring cache
-    lines of each row, which the machine cannot foresee. None where they are few enough to stay near, or tiles go along the rows."""
-    move = shape.moves[plan.rows].out if plan.rows else 0
-    size = TYPES[shape.contract.left.type].itemsize
-    if plan.split == "tiles" or plan.turned or not isinstance(move, int) or move * size < SCATTERED:
-        return 0
-    offset = first_store(shape.contract).offset
-    buffers: set[str] = set()
-    for s in shape.contract.epilogue:
-        if isinstance(s, Store):
-            buffers.add(s.buffer)
-        if isinstance(s, Let | Store):
-            buffers |= {e.buffer for e in walk(s.value) if isinstance(e, Load) and e.offset == offset}
-    return len(buffers) if len(buffers) * result_bytes(shape) > 2 * L2_BYTES else 0
-
-
-def result_bytes(shape: Shape) -> int:
-    """Bytes of all results."""
-    return TYPES[shape.contract.left.type].itemsize * math.prod(shape.size[a.name] for a in shape.contract.free)
-
-
-def far_bytes(shape: Shape, plan: Plan) -> int:
-    """Bytes of the operand that columns read, where that is more than the second-level cache holds."""
-    size = TYPES[shape.contract.left.type].itemsize
-    total = 0
-    for side in (0, 1):
-        if plan.vector and shape.side(plan.vector, side) != 0:
-            total += size * math.prod(n for name, n in shape.size.items() if shape.side(name, side) != 0)
-    return total if total > 4 * L2_BYTES else 0
-
-
-def unaligned(shape: Shape, plan: Plan, side: int) -> bool:
-    """Whether vectors of an operand may straddle two cache lines: some other axis moves it by less than whole vectors."""
-    along = plan.dot or plan.vector
-    if not along or shape.side(along, side) != 1:
-        return False
-    lanes = lanes_of(shape)
-    others = (shape.side(a.name, side) for a in (*shape.contract.free, *shape.contract.reduced) if a.name != along)
-    return any(isinstance(m, int) and m % lanes for m in others)
-
-
-def crowding(shape: Shape, name: str, side: int) -> float:
-    """Which part of the steps along an axis fall into one set of the first-level cache: 1 where they are whole pages apart."""
-    move = shape.side(name, side)
-    if not isinstance(move, int) or move == 0:
-        return 0.0
-    size = TYPES[shape.contract.left.type].itemsize
-    return math.gcd(abs(move) * size, PAGE) / PAGE if abs(move) * size >= 64 else 0.0
-
-
-def scattered(shape: Shape, plan: Plan, side: int, steps: int) -> bool:
-    """Whether the steps of a panel fall into so few sets of the first-level cache that it cannot hold them."""
-    if len(plan.order) != 1 or plan.dot or not plan.vector or shape.side(plan.vector, side) == 0 or plan.packed:
-        return False
-    move = shape.side(plan.order[0], side)
-    if not isinstance(move, int) or move == 0:
-        return False
-    apart = abs(move) * TYPES[shape.contract.left.type].itemsize
-    lines = math.ceil(panel_bytes(plan) / 64)
-    sets = min(64, PAGE // math.gcd(apart, PAGE) * lines)
-    return apart >= 64 and steps * lines > 10 * sets
-
-
-def thrashing(shape: Shape, plan: Plan, side: int, steps: int) -> float:
-    """Cycles a step waits for each register of a panel whose rows lie so that the second-level cache cannot hold as many."""
-    if not plan.order or not plan.vector or shape.side(plan.vector, side) == 0:
-        return 0.0
-    move = shape.side(plan.order[-1], side)
-    if not isinstance(move, int) or move == 0:
-        return 0.0
-    apart = abs(move) * TYPES[shape.contract.left.type].itemsize
-    if apart < 1024:
-        return 0.0
-    length = min(steps, shape.size[plan.order[-1]])
-    sets = L2_WAY // math.gcd(apart, L2_WAY)
-    return 3.0 if length > 16 * sets else 0.0
-
-
-def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
-    """The outermost reduced axis and how much of it to take at a time, where both operands stream along it and more of them than the
-    second-level cache holds passes by for every tile."""
-    if not plan.order or plan.dot or plan.turned:
-        return None
-    name = plan.order[0]
-    size = TYPES[shape.contract.left.type].itemsize
-    moves = [shape.side(name, side) for side in (0, 1)]
-    if any(not isinstance(m, int) or m <= 0 for m in moves):
-        return None
-    for side, move in enumerate(moves):
-        others = (shape.side(a.name, side) for a in (*shape.contract.free, *shape.contract.reduced) if a.name not in (name, *plan.outer))
-        if any(isinstance(o, int) and isinstance(move, int) and abs(o) > move for o in others):
-            return None
-    one = sum(m * size for m in moves if isinstance(m, int))
-    extent = shape.axis(name).extent
-    results = math.prod(shape.size[a.name] for a in shape.contract.free)
-    length = max(1, L2_BYTES // one, 4 * results * size // one)  # sums that wait travel less than the operands do
-    if isinstance(extent, int) and length >= extent:
-        return None
-    if not isinstance(extent, int) and symbols_of(extent) & {a.name for a in shape.contract.free}:
-        return None
-    tiles = math.prod(shape.size[n] for n in plan.outer) * panel_count(plan.panels)
-    tiles *= sum(n for _, n, _ in plan.runs) if plan.runs else math.ceil(shape.size[plan.rows] / plan.sizes[0])
-    return (name, length) if tiles > 2 else None
 
 
 def _inline(shape: Shape, plan: Plan) -> bool:

@@ -1,4 +1,4 @@
-"""Cutting columns into panels of registers, and rows into tiles."""
+"""Cutting columns into panels of registers, and rows into tiles; what sizes are taken to be where they are not known."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from graphflow.compiler.contract.plan import Panel, Piece, Plan
-from graphflow.kernel.index import Index, ceildiv, floordiv
+from graphflow.kernel.index import Index, IndexExpr, ceildiv, evaluate, floordiv, symbols_of
 
+GUESS = 100  # what a size that is known only at run time is taken to be
 EVEN = 7  # rows of a tile from which on there is a second height, this part of it lower
 
 
@@ -119,3 +120,10 @@ def padded_columns(plan: Plan) -> Index:
     """How many columns the panels cover, lanes that do not exist included."""
     last = plan.panels[-1]
     return last.start + (last.count - 1) * last.width + last.pieces[-1].offset + last.pieces[-1].lanes
+
+
+def guess(extent: Index, known: Mapping[str, int] | None = None) -> int:
+    """A size to price with: unknown sizes are taken to be GUESS, and the position along other axes as given."""
+    if not isinstance(extent, IndexExpr):
+        return max(1, extent)
+    return max(1, evaluate(extent, {**dict.fromkeys(symbols_of(extent), GUESS), **(known or {})}))

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.cuts import close
+from graphflow.compiler.contract.foresee import next_panel
 from graphflow.compiler.contract.microkernel import Column
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.tile import Block, TileEmitter
@@ -41,6 +42,7 @@ class Tiles(TileEmitter):
     """Emits the loops around the tiles."""
 
     group: Reg | None = None  # of tiles, where their rows are cut into chunks
+    more: Reg | None = None  # whether this thread has a panel after the one at hand, where panels are shared out
 
     def part(self, total: Reg) -> tuple[Reg, Reg]:
         """This thread's static share of `total`."""
@@ -100,6 +102,8 @@ class Tiles(TileEmitter):
             self.unit(None, rows, block)
             return
         with self.loop("unit", *share) as unit:
+            if plan.foresees and plan.split == "panels":
+                self.more = b.compare("icmp slt", b.add(unit, b.i64(1)), share[1])
             digits = [(name, self.extent(name)) for name in plan.outer]
             if plan.split in ("panels", "tiles"):
                 digits.append(("", panels))
@@ -148,6 +152,9 @@ class Tiles(TileEmitter):
         columns = [Column(p.lanes, self.mask(p.lanes, p.active, p.offset, column)) for p in panel.pieces]
         with self.em.bind({plan.vector: column} if plan.vector else {}, writes=self.writes):
             self.pack(panel, columns, block)
+            if plan.foresees:
+                self.span = rows
+                self.upcoming = next_panel(self, panel, column, self.more, rows, block)
             if not plan.runs:
                 self.choose(rows, panel, columns, block)
             before = 0

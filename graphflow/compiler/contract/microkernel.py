@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from graphflow.compiler.contract.foresee import L1, Awaited, Upcoming, prefetch
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg, split_vector, vector
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import FLOATS
 
 FAR = 64  # bytes between steps from which prefetching pays
-L1, L2 = 3, 2  # LLVM's names for the caches to prefetch into
 MOST_LINES = 6  # cache lines of one operand asked for in one step
 
 
@@ -41,22 +41,12 @@ class Column:
     mask: Reg | None
 
 
-@dataclass(frozen=True)
-class Upcoming:
-    """Memory that is read when this tile and its neighbours are done: at each step of the reduction, the cache lines `lines` away from a
-    pointer that goes on by `step`."""
-
-    pointer: Reg
-    step: Reg
-    lines: tuple[Reg, ...]
-
-
 class Microkernel:
     """Emits the sums of one tile."""
 
     def __init__(
         self, b: FunctionBuilder, scalar: str, element: str, target: Target, operands: Sequence[Operand], columns: Sequence[Column],
-        ahead: int = 0, upcoming: Upcoming | None = None,
+        ahead: Sequence[int] = (0, 0), asked: Sequence[Awaited | Upcoming] = (),
     ) -> None:  # fmt: skip
         self.b = b
         self.scalar = scalar
@@ -66,7 +56,7 @@ class Microkernel:
         self.operands = operands
         self.columns = columns
         self.ahead = ahead
-        self.upcoming = upcoming
+        self.asked = asked
         self.rest: Reg | None = None
         self.mask: Reg | None = None
 
@@ -148,14 +138,11 @@ class Microkernel:
         b, inner = self.b, level + 1 == len(trips)
         moving = [n for n, o in enumerate(self.operands) if o.steps[level] is not None]
         count, surely = trips[level]
-        upcoming = self.upcoming if inner else None
-        with b.repeat("k", count, [*sums, *(pointers[n] for n in moving), *([upcoming.pointer] if upcoming else [])], surely) as loop:
+        with b.repeat("k", count, [*sums, *(pointers[n] for n in moving)], surely) as loop:
+            if inner:
+                for memory in self.asked:
+                    memory.ask(b, self.scalar, loop.index)
             here = list(pointers)
-            later: list[Reg] = []
-            if upcoming:
-                for line in upcoming.lines:
-                    prefetch(b, b.element(loop.carried[-1], line, self.scalar), L2)
-                later = [b.element(loop.carried[-1], upcoming.step, self.scalar)]
             for place, n in enumerate(moving):
                 here[n] = loop.carried[len(sums) + place]
             done = self._loops(rows, trips, level + 1, here, loop.carried[: len(sums)])
@@ -164,7 +151,7 @@ class Microkernel:
                 step = self.operands[n].steps[level]
                 assert step is not None
                 following.append(b.element(here[n], step, self.scalar))
-            loop.carried = [*done, *following, *later]
+            loop.carried = [*done, *following]
         sums, ends = loop.results[: len(sums)], loop.results[len(sums) :]
         if inner and self.rest is not None:
             pointers = list(pointers)
@@ -176,9 +163,9 @@ class Microkernel:
     def _prefetch(self, pointers: list[Reg]) -> None:
         """Ask for what later steps need, where they are too far apart for the machine to guess."""
         b, size = self.b, SIZES[self.scalar]
-        for operand, pointer in zip(self.operands, pointers, strict=True):
+        for operand, pointer, ahead in zip(self.operands, pointers, self.ahead, strict=True):
             step = operand.steps[-1] if operand.steps else None
-            if not self.ahead or operand.near or step is None or not step.ref.lstrip("-").isdigit() or abs(int(step.ref)) * size < FAR:
+            if not ahead or operand.near or step is None or not step.ref.lstrip("-").isdigit() or abs(int(step.ref)) * size < FAR:
                 continue
             lines: set[int] = set()
             rows = operand.rows or (b.i64(0),)
@@ -189,7 +176,7 @@ class Microkernel:
                 apart = 64 if place != last else 32  # what lies across the boundary of a line needs the next one as well
                 if all(abs(place - line) * size >= apart for line in lines) and len(lines) < MOST_LINES:
                     lines.add(place)
-                    there = b.element(pointer, b.i64(int(step.ref) * self.ahead + place), self.scalar)
+                    there = b.element(pointer, b.i64(int(step.ref) * ahead + place), self.scalar)
                     prefetch(b, there, L1)
 
     def _step(self, rows: int, pointers: list[Reg], sums: list[Reg], mask: Reg | None = None) -> list[Reg]:
@@ -238,12 +225,6 @@ class Microkernel:
         if self.float:
             return self.b.binary("fadd", self.b.binary("fmul", a, b), sum_)
         return self.b.binary("add", self.b.binary("mul", a, b), sum_)
-
-
-def prefetch(b: FunctionBuilder, address: Reg, level: int) -> None:
-    """Ask for the cache line of an address, into the cache `level`."""
-    b.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
-    b.emit(f"call void @llvm.prefetch.p0(ptr {address.ref}, i32 0, i32 {level}, i32 1)")
 
 
 def across(b: FunctionBuilder, sums: Sequence[Reg], element: str) -> Reg:

@@ -12,21 +12,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides
-from graphflow.compiler.contract.microkernel import L1, Column, Upcoming, prefetch
+from graphflow.compiler.contract.foresee import L1, panel_width, prefetch
 from graphflow.compiler.contract.plan import Panel
 from graphflow.compiler.llvm.builder import SIZES, Reg, vector
 from graphflow.compiler.llvm.transpose import transposed
 from graphflow.kernel.index import substitute
 
 if TYPE_CHECKING:
+    from graphflow.compiler.contract.microkernel import Column
     from graphflow.compiler.contract.tile import Block, TileEmitter
 
 AHEAD, SQUARES = 16, 4  # steps, and squares of a transposition, that are asked for ahead
-
-
-def panel_width(panel: Panel) -> int:
-    """Elements of one step of a copied panel."""
-    return panel.pieces[-1].offset + panel.pieces[-1].lanes
 
 
 def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], block: Block | None) -> Reg:
@@ -43,9 +39,6 @@ def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], bloc
     place = tiles.packed_panel()
     line = 64 // SIZES[tiles.source]
     if not plan.packed.turned:
-        if plan.packed.early:
-            lines = tuple(b.i64(at) for at in range(0, width, line))
-            tiles.upcoming = Upcoming(b.element(first, b.i64(panel.width), tiles.source), step, lines)
         with b.loop("pack", b.i64(0), count, b.i64(1)) as loop:
             here = b.element(first, b.mul(loop.index, step), tiles.source)
             there = b.element(place, b.mul(loop.index, b.i64(width)), tiles.source)
@@ -80,8 +73,13 @@ def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], bloc
                     value = b.instruction(vector(tiles.source, piece.lanes), text)
                 b.store(value, b.element(there, b.i64(n * width + piece.offset), tiles.source))
 
-    with b.loop("pack", b.i64(0), whole, b.i64(lanes)) as loop:
-        square(loop.index, None)
+    if em.target.masks and (known is None or known % lanes):  # a mask costs nothing there, and a second body of shuffles is long to compile
+        with b.loop("pack", b.i64(0), count, b.i64(lanes)) as loop:
+            square(loop.index, tiles.first_lanes(lanes, b.binary("sub", count, loop.index)))
+        return place
+    if known is None or known >= lanes:
+        with b.loop("pack", b.i64(0), whole, b.i64(lanes)) as loop:
+            square(loop.index, None)
     if known is None or known % lanes:
         rest = b.binary("sub", count, whole) if known is None else b.i64(known % lanes)
         with tiles.when(b.compare("icmp sgt", rest, b.i64(0)), "pack"):

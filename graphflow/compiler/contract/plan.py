@@ -8,9 +8,11 @@ sizes    the tile heights among which a thread chooses at run time when its shar
 outer    the other free axes, one unit of work for each point of them
 dot      a reduced axis that runs along the lanes instead, to be added up across them in the end; `panels` then count single columns
 turned   the results run along `rows` instead of along the lanes: tiles are transposed before the epilogue
-ahead    by how many steps of the innermost loop operands with far strides are prefetched
+ahead    by how many steps of the innermost loop each operand is prefetched where its strides are far
 chunk    how many tiles pass over one panel before it is the next one's turn (0: all), so that their operand stays in the caches
 packed   the operand along the lanes is copied, a panel at a time, before the tiles of rows pass over it
+foresees the tiles that pass over a panel ask for the next one
+awaited  buffers that the epilogue walks through and that come from far: their part of a tile is asked for while the tile is summed
 split    what the threads share out: "units", "panels" (units times panels), "tiles" (units times runs of rows) or "rows"
 """
 
@@ -74,11 +76,13 @@ class Plan:
     inline: bool
     dot: str = ""
     turned: bool = False
-    ahead: int = 0
+    ahead: tuple[int, ...] = (0, 0)
     block: tuple[str, int] | None = None
     sums: str = ""
     packed: Packed | None = None
     chunk: int = 0
+    foresees: bool = False
+    awaited: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         tiles = ", ".join(f"{n} x {m}" for _, n, m in self.runs) if self.runs else "/".join(map(str, self.sizes))
@@ -90,4 +94,6 @@ class Plan:
         text += f"; inside {', '.join(self.order)}" if self.order else ""
         text += "; panels transposed" if self.packed and self.packed.turned else "; panels copied" if self.packed else ""
         text += f"; {self.block[0]} by {self.block[1]} through {self.sums}" if self.block else ""
+        text += "; next panel asked for" if self.foresees else ""
+        text += f"; {', '.join(self.awaited)} asked for" if self.awaited else ""
         return f"<{text}; threads share {self.split}>"

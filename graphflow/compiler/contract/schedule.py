@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides
-from graphflow.compiler.contract.blocking import choose, guess
-from graphflow.compiler.contract.cuts import padded_columns
+from graphflow.compiler.contract.blocking import choose
+from graphflow.compiler.contract.cuts import guess, padded_columns
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Expr, Load, load, local
 from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides
 from graphflow.compiler.contract.cuts import cut_registers, padded_columns
-from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, Upcoming, across
-from graphflow.compiler.contract.pack import pack_panel, panel_width
+from graphflow.compiler.contract.foresee import Awaited, Upcoming, awaited, panel_width, part_of
+from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across
+from graphflow.compiler.contract.pack import pack_panel
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import LLVM_TYPES, Reg, split_vector, vector
@@ -50,7 +52,8 @@ class TileEmitter:
         self.room = 0
         self.copy: Reg | None = None  # the stack memory of copied panels
         self.packed: Reg | None = None  # the copied panel that tiles read now
-        self.upcoming: Upcoming | None = None  # the panel that is copied next
+        self.upcoming: Upcoming | None = None  # the panel after the one at hand
+        self.span = (self.b.i64(0), self.b.i64(1))  # the rows that pass over a panel
 
     def extent(self, name: str) -> Index:
         return self.axes[name].extent if name else 1
@@ -158,8 +161,17 @@ class TileEmitter:
             columns = [Column(self.lanes if plan.dot else c.lanes, None) for c in columns]
         if first is None:
             first = [b.constant(0, vector(self.scalar, c.lanes)) for _ in range(rows) for c in columns]
-        kernel = Microkernel(b, self.source, self.element, self.em.target, operands, columns, plan.ahead, self.upcoming)
+        kernel = Microkernel(b, self.source, self.element, self.em.target, operands, columns, plan.ahead, self.asked(panel, rows))
         return kernel.sums(rows, trips, first, rest)
+
+    def asked(self, panel: Panel, rows: int) -> list[Awaited | Upcoming]:
+        """What the tile at hand asks for while it is summed."""
+        found: list[Awaited | Upcoming] = []
+        if self.plan.awaited:
+            found.append(awaited(self, panel, rows))
+        if self.upcoming is not None:
+            found.append(replace(self.upcoming, first=part_of(self, self.upcoming, self.em.symbol(self.plan.rows), self.span)))
+        return found
 
     def finish(self, panel: Panel, columns: list[Column], sums: list[Reg], size: int) -> None:
         """The epilogue of every accumulator, straight from the registers."""

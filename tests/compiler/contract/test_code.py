@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from graphflow.compiler.llvm.target import AVX2, AVX512, target
+from graphflow.compiler.llvm.target import AVX2, AVX512, Target, target
+from graphflow.kernel.expr import load, local
 from graphflow.kernel.index import symbol
 from graphflow.kernel.interpret import run
-from graphflow.kernel.nodes import Loop
+from graphflow.kernel.nodes import Axis, Buffer, Contract, Loop, Role, Store
 from graphflow.kernel.verify import verify
 from tests.compiler.contract.cases import Case, Compiled, aligned, conv, conv_filter, conv_input, inputs, matmul, sums
 
@@ -101,13 +103,78 @@ def test_tiles_that_read_more_than_the_caches_hold_go_by_in_groups() -> None:
     assert 6 <= plan.chunk < 224
 
 
-def test_the_next_panel_comes_into_the_cache_while_tiles_pass_over_this_one() -> None:
-    few = Compiled(MAIN["NN copied"], AVX2)
-    assert few.plan().packed.early
-    assert any("prefetcht1" in line for loop in innermost_loops(few.assembly()) for line in loop)
+def asks(case: Case, machine: Target = AVX2) -> bool:
+    """Whether anything is asked for in the second-level cache."""
+    return "prefetcht1" in Compiled(case, machine).assembly()
+
+
+def test_tiles_ask_for_the_next_panel_of_a_matrix_that_no_cache_holds() -> None:
+    assert Compiled(MAIN["NN copied"], AVX2).plan().foresees
+    assert asks(MAIN["NN copied"])
+    assert asks(matmul(N, 3136, 1024, "NT"), AVX512)
+    assert not asks(MAIN["NN"]), "this matrix stays in the cache"
+
+
+@pytest.mark.parametrize("rows", [1, 14, 29])
+@pytest.mark.parametrize("kind", ["NN", "NT"])
+def test_asking_for_memory_changes_no_result(kind: str, rows: int) -> None:
+    """Tiles that begin before the rows of their thread, and the last panel, after which there is none."""
+    case = matmul(N, 1040, 800, kind)
+    compiled = Compiled(case)
+    assert compiled.plan().foresees
+    arrays = inputs(case, {"N": rows})
+    want, scale = sums(case, arrays, {"N": rows})
+    results = []
+    for threads in (1, 2, 4):
+        got = {name: a.copy() for name, a in arrays.items()}
+        compiled.run(got, {"N": rows}, threads)
+        np.testing.assert_allclose(got["y"], want, rtol=1e-4, atol=1e-5 * scale.max())
+        results.append(got["y"].tobytes())
+    assert len(set(results)) == 1
+
+
+def test_a_matrix_of_each_row_has_no_next_panel() -> None:
+    """y[i, j] = sum of a[i, k, j] * b[k]: every tile reads columns of its own."""
+    i, j, k = (symbol(name, 0, n - 1) for name, n in (("i", 30), ("j", 512), ("k", 64)))
+    contract = Contract(
+        (Axis("i", 30), Axis("j", 512)), (Axis("k", 64),), load("a", "f32", (i * 64 + k) * 512 + j), load("b", "f32", k),
+        (Store("y", i * 512 + j, local("acc", "f32")),),
+    )  # fmt: skip
+    shapes: list[tuple[str, tuple[int, ...], Role]] = [("a", (30, 64, 512), Role.IN), ("b", (64,), Role.IN), ("y", (30, 512), Role.OUT)]
+    case = Case(contract, tuple(Buffer(name, "f32", shape, role) for name, shape, role in shapes), ())
+    compiled = Compiled(case)
+    assert not compiled.plan().foresees
+    arrays = inputs(case, {})
+    compiled.run(arrays, {}, 2)
+    np.testing.assert_allclose(arrays["y"], np.einsum("ikj,k->ij", arrays["a"], arrays["b"]), rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_of_panels_are_short_where_the_sums_stay_in_the_cache() -> None:
+    assert Compiled(MAIN["NN copied"], AVX2).plan().packed.early
     many = Compiled(matmul(1024, 1024, 1024), AVX512)
     assert many.plan().packed is not None
     assert not many.plan().packed.early, "the sums would not stay in the cache between short blocks"
+
+
+def test_an_update_is_asked_for_while_its_gradient_is_summed() -> None:
+    def update(rows: int) -> Case:
+        case = matmul(rows, 512, N, "TN")
+        (store,) = case.contract.epilogue
+        assert isinstance(store, Store)
+        step = load("y", "f32", store.offset) - local("acc", "f32") * 0.1
+        buffers = tuple(replace(b, role=Role.INOUT) if b.name == "y" else b for b in case.buffers)
+        return replace(case, contract=replace(case.contract, epilogue=(Store("y", store.offset, step),)), buffers=buffers)
+
+    assert Compiled(update(512), AVX2).plan().awaited == ("y",)
+    assert asks(update(512))
+    assert not Compiled(update(64), AVX2).plan().awaited, "it is near"
+    assert not Compiled(MAIN["TN"], AVX2).plan().awaited, "nothing is read"
+
+
+def test_operands_that_stay_in_the_first_cache_are_not_prefetched() -> None:
+    assert Compiled(MAIN["conv 5x5x1x32"], AVX512).plan().ahead[1] == 0
+    near, far = (Compiled(conv_filter(n, 32, 32, 1, 5, 32), AVX512).plan().ahead[1] for n in (4, N))
+    assert 0 < near < far, "the second-level cache answers sooner"
 
 
 def test_results_that_lie_far_apart_are_gone_through_row_by_row() -> None:

@@ -1,0 +1,141 @@
+"""Asking for memory before it is needed.
+
+What a step of the reduction needs comes from near and in order, and the machine foresees it. Two things come from far away in pieces that
+it does not foresee, and a thread that waits for them multiplies nothing:
+
+    the first tile of rows reads a panel of columns that nobody has read in this step of the program; so the tiles of each panel ask for the
+    next one, every tile for its part and one piece at a time: the cores have few places for lines that are on their way;
+    the epilogue of a weight's gradient reads the weight and its slots; so each tile asks for its part while it is summed.
+
+A prefetch changes no value, and one of memory that is not there does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphflow.compiler.contract.analyse import first_store, strides
+from graphflow.compiler.contract.cuts import guess
+from graphflow.compiler.contract.plan import Panel
+from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg
+from graphflow.kernel.index import substitute
+
+if TYPE_CHECKING:
+    from graphflow.compiler.contract.tile import Block, TileEmitter
+
+L1, L2 = 3, 2  # LLVM's names for the caches to prefetch into
+LINE = 64
+
+
+def prefetch(b: FunctionBuilder, address: Reg, level: int) -> None:
+    """Ask for the cache line of an address, into the cache `level`."""
+    b.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
+    b.emit(f"call void @llvm.prefetch.p0(ptr {address.ref}, i32 0, i32 {level}, i32 1)")
+
+
+def panel_width(panel: Panel) -> int:
+    """Columns of a panel, lanes that do not exist included."""
+    return panel.pieces[-1].offset + panel.pieces[-1].lanes
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """What the tile's epilogue reads: every 2**`shift` steps of the reduction, until all `rows` are done, the cache lines `lines` away from
+    one row of each pointer, `pitch` elements further than the row before."""
+
+    pointers: tuple[Reg, ...]
+    pitch: Reg
+    lines: Iterable[int]
+    rows: int
+    shift: int
+
+    def ask(self, b: FunctionBuilder, scalar: str, step: Reg) -> None:
+        """Ask for what belongs to a step. A branch, for most steps have nothing."""
+        due = b.compare("icmp slt", step, b.i64(self.rows << self.shift))
+        if self.shift:
+            turn = b.compare("icmp eq", b.binary("and", step, b.i64((1 << self.shift) - 1)), b.i64(0))
+            due = b.binary("and", due, turn)
+        with b.when(due, "await"):
+            away = b.mul(b.binary("lshr", step, b.i64(self.shift)), self.pitch)
+            for pointer in self.pointers:
+                row = b.element(pointer, away, scalar)
+                for line in self.lines:
+                    prefetch(b, b.element(row, b.i64(line), scalar), L2)
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """The next panel: rows `pitch` elements apart, each of `pieces` pieces `apart` elements from each other, a piece being the cache lines
+    `lines` away from its beginning. Piece number `first` and those after it belong to the tile at hand, one for every 2**shift steps."""
+
+    pointer: Reg
+    pitch: Reg
+    pieces: int
+    apart: int
+    lines: Iterable[int]
+    total: Reg
+    shift: Reg
+    mask: Reg
+    first: Reg
+
+    def ask(self, b: FunctionBuilder, scalar: str, step: Reg) -> None:
+        """Ask for the piece that belongs to a step, if any."""
+        with b.when(b.compare("icmp eq", b.binary("and", step, self.mask), b.i64(0)), "ask"):
+            number = b.add(self.first, b.binary("lshr", step, self.shift))
+            row, place = number, b.i64(0)
+            if self.pieces > 1:
+                row = b.binary("udiv", number, b.i64(self.pieces))
+                place = b.mul(b.binary("urem", number, b.i64(self.pieces)), b.i64(self.apart))
+            here = b.element(b.element(self.pointer, b.mul(row, self.pitch), scalar), place, scalar)
+            for line in self.lines:
+                prefetch(b, b.element(here, b.i64(line), scalar), L2)
+
+
+def awaited(tiles: TileEmitter, panel: Panel, rows: int) -> Awaited:
+    """Where the tile at hand finds what its epilogue reads from far away."""
+    em, plan = tiles.em, tiles.plan
+    offset = em.rename(first_store(tiles.contract).offset)
+    pitch = em.index(strides(tiles.contract, plan.rows).out)
+    lines = range(0, panel_width(panel), LINE // SIZES[tiles.source])
+    spare = guess(tiles.extent(plan.order[0])) // rows
+    return Awaited(tuple(em.address(name, offset)[0] for name in plan.awaited), pitch, lines, rows, max(spare, 1).bit_length() - 1)
+
+
+def next_panel(tiles: TileEmitter, panel: Panel, column: Reg, more: Reg | None, rows: tuple[Reg, Reg], block: Block | None) -> Upcoming:
+    """The panel after the one that begins at `column`, for the tiles of `rows`; the one at hand, which is there already, where the thread
+    has no further one (`more`: whether it has)."""
+    em, b, plan, contract = tiles.em, tiles.b, tiles.plan, tiles.contract
+    side = next(n for n in (0, 1) if strides(contract, plan.vector).operand(n) != 0)
+    source = contract.right if side else contract.left
+    name = plan.order[0]
+    step, across = (strides(contract, axis).operand(side) for axis in (name, plan.vector))
+    pointer = em.address(source.buffer, substitute(em.rename(source.offset), {} if block else {name: 0}))[0]
+    following = b.compare("icmp slt", b.add(column, b.i64(panel.width)), em.index(tiles.extent(plan.vector)))
+    if more is not None:
+        following = b.binary("and", following, more)
+    away = b.select(following, em.index(across * panel.width), b.i64(0))
+    pointer = b.element(pointer, away, tiles.source)
+    count = tiles.block_length(block)
+    line = LINE // SIZES[tiles.source]
+    if plan.packed and plan.packed.turned:
+        pieces, lines, pitch = -(-plan.packed.length // line), range(0, line, line), em.index(across)
+        total = b.i64(panel.width * pieces)
+    else:
+        pieces, lines, pitch, total = 1, range(0, panel_width(panel), line), em.index(step), count
+    begin, end = rows
+    tallest = max([*plan.sizes, *(height for _, _, height in plan.runs)])
+    every = b.binary("udiv", b.mul(count, b.binary("sub", end, begin)), b.mul(b.binary("or", total, b.i64(1)), b.i64(tallest)))
+    places = b.call("i64", "llvm.ctlz.i64", (b.binary("or", every, b.i64(1)), Reg("i1", "true")))
+    shift = b.binary("sub", b.i64(63), places)
+    mask = b.binary("sub", b.binary("shl", b.i64(1), shift), b.i64(1))
+    return Upcoming(pointer, pitch, pieces, line, lines, total, shift, mask, b.i64(0))
+
+
+def part_of(tiles: TileEmitter, upcoming: Upcoming, row: Reg, rows: tuple[Reg, Reg]) -> Reg:
+    """The first piece of the next panel that belongs to the tile beginning at `row`."""
+    b = tiles.b
+    begin, end = rows
+    before = b.call("i64", "llvm.smax.i64", (b.binary("sub", row, begin), b.i64(0)))  # a tile may begin earlier, where it is the only one
+    return b.binary("udiv", b.mul(before, upcoming.total), b.binary("sub", end, begin))

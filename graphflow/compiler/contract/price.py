@@ -1,0 +1,230 @@
+"""What a plan costs: cycles of arithmetic, of loads, and of waiting for memory.
+
+A step of a tile with R x C accumulators costs R*C/2 cycles of multiply-add, or its loads at two a cycle, or the latency of one
+multiply-add, whichever is most (measured figures: docs in reference/performance.md). Waiting depends on where the operands come from, and
+on whether their lines fall into few sets of the caches.
+"""
+
+from __future__ import annotations
+
+import math
+
+from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes
+from graphflow.compiler.contract.plan import Plan
+from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, far_bytes, lanes_of, operand_bytes, panel_count, result_bytes
+from graphflow.kernel.expr import TYPES
+from graphflow.kernel.index import symbols_of
+
+LATENCY = 4.5  # cycles before a sum can be added to again
+PAGE = 4096
+PAIR = 128  # bytes: the second-level cache fetches lines by twos
+L1_WAYS = 12
+L2_WAY = 128 << 10  # bytes of one way of the second-level cache
+PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 8.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
+L2_RATE = 40  # bytes a cycle that the second-level cache gives
+FAR_CYCLES = 0.1  # of a byte that comes from beyond the second-level cache
+SCATTERED_CYCLES = 2.5  # of a cache line of results, or of what their epilogue reads, that does not follow the one before it
+CROWDED_CYCLES = 5.0  # of a register of results, where the first-level cache cannot hold those of a tile
+FEW_SHARES = 1.05  # of the price, where there are too few shares of the work for more threads, or for one that comes late
+SCATTERED = 1024  # bytes: rows of results at least as far apart do not follow each other
+
+
+def price(shape: Shape, plan: Plan) -> float:
+    """Cycles of the whole contraction on the busier of two threads."""
+    deep = shape.size[plan.sub] if plan.sub else 1
+    steps = math.prod(shape.size[a.name] for a in shape.contract.reduced)
+    inner = shape.size[plan.order[-1]] if plan.order else 1
+    enter = 2.0 * (steps / inner)  # what carries from the innermost counter to the next
+    if plan.dot:
+        lanes = lanes_of(shape)
+        enter = 20.0 * (steps / inner)  # leaving and entering the innermost loop, and a masked step
+        steps = steps // inner * math.ceil(inner / lanes)
+    threads = 2
+    total_rows = shape.size[plan.rows] if plan.rows else 1
+
+    length = min(steps, plan.packed.length) if plan.packed else steps
+    # the panel comes from the second-level cache for every tile
+    spills = length * panel_bytes(plan) > L1_BYTES or any(scattered(shape, plan, side, steps) for side in (0, 1))
+    thrash = max((thrashing(shape, plan, side, steps) for side in (0, 1) if not (plan.packed and plan.packed.side == side)), default=0.0)
+    crowded = max(crowding(shape, plan.rows, side) for side in (0, 1)) if plan.rows else 0.0
+    beside = max(crowding(shape, plan.vector, side) for side in (0, 1)) if plan.dot and plan.vector else 0.0
+
+    ragged = [unaligned(shape, plan, side) and not (plan.packed and plan.packed.side == side) for side in (0, 1)]
+    pack = 0.0
+    if plan.packed is not None:
+        pack = TURN_CYCLES if plan.packed.turned else EARLY_CYCLES if plan.packed.early else PACK_CYCLES
+    scattered_lines = scattered_buffers(shape, plan) * SCATTERED_CYCLES
+    size = TYPES[shape.contract.left.type].itemsize
+    most = uncrowded_rows(shape, plan)
+    streams = FAR_CYCLES if from_afar(shape, plan, steps) else 0.0
+
+    def tile(rows: int, columns: int) -> float:
+        count = rows * deep
+        loads = straddling = 0.0
+        for side in (0, 1):
+            down = shape.side(plan.rows, side) != 0 or (plan.sub and shape.side(plan.sub, side) != 0)
+            along = bool(plan.vector) and shape.side(plan.vector, side) != 0
+            many = (count if down else 1) * (columns if along else 1)
+            loads += many
+            straddling += many if ragged[side] else 0
+        step = (
+            step_cycles(count, columns, loads)
+            + (0.35 * columns if spills else 0)
+            + thrash * columns
+            + 0.8 * straddling
+            + 0.3 * max(0, count * crowded + columns * beside - 6)
+        )
+        step = max(step, streams * columns * shape.target.vector_bytes)
+        if plan.dot and operand_bytes(shape) > L1_BYTES:  # whole vectors of both sides: what the first-level cache keeps are the columns
+            kept = (count + columns) * inner * size <= L1_BYTES
+            step = max(step, shape.target.vector_bytes * (count if kept else count + columns) / L2_RATE)
+        crowd = CROWDED_CYCLES * count * columns if rows > most else 0.0
+        waits = 2.0 * count * columns * (math.ceil(steps / length) - 1)
+        finish = finish_cycles(plan, count, columns, lanes_of(shape)) + crowd + scattered_lines * count * columns
+        return steps * step + enter + waits + finish
+
+    def pass_over(rows: int, columns: int) -> float:
+        cycles = pack * columns * steps
+        if plan.runs:
+            return cycles + sum(n * tile(height, columns) for _, n, height in plan.runs)
+        return cycles + sum(n * tile(height, columns) for height, n in dynamic_tiles(rows, plan.sizes).items())
+
+    units = math.prod(shape.size[name] for name in plan.outer)
+    many = panel_count(plan.panels)
+    far = far_bytes(shape, plan) * FAR_CYCLES / threads
+    waits = far if far and len(plan.order) == 1 and not foresees(shape, plan) else 0.0
+    if plan.split == "rows":
+        rows = math.ceil(total_rows / threads)
+        return far + waits * threads + units * sum(guess(p.count) * pass_over(rows, len(p.pieces)) for p in plan.panels)
+    whole = units * sum(guess(p.count) * pass_over(total_rows, len(p.pieces)) for p in plan.panels)
+    tiles = sum(n for _, n, _ in plan.runs)
+    shares = units * (many if plan.split == "panels" else tiles if plan.split == "tiles" else 1)
+    few = FEW_SHARES if shares < 2 * threads else 1.0
+    return waits + whole * math.ceil(shares / threads) / max(1, shares) * few
+
+
+def step_cycles(rows: int, columns: int, loads: float) -> float:
+    """Cycles of one step of the reduction."""
+    return max(rows * columns / 2 + 0.8, LATENCY + 1.0, 0.55 * loads + 0.3)
+
+
+def finish_cycles(plan: Plan, rows: int, columns: int, lanes: int) -> float:
+    """Cycles from the last step of a tile to its last store."""
+    if plan.dot:
+        return 45 + 4 * rows * columns
+    if plan.turned:
+        square = 1 << (rows - 1).bit_length()
+        return 15 + columns * (square * math.log2(square) / 2 + lanes)
+    return 15 + 2.5 * rows * columns
+
+
+def foresees(shape: Shape, plan: Plan) -> bool:
+    """Whether tiles ask for the next panel: several of them pass over each of several panels of an operand that comes from far."""
+    if plan.split not in ("panels", "rows") or not plan.rows or not plan.vector or plan.chunk or plan.dot or plan.turned:
+        return False
+    along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
+    if len(along) != 1 or any(shape.side(name, along[0]) != 0 for name in (plan.rows, plan.sub)):
+        return False  # each tile has a panel of its own
+    rows = shape.size[plan.rows] if plan.split == "panels" else shape.size[plan.rows] // 2
+    tallest = max([*plan.sizes, *(height for _, _, height in plan.runs)])
+    return len(plan.order) == 1 and panel_count(plan.panels) > 1 and rows > tallest and far_bytes(shape, plan) > 0
+
+
+def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
+    """Whether a panel is longer than the second-level cache holds and not taken in blocks: every tile reads it from further out."""
+    if plan.dot or plan.turned or plan.packed or not plan.vector or steps * max(panel_bytes(plan), PAIR) <= L2_BYTES:
+        return False
+    return reduction_block(shape, plan) is None
+
+
+def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
+    """The outermost reduced axis and how much of it to take at a time, where both operands stream along it and more of them than the
+    second-level cache holds passes by for every tile."""
+    if not plan.order or plan.dot or plan.turned:
+        return None
+    name = plan.order[0]
+    size = TYPES[shape.contract.left.type].itemsize
+    moves = [shape.side(name, side) for side in (0, 1)]
+    if any(not isinstance(m, int) or m <= 0 for m in moves):
+        return None
+    for side, move in enumerate(moves):
+        others = (shape.side(a.name, side) for a in (*shape.contract.free, *shape.contract.reduced) if a.name not in (name, *plan.outer))
+        if any(isinstance(o, int) and isinstance(move, int) and abs(o) > move for o in others):
+            return None
+    one = sum(m * size for m in moves if isinstance(m, int))
+    extent = shape.axis(name).extent
+    results = math.prod(shape.size[a.name] for a in shape.contract.free)
+    length = max(1, L2_BYTES // one, 4 * results * size // one)  # sums that wait travel less than the operands do
+    if isinstance(extent, int) and length >= extent:
+        return None
+    if not isinstance(extent, int) and symbols_of(extent) & {a.name for a in shape.contract.free}:
+        return None
+    tiles = math.prod(shape.size[n] for n in plan.outer) * panel_count(plan.panels)
+    tiles *= sum(n for _, n, _ in plan.runs) if plan.runs else math.ceil(shape.size[plan.rows] / plan.sizes[0])
+    return (name, length) if tiles > 2 else None
+
+
+def scattered_buffers(shape: Shape, plan: Plan) -> int:
+    """How many buffers of results the epilogue walks through in jumps: a pass down the rows of a panel touches a few neighbouring cache
+    lines of each row, which the machine cannot foresee. None where they are few enough to stay near, or tiles go along the rows."""
+    move = shape.moves[plan.rows].out if plan.rows else 0
+    size = TYPES[shape.contract.left.type].itemsize
+    if plan.split == "tiles" or plan.turned or not isinstance(move, int) or move * size < SCATTERED:
+        return 0
+    return len(shape.results) if len(shape.results) * result_bytes(shape) > 2 * L2_BYTES else 0
+
+
+def uncrowded_rows(shape: Shape, plan: Plan) -> float:
+    """The most rows of a tile that the epilogue can read from the first-level cache: further ones fall into the same sets."""
+    reads = sum(shape.results.values())
+    move = shape.moves[plan.rows].out if plan.rows else 0
+    if not reads or plan.turned or plan.dot or not isinstance(move, int) or move == 0:
+        return math.inf
+    return L1_WAYS * PAGE / math.gcd(move * TYPES[shape.contract.left.type].itemsize, PAGE) / reads
+
+
+def unaligned(shape: Shape, plan: Plan, side: int) -> bool:
+    """Whether vectors of an operand may straddle two cache lines: some other axis moves it by less than whole vectors."""
+    along = plan.dot or plan.vector
+    if not along or shape.side(along, side) != 1:
+        return False
+    lanes = lanes_of(shape)
+    others = (shape.side(a.name, side) for a in (*shape.contract.free, *shape.contract.reduced) if a.name != along)
+    return any(isinstance(m, int) and m % lanes for m in others)
+
+
+def crowding(shape: Shape, name: str, side: int) -> float:
+    """Which part of the steps along an axis fall into one set of the first-level cache: 1 where they are whole pages apart."""
+    move = shape.side(name, side)
+    if not isinstance(move, int) or move == 0:
+        return 0.0
+    size = TYPES[shape.contract.left.type].itemsize
+    return math.gcd(abs(move) * size, PAGE) / PAGE if abs(move) * size >= 64 else 0.0
+
+
+def scattered(shape: Shape, plan: Plan, side: int, steps: int) -> bool:
+    """Whether the steps of a panel fall into so few sets of the first-level cache that it cannot hold them."""
+    if len(plan.order) != 1 or plan.dot or not plan.vector or shape.side(plan.vector, side) == 0 or plan.packed:
+        return False
+    move = shape.side(plan.order[0], side)
+    if not isinstance(move, int) or move == 0:
+        return False
+    apart = abs(move) * TYPES[shape.contract.left.type].itemsize
+    lines = math.ceil(panel_bytes(plan) / 64)
+    sets = min(64, PAGE // math.gcd(apart, PAGE) * lines)
+    return apart >= 64 and steps * lines > 10 * sets
+
+
+def thrashing(shape: Shape, plan: Plan, side: int, steps: int) -> float:
+    """Cycles a step waits for each register of a panel whose rows lie so that the second-level cache cannot hold as many."""
+    if not plan.order or not plan.vector or shape.side(plan.vector, side) == 0:
+        return 0.0
+    move = shape.side(plan.order[-1], side)
+    if not isinstance(move, int) or move == 0:
+        return 0.0
+    apart = abs(move) * TYPES[shape.contract.left.type].itemsize
+    if apart < 1024:
+        return 0.0
+    length = min(steps, shape.size[plan.order[-1]])
+    sets = L2_WAY // math.gcd(apart, L2_WAY)
+    return 3.0 if length > 16 * sets else 0.0
