@@ -164,9 +164,13 @@ def _made(scope: Scope, op: Operation, mask: int) -> None:
 
     definition: Any = op.definition
     size = scope.read(op.inputs[0], mask)
-    if size.known is None:
+    if size.known is not None:
+        (count,) = scope.b.sizes(size)
+    elif scope.b.boundless and not definition.dynamic_size:
+        count = scope.b.measure(size)
+        scope.shared.measuring.append(op)
+    else:
         raise Cut([scope.origin_of(size, op)])
-    (count,) = scope.b.sizes(size)
     shape = definition.element_shape
     element = tuple(shape.as_list()) if shape.is_fully_defined() else None
     if definition.dtype.kernel_type is None and not definition.dtype.is_complex:
@@ -185,7 +189,14 @@ def _gradients(scope: Scope, op: Operation, mask: int) -> None:
     size = flow.handle.size if isinstance(flow, Array) else forward.size
     pieces = flow.handle.pieces if isinstance(flow, Array) else forward.pieces
     name = f"{forward.name}@{op.definition.source}"  # type: ignore[attr-defined]
-    handle = Handle(forward.made, name, forward.dtype, size, element, False, True, pieces)
+    room = ""
+    untouched = not isinstance(flow, Array) or (flow.value is None and not flow.rows and not flow.handle.adds)
+    if forward.dynamic and untouched:  # it is made in a loop, and here once more without what the loop has written into it
+        if not isinstance(size, int) or not scope.shared.grows:
+            raise Irregular(forward.made, "of a size that only a run tells, it has gradients in a loop")
+        size = scope.shared.room(size)
+        room = str(size)
+    handle = Handle(forward.made, name, forward.dtype, size, element, False, True, pieces, room)
     if isinstance(flow, Array) and flow.handle.adds:
         scope.values[op.outputs[0]] = flow.handle
         scope.values[op.outputs[1]] = flow
@@ -227,6 +238,7 @@ def _write(scope: Scope, op: Operation, mask: int) -> None:
     if index.known is not None and not array.handle.adds:
         if index.known.dtype != object and int(index.known) in array.written:
             raise Irregular(array.handle.made, "an element is written twice")
+        scope.shared.places.append((b, array.handle.made))
         array = array._replace(written=array.written | {int(index.known)} if index.known.dtype != object else array.written)
     if array.handle.adds and array.value is None:
         scope.values[op.outputs[0]] = array._replace(rows=(*array.rows, (index, row)))
@@ -275,10 +287,12 @@ def _note_read(scope: Scope, array: Array, index: Value | None) -> None:
     if index is None:
         if seen:
             raise Irregular(array.handle.made, "elements are read twice")
+        scope.shared.places.append((scope.b, array.handle.made))
         scope.shared.array_reads[array.name] = frozenset((-1,))
     elif index.known is not None and index.known.dtype != object:
         if -1 in seen or int(index.known) in seen:
             raise Irregular(array.handle.made, "an element is read twice")
+        scope.shared.places.append((scope.b, array.handle.made))
         scope.shared.array_reads[array.name] = seen | {int(index.known)}
 
 
@@ -304,6 +318,8 @@ def _gather(scope: Scope, op: Operation, mask: int) -> None:
     if everything:
         _note_read(scope, array, None)
     whole = array.contents(b)
+    if array.elements is not None and indices.shape:
+        whole = b.when_certain(whole, indices.shape[0])
     scope.values[op.outputs[0]] = whole if everything else b.take(whole, indices, 0)
 
 

@@ -6,15 +6,21 @@ agree. What can be decided at capture is; the rest becomes a *guard* of the Prog
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from graphflow.compiler.program import Node
 from graphflow.graph.op import Kind
-from graphflow.kernel.index import Index, IndexExpr, bounds
+from graphflow.kernel.index import Index, IndexExpr, Maximum, Minimum, bounds, extrema
 
 
 class Inexact(ValueError):
-    """The sizes of a node agree for some values of the symbols only."""
+    """The sizes of a node agree for some values of the symbols only. `unequal`: pairs that must be equal; `negative`: what must not be
+    negative."""
+
+    def __init__(self, text: str, unequal: Sequence[tuple[Index, Index]] = (), negative: Sequence[IndexExpr] = ()) -> None:
+        super().__init__(text)
+        self.unequal = tuple(unequal)
+        self.negative = tuple(negative)
 
 
 def assumptions(node: Node) -> Iterator[Index]:
@@ -37,7 +43,8 @@ def assumptions(node: Node) -> Iterator[Index]:
                     last = last + (c * (extents[axis] - 1) if c > 0 else 0)
                 yield size - 1 - last
     elif node.op.type == "View" and node.inputs[0].size != node.outputs[0].size:
-        raise Inexact(f"{node!r}: {node.inputs[0].size} elements as {node.outputs[0].size}")
+        sizes = node.inputs[0].size, node.outputs[0].size
+        raise Inexact(f"{node!r}: {sizes[0]} elements as {sizes[1]}", [sizes])
     elif node.op.type == "Expand":
         shape = node.op.shape  # type: ignore[attr-defined]
         _repeats(node, node.inputs[0].shape, [shape[a] for a in node.op.axes])  # type: ignore[attr-defined]
@@ -55,18 +62,34 @@ def assumptions(node: Node) -> Iterator[Index]:
         axis = node.op.axis  # type: ignore[attr-defined]
         first = node.inputs[0].shape
         for value in node.inputs[1:]:
-            if any(a != axis and d != first[a] for a, d in enumerate(value.shape)):
-                raise Inexact(f"{node!r}: {value.shape} beside {first}")
+            unequal = [(d, first[a]) for a, d in enumerate(value.shape) if a != axis and d != first[a]]
+            if unequal:
+                raise Inexact(f"{node!r}: {value.shape} beside {first}", unequal)
 
 
-def may_be_negative(size: IndexExpr) -> bool:
-    """Whether some values of the symbols may make it negative."""
+def may_be_negative(size: Index) -> bool:
+    """Whether some values of the symbols may make it negative, as far as can be seen."""
     low, _ = bounds(size)
-    return low is None or low < 0
+    if low is not None and low >= 0:
+        return False
+    return all(may_be_negative(lower) for lower in _lower(size))
+
+
+def _lower(size: Index) -> Iterator[Index]:
+    """Expressions that `size` is not less than: an operand for a Minimum that is subtracted, or for a Maximum that is added."""
+    if not isinstance(size, IndexExpr):
+        return
+    for factors, c in size.terms:
+        if len(factors) == 1 and isinstance(factors[0], Minimum if c < 0 else Maximum):
+            rest = size - IndexExpr(((factors, c),))
+            yield rest + c * factors[0].left
+            yield rest + c * factors[0].right
+            return
 
 
 def _repeats(node: Node, sizes: Iterable[Index], wanted: Iterable[Index]) -> None:
     """Raise Inexact where a size is neither the wanted one nor 1."""
     for size, other in zip(sizes, wanted, strict=False):
         if size != other and size != 1:
-            raise Inexact(f"{node!r}: a size of {size} where {other} is needed")
+            broadcast = [(m.left, m.right) for m in extrema(other, Maximum)]
+            raise Inexact(f"{node!r}: a size of {size} where {other} is needed", [(size, other), *broadcast])

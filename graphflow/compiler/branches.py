@@ -169,7 +169,6 @@ class Arranged(NamedTuple):
 def arrange(level: Needed, operations: Sequence[Operation], found: Mapping[Operation, Guards], wanted: Iterable[Tensor] = ()) -> Arranged:
     """Loops and branches as one item each. One predicate may give several Conditionals, where a later one needs what an earlier one gave
     (as gradients need it). `wanted`: tensors that are read outside of `operations`."""
-    unit: dict[Operation, Item] = {}
     inner: dict[Operation, Guards] = {}
     outer: dict[Operation, Guard] = {}
     for op in operations:
@@ -179,7 +178,22 @@ def arrange(level: Needed, operations: Sequence[Operation], found: Mapping[Opera
             inner[op] = found[op] - {guard}
     merging = {op: p for op in operations if op.type in MERGES and op not in outer
                for p in [merged_predicate(op, found, level.hidden)] if p is not None}  # fmt: skip
-    stages = _stages(level, operations, outer, merging)
+    for finely in (False, True):
+        unit = _units(level, operations, found, outer, merging, finely)
+        items, stuck = _in_order(level, operations, unit)
+        if not stuck:
+            break
+    else:
+        raise cycle([op for op in operations if id(unit[op]) in stuck])
+    _note_crossing(level, operations, found, unit, merging, wanted)
+    return Arranged(items, inner)
+
+
+def _units(level: Needed, operations: Sequence[Operation], found: Mapping[Operation, Guards], outer: Mapping[Operation, Guard],
+           merging: Mapping[Operation, Tensor], finely: bool) -> dict[Operation, Item]:  # fmt: skip
+    """What each operation is a part of. `finely`: see `_stages`."""
+    unit: dict[Operation, Item] = {}
+    stages = _stages(level, operations, outer, merging, finely)
     conditionals: dict[tuple[Tensor, int], Conditional] = {}
 
     def conditional(predicate: Tensor, op: Operation) -> Conditional:
@@ -200,6 +214,12 @@ def arrange(level: Needed, operations: Sequence[Operation], found: Mapping[Opera
             unit[op] = level.frames[of_exit(op)]
         else:
             unit[op] = op
+    return unit
+
+
+def _note_crossing(level: Needed, operations: Sequence[Operation], found: Mapping[Operation, Guards], unit: Mapping[Operation, Item],
+                   merging: Mapping[Operation, Tensor], wanted: Iterable[Tensor]) -> None:  # fmt: skip
+    """What of each Conditional is read elsewhere, as tensors of its branches."""
     for op in operations:
         read = list(_read_by(level, op))
         if op.type in SWITCHES:
@@ -212,7 +232,6 @@ def arrange(level: Needed, operations: Sequence[Operation], found: Mapping[Opera
         home = unit.get(tensor.op)
         if isinstance(home, Conditional) and tensor.op not in merging:
             home.crossing[tensor] = None
-    return Arranged(_in_order(level, operations, unit), inner)
 
 
 def _read_by(level: Needed, op: Operation) -> Iterator[Tensor]:
@@ -233,8 +252,11 @@ def _outermost(mine: Guards, found: Mapping[Operation, Guards], hidden: set[Tens
 
 
 def _stages(level: Needed, operations: Sequence[Operation], outer: Mapping[Operation, Guard],
-            merging: Mapping[Operation, Tensor]) -> dict[tuple[Tensor, Operation], int]:  # fmt: skip
-    """For a predicate and an operation how many Merges over that predicate lie before it. Left out where it is 0 for all."""
+            merging: Mapping[Operation, Tensor], finely: bool) -> dict[tuple[Tensor, Operation], int]:  # fmt: skip
+    """For a predicate and an operation how many Merges over that predicate lie before it. Left out where it is 0 for all.
+
+    finely: Merges over any predicate count. The gradients of a product of two conditionals need what the other one gives.
+    """
     found: dict[tuple[Tensor, Operation], int] = {}
     by_predicate: dict[Tensor, list[Operation]] = {}
     for op, predicate in merging.items():
@@ -245,19 +267,19 @@ def _stages(level: Needed, operations: Sequence[Operation], outer: Mapping[Opera
     for op, predicate in merging.items():
         last[predicate] = max(last.get(predicate, -1), op._id)
     for predicate, merges in by_predicate.items():
-        if min(m._id for m in merges) >= last[predicate]:
+        if not finely and min(m._id for m in merges) >= last[predicate]:
             continue
         depth: dict[Operation, int] = {}
         for op in operations:
             stage = max((depth.get(b, 0) for b in level.waits_for(op)), default=0)
             if stage:
                 found[predicate, op] = stage
-            depth[op] = stage + 1 if merging.get(op) is predicate else stage
+            depth[op] = stage + 1 if op in merging and (finely or merging[op] is predicate) else stage
     return found
 
 
-def _in_order(level: Needed, operations: Sequence[Operation], unit: Mapping[Operation, Item]) -> list[Item]:
-    """The items, each after those it waits for, otherwise in the order of their first operations."""
+def _in_order(level: Needed, operations: Sequence[Operation], unit: Mapping[Operation, Item]) -> tuple[list[Item], set[int]]:
+    """The items, each after those it waits for, otherwise in the order of their first operations; ids of those that wait in a circle."""
     rank: dict[int, int] = {}
     items: dict[int, Item] = {}
     waits: dict[int, set[int]] = {}
@@ -271,6 +293,4 @@ def _in_order(level: Needed, operations: Sequence[Operation], unit: Mapping[Oper
             before.append(unit.get(item.predicate.op))
         waits.setdefault(key, set()).update(id(other) for other in before if other is not None and other is not item)
     out, stuck = kahn(waits, rank.__getitem__)
-    if stuck:
-        raise cycle([op for op in operations if id(unit[op]) in set(stuck)])
-    return [items[key] for key in out]
+    return [items[key] for key in out], set(stuck)

@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value, assemble, equal_count, field_indices
+from graphflow.compiler.measuring import Measuring
+from graphflow.compiler.presumptions import Presumptions
+from graphflow.compiler.program import Input, Node, Origin, Program, Source, Value, assemble
 from graphflow.dtypes import DType, as_dtype
 from graphflow.graph.dims import broadcast_dims
 from graphflow.graph.op import REGISTRY, Effect, Kind, Op, TensorSpec
-from graphflow.kernel.index import Index, IndexExpr, product, symbol
+from graphflow.kernel.index import Index, IndexExpr, product
 from graphflow.ops import core
-from graphflow.ops.measured import PREFIX, After, IotaAfter, Measured, Numbers, measured_in
 from graphflow.ops.parts import Interleaved, Paired, complex_of
 
 FOLD_LIMIT = 256  # elements: a larger result is left to the pass fold_constants, which weighs it against its operands
@@ -37,10 +38,6 @@ class DataDependent(Exception):
     def __init__(self, value: Value) -> None:
         super().__init__(f"the contents of {value!r} are needed as a size but depend on data")
         self.value = value
-
-
-class Unmeasured(Exception):
-    """A size depends on data where a Program cannot have one of its own: in a loop or branch."""
 
 
 def normal_contents(array: Any, dtype: DType) -> np.ndarray[Any, Any]:
@@ -60,13 +57,11 @@ def is_symbolic(known: np.ndarray[Any, Any]) -> bool:
     return known.dtype == object and any(isinstance(e, IndexExpr) for e in known.ravel())
 
 
-class ProgramBuilder:
+class ProgramBuilder(Measuring):
     """Collects inputs and nodes; `finish` gives the Program."""
 
-    def __init__(self, measures: bool = False) -> None:
-        """`measures`: sizes may depend on data, see `measure`."""
-        self.measures = measures
-        self.measured: dict[str, Value] = {}  # sizes that depend on data, and what to wait for before they are known
+    def __init__(self, measures: bool = False, boundless: bool = False, presumed: Presumptions | None = None) -> None:
+        super().__init__(measures, boundless, presumed)
         self.inputs: list[Input] = []
         self.nodes: list[Node] = []
         self.updates: dict[str, Value] = {}
@@ -136,19 +131,6 @@ class ProgramBuilder:
         """The contents of a size operand as a flat tuple of ints and IndexExpr."""
         return tuple(e if isinstance(e, IndexExpr) else int(e) for e in self.known(value).ravel())
 
-    def measure(self, count: Value, limit: Index) -> Index:
-        """The integer scalar `count`, from 0 to `limit`, as a size: a symbol that gets its value in the middle of a run."""
-        if count.known is not None:
-            return self.sizes(count)[0]
-        if not self.measures:
-            raise Unmeasured(f"the size {count!r} depends on data")
-        count = self.cast(count, "int64")
-        like = equal_count(count, self.nodes)  # the parts of two tensors that are cut alike must be seen to be equally long
-        name = f"{PREFIX}{len(self.measured)}" if like is None else like
-        if like is None:
-            self.measured[name] = self._only(Measured(name, limit), count)
-        return symbol(name, 0, limit if isinstance(limit, int) else None)
-
     def random_state(self, blocks: Index) -> Value:
         """uint64[2] kept per op and session for an op with effect RANDOM: element 0 is a number drawn once when the session first meets
         the op (the key of an op without seeds; ignore it otherwise), element 1 is how many Philox blocks (of four u32) earlier runs of
@@ -198,53 +180,6 @@ class ProgramBuilder:
         if op.kind is Kind.HOST or not all(v.known is not None for v in outputs):
             self.nodes.append(Node(op, values, outputs, self.origins, inferred=True))
         return outputs[0] if not isinstance(inferred, tuple) else tuple(outputs)
-
-    # -- sizes that depend on data ---------------------------------------------------------------------------------------------
-
-    def settled(self, value: Value) -> Value:
-        """`value` as it is in memory: sizes that depend on data, among contents that are known otherwise, are written there in the run."""
-        if value.known is None or value.known.dtype != object or value.dtype.kernel_type is None:
-            return value
-        names = sorted(frozenset().union(*(measured_in(e) for e in value.known.ravel())))
-        if not names:
-            return value
-        made = self.value(value.dtype, value.shape)
-        op = Numbers(tuple(value.known.ravel()), value.known.shape, value.dtype)
-        self.nodes.append(Node(op, [self.measured[n] for n in names if n in self.measured], (made,), self.origins))
-        return made
-
-    def _behind_sizes(self, op: Op, values: Sequence[Value], specs: Sequence[TensorSpec]) -> tuple[Op, tuple[Value, ...]]:
-        """The op and its operands, such that it can only run when all sizes in it are known."""
-        values = tuple(self.settled(v) for v in values)
-        used = [*field_indices(op), *(d for s in specs for d in s.dims or () if isinstance(d, IndexExpr))]
-        names = frozenset().union(*(measured_in(d) for d in used)) & self.measured.keys() if op.type != "Measured" else frozenset()
-        names -= frozenset().union(*(measured_in(d) for v in values for d in v.shape))
-        missing = sorted(n for n in names if not self._comes_from(values, self.measured[n]))
-        if not missing:
-            return op, values
-        if op.type == "Iota":
-            return IotaAfter(op.shape, op.axis, op.dtype), tuple(self.measured[n] for n in missing)  # type: ignore[attr-defined]
-        free = [k for k, v in enumerate(values) if k not in op.inplace and (v.dtype.kernel_type is not None or v.dtype.is_complex)]
-        if not free:
-            raise Unmeasured(f"{op!r} has no operand that could wait for the size {missing[0]}")
-        chosen = min(free, key=lambda k: len(values[k].shape))
-        for name in missing:
-            delayed = self._only(After(name), values[chosen], self.measured[name])
-            values = (*values[:chosen], delayed, *values[chosen + 1 :])
-        return op, values
-
-    def _comes_from(self, values: Iterable[Value], source: Value) -> bool:
-        """Whether one of `values` is computed from `source`."""
-        stack, seen = list(values), {v.id for v in values}
-        while stack:
-            value = stack.pop()
-            if value.id == source.id:
-                return True
-            node = self.maker(value)
-            fresh = [v for v in (node.inputs if node is not None else ()) if v.id not in seen]
-            seen.update(v.id for v in fresh)
-            stack += fresh
-        return False
 
     def _fold(self, op: Op, values: Sequence[Value], specs: Sequence[TensorSpec]) -> tuple[Value, ...] | None:
         """Results computed now, where all operands are known and the results are small."""

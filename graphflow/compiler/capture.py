@@ -15,7 +15,7 @@ compiler/enclose.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +23,10 @@ import numpy as np
 from graphflow.compiler.arrays import Irregular
 from graphflow.compiler.assumptions import Inexact, assumptions, may_be_negative
 from graphflow.compiler.branches import guards
-from graphflow.compiler.builder import ProgramBuilder, Unmeasured
+from graphflow.compiler.builder import ProgramBuilder
 from graphflow.compiler.control import Needed
+from graphflow.compiler.measuring import Unmeasured
+from graphflow.compiler.presumptions import Presumption, Presumptions, further
 from graphflow.compiler.program import Program, Source
 from graphflow.compiler.regions import every_node
 from graphflow.compiler.scope import ROOM, Cut, Scope, Shared, Stepwise, Variables
@@ -68,6 +70,7 @@ class Captured(NamedTuple):
 
     reads: variables whose old value is used. answers: which variables capture found initialised or not where an op asked; with other
     answers the Program is another one. guards: sizes that must not be negative; for feeds with which one is, it is another one too.
+    presumed: what a run must find to be so, see compiler/presumptions.py.
     """
 
     program: Program
@@ -77,6 +80,7 @@ class Captured(NamedTuple):
     answers: tuple[tuple[str, bool], ...]
     operations: tuple[Operation, ...]
     guards: tuple[IndexExpr, ...] = ()
+    presumed: Presumptions = {}
 
     def fits(self, sizes: Mapping[str, int]) -> bool:
         """Whether the Program may serve these values of its symbols."""
@@ -122,25 +126,33 @@ def needed_operations(fetches: Sequence[Tensor], targets: Iterable[Operation], h
 
 def capture(fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequence[Feed], pattern: Pattern,
             variables: Variables, done: Iterable[Operation] = (), templates: Templates | None = None,
-            grows: bool = True) -> Captured:  # fmt: skip
-    """The Program that computes `fetches` and runs `targets`. `templates`: of this session's captures. `grows`: whether arrays may grow in
-    loops; otherwise such a loop is Stepwise.
+            refuted: Collection[Presumption] = ()) -> Captured:  # fmt: skip
+    """The Program that computes `fetches` and runs `targets`. `templates`: of this session's captures. `refuted`: what must not be presumed
+    of sizes that depend on data.
 
     done: operations that an earlier part of the same run has executed; the tensors of theirs that are needed must be fed. Raises Cut,
     Stepwise, and what the shape rules raise.
     """
-    b = ProgramBuilder(measures=True)
-    scope = Scope(b, Shared(variables, templates, grows))
-    try:
-        return _captured(scope, fetches, targets, feeds, pattern, done)
-    except (ValueError, TypeError, Unmeasured):
-        if grows and ROOM in scope.shared.symbols:  # numbers of elements may be equal without being one symbol
-            return capture(fetches, targets, feeds, pattern, variables, done, templates, grows=False)
-        counted = [t for op in scope.shared.measuring for t in op.outputs]
-        if not counted or set(counted) <= set(fetches) or any(isinstance(size, str) for sizes in pattern.sizes for size in sizes):
-            raise
-        # Symbols are not enough for what follows from these sizes: they become those of feeds.
-        raise Cut(counted, contents=False) from None
+    presumed: dict[str, tuple[Presumption, ...]] = {}
+    grows = True  # otherwise a loop in which arrays do is Stepwise, and sizes that nothing limits are Cuts
+    while True:
+        builder = ProgramBuilder(measures=True, boundless=grows, presumed=presumed)
+        scope = Scope(builder, Shared(variables, templates, grows))
+        try:
+            return _captured(scope, fetches, targets, feeds, pattern, done)._replace(presumed=presumed)
+        except (ValueError, TypeError, Unmeasured) as error:
+            found = further(error, presumed, refuted) if grows and isinstance(error, Inexact) else None
+            if found is not None:
+                presumed[found.name] = (*presumed.get(found.name, ()), found)
+                continue
+            if grows and (presumed or builder.guessed or ROOM in scope.shared.symbols):
+                presumed, grows = {}, False
+                continue
+            counted = [t for op in scope.shared.measuring for t in op.outputs]
+            if not counted or set(counted) <= set(fetches) or any(isinstance(size, str) for sizes in pattern.sizes for size in sizes):
+                raise
+            # Symbols are not enough for what follows from these sizes: they become those of feeds.
+            raise Cut(counted, contents=False) from None
 
 
 def _captured(scope: Scope, fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequence[Feed], pattern: Pattern,
@@ -197,7 +209,8 @@ def _guards(program: Program, operations: Sequence[Operation], more: Sequence[In
             error.operation = next((op for op in operations if op.name == name), None)  # type: ignore[attr-defined]
             raise
     limits = tuple(g for g in dict.fromkeys((*more, *found)) if may_be_negative(g))
-    for size in limits:
-        if measured_in(size):
-            raise Inexact(f"{size} is not negative only for some data")
+    doubtful = [size for size in limits if measured_in(size)]
+    if doubtful:
+        equal = [(size, 0) for size in doubtful if -size in doubtful]
+        raise Inexact(f"{doubtful[0]} is not negative only for some data", equal, () if equal else doubtful)
     return limits

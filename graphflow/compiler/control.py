@@ -120,12 +120,14 @@ class Needed:
         self._chosen = chosen
         self._seen = set(done)
         self._found: list[Operation] = []
+        self._ordered: list[Operation] | None = None  # what `operations` gave, while nothing more is needed
         self._frame = frame
         self.controlled = False
 
     def need(self, tensors: Iterable[Tensor], targets: Iterable[Operation]) -> None:
         """These tensors, and these operations, are needed too."""
         hidden, seen = self.hidden, self._seen
+        self._ordered = None
         stack = [t.op for t in tensors if t not in hidden] + list(targets)
         while stack:
             op = stack.pop()
@@ -194,12 +196,12 @@ class Needed:
     @property
     def operations(self) -> list[Operation]:
         """In order: as they were created, where that will do."""
-        self.settle()
-        found = self._found
-        found.sort(key=_created)
-        if all(before._id < op._id for op in found for before in self._follows(op)):
-            return found
-        return topological(found, self.waits_for)
+        if self._ordered is None:
+            self.settle()
+            found = sorted(self._found, key=_created)
+            in_order = all(before._id < op._id for op in found for before in self._follows(op))
+            self._ordered = found if in_order else topological(found, self.waits_for)
+        return self._ordered
 
     @property
     def at_all_levels(self) -> list[Operation]:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.compiler.groups import Group
 from graphflow.compiler.passes.rewrite import Change
 from graphflow.compiler.program import Node, Program, Source, Value
+from graphflow.compiler.regions import Region
 from graphflow.compiler.views import program_dot
 from graphflow.graph.operation import Operation
 from graphflow.graph.printer import graph_text
@@ -94,11 +95,18 @@ def _contents(value: Value) -> str:
 
 def _node_lines(node: Node) -> list[str]:
     if not isinstance(node, Group):
-        return [node_text(node) + origin_text(node)]
+        return [node_text(node) + origin_text(node), *_body_lines(node)]
     if len(node.nodes) == 1:
-        return [f"{node.form.value} {node_text(node.nodes[0])}{origin_text(node)}"]
+        return [f"{node.form.value} {node_text(node.nodes[0])}{origin_text(node)}", *_body_lines(node.nodes[0])]
     head = f"{', '.join(map(value_text, node.outputs))} = {node.form.value} of {', '.join(f'%{v.id}' for v in node.inputs)}"
     return [head, *(f"    {node_text(n)}{origin_text(n)}" for n in node.nodes)]
+
+
+def _body_lines(node: Node) -> Iterator[str]:
+    """The Programs inside a loop or branch, one after the other. A body numbers its values by itself."""
+    for number, body in enumerate(node.op.bodies if isinstance(node.op, Region) else ()):
+        yield f"    body {number}"
+        yield from (f"        {line}" for line in program_text(body.program).splitlines())
 
 
 def node_count(program: Program) -> int:

@@ -22,6 +22,7 @@ from graphflow.compiler.regions import Body, Branch, Loop, Region
 from graphflow.compiler.scope import Cut, Entry, Memory, Scope, Stepwise
 from graphflow.compiler.trips import trip_count
 from graphflow.errors import OpError, UnimplementedError, describe
+from graphflow.graph.context import contains
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import Index
@@ -321,9 +322,7 @@ def _rolled(scope: Scope, frame: Frame, mask: int) -> int:
 
 def _born(merge: Operation, entry: Entry, unborn: Unborn) -> Entry:
     """What a loop variable is to begin with, after the body has shown more of it."""
-    if unborn.key is merge:
-        return unborn.array
-    return entry.born(unborn) if isinstance(entry, Array) else entry
+    return unborn.array if unborn.key is merge else entry.born(unborn) if isinstance(entry, Array) else entry
 
 
 def _loop_entry(scope: Scope, merge: Operation, mask: int) -> Entry:
@@ -393,6 +392,8 @@ class _Rolled:
         goes_on = _decision(after, frame, self.deciding, following_)
         trips = trip_count(inside.b, goes_on, [(self.inputs[m], e, following_[m]) for m, e in
                                                       zip(self.variables, self.initial, strict=True) if m in self.inputs])  # fmt: skip
+        if trips not in (0, 1):
+            self._refuse_one_place()
         leaving: dict[Operation, Entry] = {}
         for merge, entry in zip(self.variables, self.initial, strict=True):
             self._carry(merge, entry, entries[merge], following_[merge], leaving)
@@ -400,6 +401,13 @@ class _Rolled:
         bits = self.enclosed.loop(first, goes_on, trips)
         _leave(self.scope, frame, leaving)
         return bits
+
+    def _refuse_one_place(self) -> None:
+        """The second iteration fails where the first has written, or read and cleared, the same element of an array from outside."""
+        context = self.frame.condition._control_flow_context
+        for b, made in self.scope.shared.places:
+            if b is self.inside.b and not contains(context, made._control_flow_context):
+                raise Irregular(made, "every iteration writes or reads one element")
 
     def _begin(self, merge: Operation, entry: Entry) -> Entry:
         """A loop variable in the body."""

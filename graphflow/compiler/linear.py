@@ -19,7 +19,8 @@ it has ended.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphflow.compiler.groups import Group, Shape
@@ -32,7 +33,7 @@ from graphflow.compiler.regions import Branch, Loop, Region, body_operands
 from graphflow.compiler.rows import RowUse, found_rows
 from graphflow.compiler.schedule import changed_in_place
 from graphflow.kernel.expr import TYPES
-from graphflow.kernel.index import Index, maximum, product, substitute, symbol
+from graphflow.kernel.index import maximum, product, substitute, symbol
 from graphflow.ops.core import Copy
 from graphflow.ops.measured import Measured
 
@@ -49,16 +50,24 @@ class Linear(NamedTuple):
     constants: tuple[Input, ...]
 
 
-def linearise(program: Program, target: Any, notes: Notes | None = None) -> Linear:
-    """See the module's text. `target`: what kernels are lowered for. `notes`: what other processes have lowered."""
-    return _Writer(program, target, notes).linear()
+def linearise(program: Program, target: Any, notes: Notes | None = None, begin: Callable[[Lowered], None] | None = None) -> Linear:
+    """See the module's text. `target`: what kernels are lowered for. `notes`: what other processes have lowered. `begin` is told of every
+    kernel as soon as it is known that it will be called."""
+
+    def lower(group: Group) -> Lowered:
+        return lower_group(group, target, notes)
+
+    def nothing(low: Lowered) -> None:
+        pass
+
+    return _Writer(program, lower, begin or nothing).linear()
 
 
 class _Writer:
-    def __init__(self, program: Program, target: Any, notes: Notes | None) -> None:
+    def __init__(self, program: Program, lower: Callable[[Group], Lowered], begin: Callable[[Lowered], None]) -> None:
         self.program = program
-        self.target = target
-        self.notes = notes
+        self.lower = lower
+        self.begin = begin
         self.steps: list[Step] = []
         self.constants: list[Input] = []
         self.places: dict[int, Location] = {}
@@ -122,7 +131,7 @@ class _Writer:
     def _write(self, program: Program, outside: bool = False) -> None:
         """The calls of a Program, and what puts the new values of its STATE inputs into their memory."""
         begin = len(self.steps)
-        groups, lowered, self._fresh = lower_all(program, self.target, self._fresh, self.notes)
+        groups, lowered, self._fresh = lower_all(program, self._fresh, self._begun if outside else self.lower)
         rows = {} if outside else found_rows(program, groups)
         for number, (group, low) in enumerate(zip(groups, lowered, strict=True)):
             for row in rows.values():
@@ -136,10 +145,18 @@ class _Writer:
             elif group.form is Shape.REGION:
                 self._region(group)
             else:
+                if low is not None and not outside:
+                    self.begin(low)
                 self._call(group, low)
                 if group.root is not None and isinstance(group.root.op, Measured):
                     self._measure(group, group.root.op)
         self._updates(program, begin, outside)
+
+    def _begun(self, group: Group) -> Lowered:
+        """The kernel of a group that will be called."""
+        low = self.lower(group)
+        self.begin(low)
+        return low
 
     def _call(self, group: Group, low: Lowered | None, name: str = "") -> None:
         number = len(self.steps)
@@ -167,7 +184,8 @@ class _Writer:
         """What puts a size that a kernel has counted into the arguments of later calls."""
         number, value = len(self.steps), group.outputs[0]
         self._need(value, number)
-        self.steps.append(Step(f"k{number}_size_{op.symbol}", group, None, None, self._weight, Measuring(op.symbol, op.limit, value)))
+        measuring = Measuring(op.symbol, op.limit, value, op.tentative)
+        self.steps.append(Step(f"k{number}_size_{op.symbol}", group, None, None, self._weight, measuring))
 
     def _jump(self, group: Group, value: Value, on: bool, target: int = -1) -> int:
         """A jump, its target to be set later where it is not given; the jump's number."""
@@ -252,9 +270,9 @@ class _Writer:
         for _, value, _ in copies:
             self._need(value, len(self.steps) + len(copies) - 1)
         for name, value, old in copies:
-            group, low = _copy_group(value)
+            group = _copy_group(value)
             self._join(group.outputs[0], old)
-            self._call(group, low, f"k{len(self.steps)}_write_{name.replace('/', '_')}")
+            self._call(group, self._begun(group), f"k{len(self.steps)}_write_{name.replace('/', '_')}")
 
     def _free(self, maker: Step, memory: int, root: Value) -> bool:
         """Whether a memory that nothing reads afterwards may be written by the call that makes `root`."""
@@ -293,8 +311,7 @@ class _Writer:
             for b, held in enumerate(() if low is None else low.values):
                 if held is None and low is not None:
                     buffer = low.kernel.buffers[b]
-                    env = dict(zip(low.kernel.symbols, low.symbols, strict=True))
-                    size = _renamed(product(buffer.shape), env) * TYPES[buffer.type].itemsize
+                    size = substitute(product(buffer.shape), low.sizes(symbol)) * TYPES[buffer.type].itemsize
                     self.scratch[number, b] = len(self._blocks)
                     self._blocks.append([size, number, number, f"scratch {buffer.name} of step {number}"])
 
@@ -324,28 +341,23 @@ def _shared(lowered: Lowered | None) -> list[tuple[int | None, int | None]]:
     return [(lowered.values[i], lowered.values[o]) for i, o in lowered.inplace]
 
 
-def _renamed(index: Index, env: Mapping[str, str]) -> Index:
-    return substitute(index, {k: symbol(v) for k, v in env.items()})
-
-
-def _copy_group(value: Value) -> tuple[Group, Lowered]:
-    """The kernel that puts a new value into its variable after everything else."""
+def _copy_group(value: Value) -> Group:
+    """What puts a new value into its variable after everything else."""
     target = Value(-1 - value.id, value.dtype, value.shape)
     node = Node(Copy(), (value,), (target,))
-    group = Group(Shape.POINTWISE, (node,), (value,), (target,))
-    return group, lower_group(group, None)
+    return Group(Shape.POINTWISE, (node,), (value,), (target,))
 
 
 def step_name(number: int, group: Group) -> str:
     """A kernel's name for people: its number and the scope of what it computes."""
     for origin in reversed(group.origins):
-        return f"k{number}_" + "".join(c if c.isalnum() else "_" for c in origin.name)[:60]
+        return f"k{number}_" + re.sub(r"\W", "_", origin.name)[:60]
     return f"k{number}_{group.form.value}"
 
 
-def lower_all(program: Program, target: Any, fresh: int, notes: Notes | None) -> tuple[list[Group], list[Lowered | None], int]:
-    """The groups, and a kernel for every one that is computed by one. A group that turns out to have no loop nest is taken apart, its inner
-    values numbered from `fresh`; what is free after that."""
+def lower_all(program: Program, fresh: int, lower: Callable[[Group], Lowered]) -> tuple[list[Group], list[Lowered | None], int]:
+    """The groups, and a kernel for every one that is computed by one, which `lower` gives. A group that turns out to have no loop nest is
+    taken apart, its inner values numbered from `fresh`; what is free after that."""
     groups: list[Group] = []
     lowered: list[Lowered | None] = []
     waiting: list[Node] = list(reversed(program.nodes))
@@ -355,7 +367,7 @@ def lower_all(program: Program, target: Any, fresh: int, notes: Notes | None) ->
         low = None
         if group.form not in (Shape.ALIAS, Shape.HOST, Shape.REGION):
             try:
-                low = lower_group(group, target, notes)
+                low = lower(group)
             except CannotFuse:
                 if len(group.nodes) == 1:
                     raise

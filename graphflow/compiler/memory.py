@@ -112,8 +112,8 @@ def _by_length(blocks: Sequence[Block]) -> list[int]:
     return sorted(range(len(blocks)), key=lambda k: (blocks[k].first - blocks[k].last, -blocks[k].size))
 
 
-ORDERS: dict[str, Callable[[Sequence[Block]], list[int]]] = {
-    "by size": _by_size, "by breadth": _by_breadth, "by area": _by_area, "by time": _by_time, "by length": _by_length,
+ORDERS: dict[str, Callable[[Sequence[Block]], list[int]]] = {  # those that are good most often first, and the dearest last
+    "by area": _by_area, "by size": _by_size, "by time": _by_time, "by length": _by_length, "by breadth": _by_breadth,
 }  # fmt: skip
 
 

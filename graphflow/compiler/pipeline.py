@@ -2,8 +2,8 @@
 
     compiled = compile_program(program, jit, options, feeds=names of the fed tensors in order)
 
-`jit` is the runtime's Jit: `target`, `compile_many(requests)` giving code for requests (key, make_text, functions), and `notes`, what is
-kept of kernels between processes.
+`jit` is the runtime's Jit: `target`, `compile_many(requests)` giving code for requests (key, make_text, functions), `begin(request)`
+announcing one of them, and `notes`, what is kept of kernels between processes.
 
     bound = compiled.bind(shapes)              shapes of the fed arrays, in the order of the feeds: milliseconds, compiles nothing
     compiled.states                            every variable (and random position) that is touched: plan.State
@@ -17,7 +17,6 @@ kept of kernels between processes.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -38,7 +37,7 @@ from graphflow.compiler.passes.settle import settle, settle_body
 from graphflow.compiler.passes.simplify import simplify
 from graphflow.compiler.plan import BoundPlan, CompiledProgram, Parameters
 from graphflow.compiler.program import Program, Source
-from graphflow.compiler.regions import in_bodies
+from graphflow.compiler.regions import Region, in_bodies
 from graphflow.compiler.schedule import schedule
 from graphflow.compiler.verify import verify, verify_plan
 from graphflow.config import Options
@@ -103,6 +102,7 @@ def run_passes(program: Program, options: Options, watch: Callable[[Stage], None
     """All passes that the options allow, in order."""
     if options.verify > 1:
         verify(program, "capture", thorough=True)
+    regions = any(isinstance(n.op, Region) for n in program.nodes)
     for number, p in enumerate(PASSES):
         off = p.name in options.passes_off or (options.pass_limit is not None and number >= options.pass_limit)
         if off and not p.required:
@@ -111,7 +111,7 @@ def run_passes(program: Program, options: Options, watch: Callable[[Stage], None
             p = p._replace(function=unfused)
         start = time.perf_counter()
         before = program
-        program, changes = recorded(p.everywhere, program)
+        program, changes = recorded(p.everywhere if regions else p.function, program)
         if watch is not None:
             watch(Stage(p.name, time.perf_counter() - start, before, program, changes))
         if options.verify > 1 and program is not before:
@@ -130,19 +130,10 @@ def compile_program(
     program: Program, jit: Any, options: Options, feeds: Sequence[str], operations: Sequence[Operation] = ()
 ) -> CompiledProgram:
     """Passes, lowering, native code. `operations`: those that it was captured from, for the report and the dump."""
-    collecting = gc.isenabled()
-    gc.disable()  # nothing here makes garbage in cycles, and going through a whole process' objects takes as long as compiling
-    try:
-        return _compile(program, jit, options, feeds, operations)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _compile(program: Program, jit: Any, options: Options, feeds: Sequence[str], operations: Sequence[Operation]) -> CompiledProgram:
     stages: list[Stage] = []
     program = run_passes(program, options, stages.append)
-    linear = linearise(program, jit.target, jit.notes)
+    # Kernels are compiled on other threads from the moment that they are lowered.
+    linear = linearise(program, jit.target, jit.notes, lambda low: jit.begin(_request(low, jit.target)))
     steps = linear.steps
     kernel_of, kernels = distinct([s.lowered for s in steps])
     codes = jit.compile_many([_request(low, jit.target) for low in kernels]) if kernels else []

@@ -53,11 +53,12 @@ class JumpTo(NamedTuple):
 
 
 class Measuring(NamedTuple):
-    """The size `symbol`, from 0 to `limit`, gets the value of the int64 scalar `value`."""
+    """The size `symbol`, from 0 to `limit`, gets the value of the int64 scalar `value`. `tentative`: a larger one is nothing unusual."""
 
     symbol: str
     limit: Index
     value: Value
+    tentative: bool
 
 
 class RowAt(NamedTuple):
@@ -88,6 +89,11 @@ class Step(NamedTuple):
         if self.row is not None:
             return (self.row.check,)
         return () if self.lowered is None else self.lowered.kernel.checks
+
+    @property
+    def may_begin_again(self) -> bool:
+        """Whether a run may turn out here to need more memory, or another Program."""
+        return self.measuring is not None and self.measuring.tentative or any(c.error == "Overrun" for c in self.checks)
 
 
 class ArenaBlock(NamedTuple):
@@ -306,8 +312,9 @@ class BoundPlan:
                 arguments.append(Argument("arena", self.placement.offsets[self.compiled.scratch[n, b]]))
             else:
                 arguments.append(self._place(held))
-        arguments += [Argument("measured", self.measured.index(s)) if s in self.measured else Argument("size", self.sizes[s])
-                      for s in lowered.symbols]  # fmt: skip
+        for name, size in zip(lowered.symbols, lowered.sizes(self.sizes.__getitem__).values(), strict=True):
+            measured = name in self.measured
+            arguments.append(Argument("measured", self.measured.index(name)) if measured else Argument("size", size))
         arguments.append(Argument("status", 0))
         kernel = self.compiled.kernel_of[n]
         return BoundCall(kernel, tuple(arguments), self.compiled.parallel[kernel], True)
@@ -356,9 +363,9 @@ class BoundPlan:
         """Memory that a call reads and that it writes."""
         lowered = self.compiled.steps[n].lowered
         assert lowered is not None
-        named = dict(zip(lowered.kernel.symbols, lowered.symbols, strict=True))
-        env = {k: self.sizes[s] for k, s in named.items() if s not in self.measured}
-        limits = {k: self.sizes[s] for k, s in named.items() if s in self.measured}
+        sizes = lowered.sizes(self.sizes.__getitem__)
+        limits = {k: sizes[k] for k, s in zip(sizes, lowered.symbols, strict=True) if s in self.measured}
+        env = {k: v for k, v in sizes.items() if k not in limits}
         reads: list[Span] = []
         writes: list[Span] = []
         for buffer, argument in zip(lowered.kernel.buffers, call.arguments, strict=False):

@@ -33,13 +33,14 @@ class Origin(NamedTuple):
 class Value:
     """One SSA value. `known` holds the contents where they are known while compiling (see TensorSpec.value)."""
 
-    __slots__ = ("id", "dtype", "shape", "known")
+    __slots__ = ("id", "dtype", "shape", "known", "_size")
 
     def __init__(self, id_: int, dtype: DType, shape: Sequence[Index], known: np.ndarray[Any, Any] | None = None) -> None:
         self.id = id_
         self.dtype = dtype
         self.shape: tuple[Index, ...] = tuple(shape)
         self.known = known
+        self._size: Index | None = None
 
     @property
     def spec(self) -> TensorSpec:
@@ -48,7 +49,9 @@ class Value:
     @property
     def size(self) -> Index:
         """Number of elements."""
-        return product(self.shape)
+        if self._size is None:
+            self._size = product(self.shape)
+        return self._size
 
     def __repr__(self) -> str:
         return f"%{self.id}: {self.dtype.name}[{', '.join(map(str, self.shape))}]"

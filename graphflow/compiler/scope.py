@@ -22,8 +22,9 @@ import numpy as np
 from graphflow import dtypes
 from graphflow.compiler.arrays import Array, Handle, Irregular, run_array_op
 from graphflow.compiler.branches import Conditional, Guards, arrange
-from graphflow.compiler.builder import DataDependent, ProgramBuilder, Unmeasured
+from graphflow.compiler.builder import DataDependent, ProgramBuilder
 from graphflow.compiler.control import SWITCHES, Frame, Needed
+from graphflow.compiler.measuring import FIRST_ROOM, Unmeasured
 from graphflow.compiler.program import Origin, Source, Value
 from graphflow.compiler.templates import Templates, key_of, situation
 from graphflow.errors import InvalidArgumentError, UnimplementedError
@@ -68,7 +69,6 @@ class Variables(Protocol):
 
 
 ROOM = "room"  # the symbol of the size of arrays that grow
-FIRST_ROOM = 32
 
 
 class Memory(NamedTuple):
@@ -103,6 +103,7 @@ class Shared:
         self.symbols: dict[str, tuple[str, int]] = {}  # where the size of each name is read
         self.guards: list[IndexExpr] = []
         self.measuring: list[Operation] = []  # those whose results have sizes that depend on data
+        self.places: list[tuple[ProgramBuilder, Operation]] = []  # where elements of which TensorArrays are written, or read and cleared
         self.array_reads: dict[str, frozenset[int]] = {}  # of TensorArrays by name, the elements that are known to be read; -1 for all
 
     def room(self, least: int) -> IndexExpr:

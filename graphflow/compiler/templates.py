@@ -95,7 +95,7 @@ class Templates(dict[Hashable, Template]):
 
         def place(value: Value) -> Reference | None:
             found = places.get(value.id)
-            if found is None and value.known is not None and value.known.dtype != object:
+            if found is None and value.known is not None:
                 found = places[value.id] = CONSTANT, len(constants)
                 constants.append(_Literal(value.dtype, value.known, b.is_shared(value)))
             return found
@@ -127,8 +127,9 @@ def key_of(b: ProgramBuilder, op: Op, operands: Sequence[Value], expected: Seque
     described = []
     for value in operands:
         known, dtype = value.known, value.dtype
-        if dtype.is_complex or (known is not None and (known.size > SMALL or known.dtype == object)):
+        if dtype.is_complex or (known is not None and known.size > SMALL):
             return None
-        described.append((dtype, value.shape, None if known is None else known.tobytes()))
+        contents = None if known is None else tuple(known.ravel()) if known.dtype == object else known.tobytes()
+        described.append((dtype, value.shape, contents))
     same = tuple([operands.index(v) for v in operands]) if len(set(operands)) < len(operands) else None
     return op, expected, tuple(described), same

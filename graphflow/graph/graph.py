@@ -27,11 +27,7 @@ from graphflow.graph.shown import Shown
 from graphflow.graph.tensor import Tensor
 from graphflow.io.schema import AttrValue
 
-__all__ = [
-    "Graph",
-    "get_default_graph",
-    "reset_default_graph",
-]
+__all__ = ["Graph", "get_default_graph", "reset_default_graph"]
 
 _VALID_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/-]*\Z").match
 _VALID_SCOPE = re.compile(r"[A-Za-z0-9_.\\/-]*\Z").match
@@ -48,9 +44,8 @@ class Graph(Shown):
         self._id_counter = 0
         self._version = 0
         self._names_in_use: dict[str, int] = {}
-        self._name_stack: str | None = ""
+        self._scopes = threads.Scopes()
         self._control_stack: list[ControlDependencies] = []
-        self._control_flow_context: ControlFlowContext | None = None
         self._gradient_call = ""  # the scope of the call of tf.gradients under way
         self._device_stack: list[Any] = []
         self._colocation_stack: list[Operation] = []
@@ -65,6 +60,9 @@ class Graph(Shown):
         self._variable_creators: tuple[Any, ...] = ()
         self._graph_key = f"grap-key-{next(_UNIQUE)}/"
         self._keep_tracebacks = options().debug
+
+    _name_stack: str | None = threads.of_thread("_scopes", "_name_stack")
+    _control_flow_context: ControlFlowContext | None = threads.of_thread("_scopes", "_control_flow_context")
 
     # -- making operations -------------------------------------------------------------------------------------------------
 
@@ -97,16 +95,17 @@ class Graph(Shown):
         frames = user_frames(None if self._keep_tracebacks else 1)
         specs = infer(definition, inputs, name, frames)
         control = self._control_inputs_for(inputs) if self._control_stack else ()
-        operation = Operation(self, definition, name, inputs, control, bound, frames)
-        for number, spec in enumerate(specs):
-            dtype = spec.dtype._as_ref if refs and refs[number] else spec.dtype
-            tensor = Tensor(operation, number, dtype, spec.dims)  # type: ignore[arg-type]
-            if spec.value is not None:
-                tensor._value = spec.value
-            operation.outputs.append(tensor)
-        self._operations.append(operation)
-        self._by_name[name] = operation
-        self._version = operation._id
+        with self._lock:
+            operation = Operation(self, definition, name, inputs, control, bound, frames)
+            for number, spec in enumerate(specs):
+                dtype = spec.dtype._as_ref if refs and refs[number] else spec.dtype
+                tensor = Tensor(operation, number, dtype, spec.dims)  # type: ignore[arg-type]
+                if spec.value is not None:
+                    tensor._value = spec.value
+                operation.outputs.append(tensor)
+            self._operations.append(operation)
+            self._by_name[name] = operation
+            self._version = operation._id
         self._note_as_seen(operation)
         self._mark(operation)
         return operation
@@ -188,17 +187,18 @@ class Graph(Shown):
             name = f"{self._name_stack}/{name}"
         key = name.lower()
         used = self._names_in_use
-        number = used.get(key, 0)
-        if mark_as_used:
-            used[key] = number + 1
-        if number:
-            base = key
-            while key in used:
-                key = f"{base}_{number}"
-                number += 1
+        with self._lock:
+            number = used.get(key, 0)
             if mark_as_used:
-                used[key] = 1
-            name = f"{name}_{number - 1}"
+                used[key] = number + 1
+            if number:
+                base = key
+                while key in used:
+                    key = f"{base}_{number}"
+                    number += 1
+                if mark_as_used:
+                    used[key] = 1
+                name = f"{name}_{number - 1}"
         return name
 
     def _is_scope_name(self, name: str) -> bool:

@@ -121,6 +121,8 @@ def _nested(values: Any, dtype: DType | None) -> Array:
         if dtype is not None and dtype.is_quantized:
             return np.array(np.array(values), dtype=dtype.as_numpy_dtype)
         array = np.array(values, dtype=numpy_type)
+        if array.dtype.kind in "SU":
+            array = np.array(values, dtype=object)  # numpy's own strings lose the NULs at their ends
     except OverflowError:
         array = np.array(values).astype(numpy_type)  # out-of-range integers wrap around
     except ValueError:
@@ -191,6 +193,8 @@ def _shaped(array: Array, shape: Sequence[int], verify: bool) -> Array:
     if array.size > size:
         raise ValueError(f"Too many elements provided. Needed at most {size}, but received {array.size}")
     flat = array.ravel()
+    if flat.size == 1:
+        return np.full(shape, flat[0], array.dtype)  # large ones are written once only
     if flat.size < size:
         last = flat[-1:] if flat.size else np.zeros(1, array.dtype)
         flat = np.concatenate([flat, np.repeat(last, size - flat.size)])

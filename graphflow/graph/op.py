@@ -168,6 +168,7 @@ class Op:
     symbolic: ClassVar[bool] = False  # reference() also works on object arrays of sizes, so shape arithmetic stays symbolic
     updates: ClassVar[tuple[int, ...]] = ()  # STATE: the ref inputs that get a new value, in the order decompose() gives them
     inplace: ClassVar[tuple[int, ...]] = ()  # KERNEL: output k is input inplace[k], changed where it lies (the pass `overwrite`)
+    run_time: ClassVar[tuple[str, ...]] = ()  # whole numbers among the attributes that a kernel can also take as sizes, when it runs
     overwrites: ClassVar[bool] = False  # STATE: the second input is the new value of the first, whatever the old one was
     forwards: ClassVar[bool] = False  # the result is the input's own memory: a variable passes through as a variable
     variable: ClassVar[bool] = False  # SOURCE: the result is the memory, or the handle, of a variable of the fields `shape` and `dtype`

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,7 @@ class Operation:
         """The operations that this one shall be placed with."""
         return list(self._extra.get("_class", ())) or [b"loc:@" + self.name.encode()]
 
-    @property
+    @cached_property
     def created_at(self) -> str:
         """The user's line that made it: "train.py:41 in build_model"."""
         if not self._frames:

@@ -221,35 +221,65 @@ _SMALL = 1 << 16  # elements; larger contents are not worked out while building
 
 def known_contents(tensor: Tensor) -> Any:
     """What is known of a tensor's contents before running: an array, an object array with None for unknown elements, or None."""
-    value = tensor._value
-    if value is _UNASKED:
-        value = tensor._value = _work_out(tensor)
-    return value
+    waiting = [tensor] if tensor._value is _UNASKED else []
+    while waiting:  # not by recursion: an unrolled net is thousands of operations deep
+        asked = waiting[-1]
+        if asked._value is _UNASKED:
+            first = _first_to_ask(asked)
+            if first is not None:
+                waiting.append(first)
+                continue
+            asked._value = _work_out(asked)
+        waiting.pop()
+    return tensor._value
 
 
-def _work_out(tensor: Tensor) -> Any:
-    """Evaluates small pure ops of known contents by their numpy meaning."""
+def _may_be_known(tensor: Tensor) -> bool:
+    """Whether the tensor is small and comes from a pure op that numpy can evaluate."""
     definition = tensor.op.definition
     if definition.type == "Const":
-        return definition.value.array  # type: ignore[attr-defined]
+        return True
     if tensor._dims is None or not tensor.op.inputs or definition.effect is not Effect.PURE:
-        return None
+        return False
     if definition.kind in _NOT_EVALUATED or definition.type == "PlaceholderWithDefault":  # it may be fed
-        return None
+        return False
     size = 1
     for d in tensor._dims:
         if d is None:
-            return None
+            return False
         size *= d
-    if size > _SMALL:
+    return size <= _SMALL
+
+
+def _first_to_ask(tensor: Tensor) -> Tensor | None:
+    """The first input whose contents must be looked at before the tensor's own can be told."""
+    definition = tensor.op.definition
+    if definition.type == "Const" or not _may_be_known(tensor):
+        return None
+    for given in tensor.op.inputs:
+        if given._value is _UNASKED:
+            return given
+        if given._value is None and definition.type not in _PARTLY:
+            return None
+    return None
+
+
+def _work_out(tensor: Tensor) -> Any:
+    """Evaluates small pure ops of known contents by their numpy meaning; the contents of the inputs were asked for."""
+    definition = tensor.op.definition
+    if definition.type == "Const":
+        return definition.value.array  # type: ignore[attr-defined]
+    if not _may_be_known(tensor):
         return None
     partial = definition.type in _PARTLY
     packed = definition.type == "Pack" and definition.axis == 0  # type: ignore[attr-defined]
-    row = tensor._dims[1:] if packed else None  # what stands beside tensors of known shape has their shape
-    values = [_unknown(t, row) if v is None and partial else v for t in tensor.op.inputs for v in (known_contents(t),)]
-    for value in values:
+    row = tensor._dims[1:] if packed else None  # type: ignore[index]  # what stands beside tensors of known shape has their shape
+    values = []
+    for given in tensor.op.inputs:
+        value = _unknown(given, row) if given._value is None and partial else given._value
         if value is None or (value.dtype == object and not definition.symbolic):
             return None
+        values.append(value)
     try:
         results = definition.reference(*values)
     except (TypeError, ValueError, IndexError, ZeroDivisionError):  # an unknown element took part

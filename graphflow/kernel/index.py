@@ -12,7 +12,7 @@ A result that is constant is always a plain `int`, never an IndexExpr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Union
 
 Index = Union[int, "IndexExpr"]
@@ -322,6 +322,9 @@ def maximum(a: Index, b: Index) -> Index:
         return a
     if high is not None and high <= 0:
         return b
+    for one, other in ((a, b), (b, a)):
+        if other in _operands(one, Maximum):
+            return one
     return IndexExpr((((Maximum(*sorted((a, b), key=str)),), 1),))
 
 
@@ -334,7 +337,20 @@ def minimum(a: Index, b: Index) -> Index:
         return b
     if high is not None and high <= 0:
         return a
+    for one, other in ((a, b), (b, a)):
+        if other in _operands(one, Minimum):
+            return one
     return IndexExpr((((Minimum(*sorted((a, b), key=str)),), 1),))
+
+
+def _operands(index: Index, kind: type[_Pair]) -> tuple[Index, ...]:
+    """What an extremum of this kind, and nothing else, is of."""
+    if not isinstance(index, IndexExpr) or len(index.terms) != 1:
+        return ()
+    factors, c = index.terms[0]
+    if c != 1 or len(factors) != 1 or not isinstance(factors[0], kind):
+        return ()
+    return factors[0].left, factors[0].right
 
 
 def ceildiv(a: Index, b: int) -> Index:
@@ -344,9 +360,15 @@ def ceildiv(a: Index, b: int) -> Index:
 
 def product(sizes: Iterable[Index]) -> Index:
     """The number of elements of a shape."""
-    total: Index = 1
+    number, symbols = 1, []
     for size in sizes:
-        total = total * size
+        if isinstance(size, int):
+            number *= size
+        else:
+            symbols.append(size)
+    total: Index = number
+    for size in symbols:
+        total = size * total
     return total
 
 
@@ -431,6 +453,17 @@ def symbols_of(index: Index) -> frozenset[str]:
         for atom in factors:
             found |= atom.symbols()
     return found
+
+
+def extrema(index: Index, kind: type[_Pair]) -> Iterator[_Pair]:
+    """All Minimums, or Maximums, in an index."""
+    for factors, _ in index.terms if isinstance(index, IndexExpr) else ():
+        for atom in factors:
+            if isinstance(atom, _Pair):
+                if isinstance(atom, kind):
+                    yield atom
+                yield from extrema(atom.left, kind)
+                yield from extrema(atom.right, kind)
 
 
 def coefficient(index: Index, name: str) -> Index | None:

@@ -21,6 +21,7 @@ from graphflow.kernel.expr import Expr, call, cast, const, position, select
 from graphflow.kernel.index import Index, IndexExpr, symbols_of
 from graphflow.ops.families import Elementwise, Kernelised, Movement, ravel
 
+_TOO_MANY = 1 << 60
 PREFIX = "m"  # of the symbols' names; sizes that are read off feeds are called s0, s1, …
 
 
@@ -30,7 +31,11 @@ def measured_in(index: Index) -> frozenset[str]:
 
 
 class Measured(Kernelised):
-    """Gives the symbol `symbol` the value `count`, at most `limit` as a rule. Its result is the count, to be waited for."""
+    """Gives the symbol `symbol` the value `count`, at most `limit` as a rule. Its result is the count, to be waited for.
+
+    tentative: a larger count is nothing unusual; what a run has changed before is put right for it. presumed: what the count is not to
+    exceed, or to be where it is `exact`; any other is made larger than every limit.
+    """
 
     core = True
     effect = Effect.READS  # not to be folded or shared: the size would have no value
@@ -38,16 +43,27 @@ class Measured(Kernelised):
     results = ("size: int64",)
     symbol: str
     limit: Index
-    cases = (Case(np.array(3), symbol="m0", limit=5),)
+    tentative: bool = False
+    presumed: Index = -1
+    exact: bool = False
+    cases = (
+        Case(np.array(3), symbol="m0", limit=5),
+        Case(np.array(3), symbol="m0", limit=5, presumed=4), Case(np.array(5), symbol="m0", limit=5, presumed=5, exact=True),
+    )
 
     def infer(self, count: TensorSpec) -> TensorSpec:
         return TensorSpec(int64, ())
 
     def reference(self, count: Any) -> Any:
-        return np.array(count)
+        wrong = self.presumed != -1 and (count != self.presumed if self.exact else count > self.presumed)
+        return np.asarray(_TOO_MANY if wrong else count, np.int64)
 
     def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        k.store(outputs[0], 0, k.load(inputs[0], 0))
+        count = k.load(inputs[0], 0)
+        if self.presumed != -1:
+            holds = call("eq" if self.exact else "le", count, position(self.presumed))
+            count = select(holds, count, const(_TOO_MANY, "i64"))
+        k.store(outputs[0], 0, count)
 
 
 class After(Elementwise):

@@ -76,6 +76,10 @@ class DiskCache:
             self._mark_used(path, status)
         return stored
 
+    def holds(self, digest: str) -> bool:
+        """Whether something is stored under `digest`, trusted or not."""
+        return self._ready() and os.path.exists(self._path(digest))
+
     def store(self, digest: str, stored: StoredObject) -> bool:
         """Keep `stored`; False where the folder does not allow it."""
         if not self._ready():

@@ -52,10 +52,12 @@ class ElementStore:
             raise self._refused("has already been closed.")
 
     def gradient(self, op: Operation, source: str) -> ElementStore:
-        """The array of its gradients for one call of tf.gradients. From now on the array keeps its size."""
-        self.dynamic = False
+        """The array of its gradients for one call of tf.gradients. From now on the array keeps its size. One that a loop makes is made once
+        more by the loop backwards, without elements: there it is the gradients' array that grows."""
+        grows, self.dynamic = self.dynamic and not self.elements, False
         if source not in self.gradients:
             self.gradients[source] = ElementStore(op, len(self.elements), forward=self)
+            self.gradients[source].dynamic = grows
         return self.gradients[source]
 
     def write(self, index: int, value: Array) -> None:
@@ -110,7 +112,8 @@ class ElementStore:
 
     def _shape_of(self, index: int) -> tuple[int, ...]:
         """The shape of an element that was not written."""
-        twin = None if self.forward is None else self.forward.elements[index]
+        elements = () if self.forward is None else self.forward.elements
+        twin = elements[index] if index < len(elements) else None
         if twin is not None:
             return twin.shape
         shape = self.shape if self.forward is None else self.forward.shape

@@ -267,11 +267,11 @@ def _pauses(machine: str) -> str:
 
 def _measure(machine: str) -> str:
     """A kernel of the arguments (size, count, limit, status, target …): stores the i64 at `size` at `count` places, and notes it as a
-    failure where it is above the limit."""
+    failure where it is above the limit or negative."""
     b = Native(machine, "graphflow.measure", [("ptr", "args"), ("i64", "thread"), ("i64", "threads")])
     args = b.params[0]
     size, status = b.load("i64", b.get(args, 0, "ptr")), b.get(args, 3, "ptr")
-    with b.when(b.compare("icmp sgt", size, b.get(args, 2)), "outgrown"):
+    with b.when(b.compare("icmp ugt", size, b.get(args, 2)), "outgrown"):
         b.put(status, 1, size)
         b.put(status, 0, b.i64(1))
     with b.loop("target", b.i64(4), b.add(b.get(args, 1), b.i64(4)), b.i64(1)) as loop:

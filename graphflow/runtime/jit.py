@@ -1,8 +1,8 @@
 """From LLVM text to function addresses: in memory, from disk, or by compiling, whichever comes first.
 
 A kernel is asked for by a key that decides its machine code; its text is only made where neither this process nor the disk cache has it.
-Kernels are written in vector form already, so only LLVM's code generator runs: its optimisation pipeline doubles the time and gains
-nothing. An object stays loaded as long as somebody holds its `Code`: whoever keeps an address keeps the `Code` beside it.
+Kernels are written in vector form already, so only LLVM's code generator runs (codegen.py): its optimisation pipeline doubles the time and
+gains nothing. An object stays loaded as long as somebody holds its `Code`: whoever keeps an address keeps the `Code` beside it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakSet, WeakValueDictionary
 
 from graphflow.compiler.llvm.target import Target, target
 from graphflow.config import options
 from graphflow.runtime.cache import DiskCache, StoredObject, digest_of
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from graphflow.runtime.codegen import CodeGenerator, Generation
 
 ABI_VERSION = "1"  # change it when the meaning of a kernel's arguments changes
 KEPT = 512  # kernels kept loaded although nothing uses them at the moment
@@ -40,7 +38,7 @@ class Counters:
         self.compiled = 0
         self.loaded_from_disk = 0
         self.reused = 0
-        self.seconds = 0.0
+        self.seconds = 0.0  # that somebody waited for code
 
     def snapshot(self) -> tuple[int, int, int]:
         """(compiled, loaded_from_disk, reused)"""
@@ -100,13 +98,20 @@ class Jit:
         self._kept: OrderedDict[str, Code] = OrderedDict()
         self._engine: Any = None
         self._links = 0
-        self._machines = threading.local()  # a TargetMachine serves one thread at a time
+        self._generator = CodeGenerator(self.target)
+        self._begun: dict[str, Generation] = {}  # by key: what `begin` began and nobody has asked for since
         self._identity: tuple[str, ...] | None = None
         _jits.add(self)
 
     def compile(self, key: str, make_text: Callable[[], str], functions: Sequence[str]) -> Code:
         """The code of one module; `make_text` is called only where the code is neither in memory nor on disk."""
         return self.compile_many([Request(key, make_text, functions)])[0]
+
+    def begin(self, request: Request) -> None:
+        """Announce a module that `compile_many` will be asked for: where it must be compiled, another thread begins with it."""
+        with self._lock:
+            if request.key not in self._loaded and not self.disk.holds(self._digest(request.key)):
+                self._generation(request)
 
     def compile_many(self, requests: Iterable[Request]) -> list[Code]:
         """The codes of several modules. Those that must be compiled are compiled on all CPUs."""
@@ -128,8 +133,12 @@ class Jit:
                         missing[request.key] = request
                         continue
                 found[request.key] = code
-            for request, image in zip(missing.values(), self._generate(list(missing.values())), strict=True):
-                stored = StoredObject(tuple(request.functions), image)
+            # Texts are written here, one after the other, while other threads generate code for the earlier ones.
+            generations = [self._generation(request) for request in missing.values()]
+            for request in missing.values():
+                del self._begun[request.key]
+            for request, generation in zip(missing.values(), generations, strict=True):
+                stored = StoredObject(tuple(request.functions), generation.result())
                 found[request.key] = self._load(stored, "compiled")
                 self.disk.store(self._digest(request.key), stored)
                 counters.compiled += 1
@@ -144,15 +153,14 @@ class Jit:
 
     def assembly(self, text: str) -> str:
         """What the code generator makes of `text`, to be read by people. Not cached: it generates the code once more."""
-        import llvmlite.binding as llvm  # see target.py
-
-        with self._lock, llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
-            return str(self._machine().emit_assembly(module))
+        with self._lock:
+            return self._generator.assembly(text)
 
     def forget(self) -> None:
         """Drop what is kept in memory only because it might be wanted again."""
         with self._lock:
             self._kept.clear()
+            self._begun.clear()
 
     # -- the three sources ---------------------------------------------------------------------------------------------------------
 
@@ -169,31 +177,19 @@ class Jit:
         counters.loaded_from_disk += 1
         return code
 
-    def _generate(self, requests: Sequence[Request]) -> list[bytes]:
-        """Object files. Texts are written here, one after the other, while other threads generate code for the earlier ones."""
-        workers = min(options().threads, len(requests))
-        if workers < 2:
-            return [self._object(request.make_text()) for request in requests]
-        from concurrent.futures import ThreadPoolExecutor  # costs 10 ms, and only a cold start needs it
-
-        with ThreadPoolExecutor(workers, "graphflow-codegen") as pool:
-            futures: list[Future[bytes]] = [pool.submit(self._object, request.make_text()) for request in requests]
-            return [future.result() for future in futures]
-
-    def _object(self, text: str) -> bytes:
-        import llvmlite.binding as llvm  # see target.py
-
-        machine = self._machine()
-        with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
-            module.verify()
-            return _emit_object(machine, module)
+    def _generation(self, request: Request) -> Generation:
+        """The code of a module in the making; begun here where it has not been."""
+        found = self._begun.get(request.key)
+        if found is None:
+            found = self._begun[request.key] = self._generator.begin(request.make_text())
+        return found
 
     def _load(self, stored: StoredObject, origin: str) -> Code:
         import llvmlite.binding as llvm  # see target.py
 
         if self._engine is None or self._links == OBJECTS_PER_ENGINE:
             # JITLink loads twice as fast as the older linker; it is LLVM's default for ELF and Mach-O
-            self._engine = llvm.create_lljit_compiler(self._new_machine(), use_jit_link=os.name != "nt")
+            self._engine = llvm.create_lljit_compiler(self._generator.new_machine(), use_jit_link=os.name != "nt")
             self._links = 0
         self._links += 1
         builder = llvm.JITLibraryBuilder().add_object_img(stored.image).add_current_process()  # memset and the like
@@ -201,38 +197,11 @@ class Jit:
             builder.export_symbol(name)
         return Code(stored, origin, builder.link(self._engine, f"kernels.{self._links}"), self._engine)
 
-    # -- LLVM ------------------------------------------------------------------------------------------------------------------------
-
-    def _machine(self) -> Any:
-        """This thread's code generator."""
-        machine = getattr(self._machines, "machine", None)
-        if machine is None:
-            machine = self._machines.machine = self._new_machine()
-        return machine
-
-    def _new_machine(self) -> Any:
-        import llvmlite.binding as llvm  # see target.py
-
-        initialize_llvm()
-        wanted = self.target
-        return llvm.Target.from_triple(wanted.triple).create_target_machine(
-            cpu=wanted.cpu, features=wanted.features, opt=3, reloc="pic", codemodel="small"
-        )
-
     def _digest(self, key: str) -> str:
         """The name of a kernel's object on disk: everything that its machine code depends on."""
         if self._identity is None:
             self._identity = (*toolchain(), self.target.triple, self.target.cpu, self.target.features, repr(self.target))
         return digest_of((key, *self._identity))
-
-
-@lru_cache(maxsize=1)
-def initialize_llvm() -> None:
-    """Register the code generator of this machine's architecture, once."""
-    import llvmlite.binding as llvm  # see target.py
-
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
 
 
 class DiskNotes:
@@ -306,6 +275,7 @@ def _before_fork() -> None:
     """No thread may be in the middle of a compilation when the process is copied: in the child it would never finish."""
     for jit in list(_jits):
         jit._lock.acquire()
+        jit._generator.wait()
         _held.append(jit)
 
 
@@ -314,28 +284,11 @@ def _after_fork() -> None:
         _held.pop()._lock.release()
 
 
+def _after_fork_in_child() -> None:
+    for jit in _held:
+        jit._generator.reset()
+    _after_fork()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
-
-
-def _emit_object(machine: Any, module: Any) -> bytes:
-    """`machine.emit_object(module)` outside llvmlite's global lock.
-
-    llvmlite lets one thread into LLVM at a time. Code generation is safe beside other threads where, as here, context, module and machine
-    belong to one thread alone, and it is nearly all of the time. Where llvmlite's wrapper looks different its own method serves.
-    """
-    from ctypes import string_at
-
-    from llvmlite.binding import ffi
-
-    unlocked = getattr(ffi.lib.LLVMPY_TargetMachineEmitToMemory, "_cfn", None)
-    if unlocked is None:
-        return bytes(machine.emit_object(module))
-    with ffi.OutputString() as error:
-        memory = unlocked(machine, module, 1, error)
-        if not memory:
-            raise RuntimeError(str(error))
-    try:
-        return string_at(ffi.lib.LLVMPY_GetBufferStart(memory), ffi.lib.LLVMPY_GetBufferSize(memory))
-    finally:
-        ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

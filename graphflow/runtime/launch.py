@@ -191,10 +191,10 @@ class Launch:
                 at(argument)[...] = result
 
     def _changed_while_growing(self) -> list[Array]:
-        """The variables that change before it is certain that arrays which grow have had room enough: a run that begins again needs what
-        they were."""
+        """The variables that change before it is certain that arrays which grow have had room enough, and that sizes are what was presumed:
+        a run that begins again needs what they were."""
         compiled = self.bound.compiled
-        last = max((n for n, s in enumerate(compiled.steps) if any(c.error == "Overrun" for c in s.checks)), default=-1)
+        last = max((n for n, s in enumerate(compiled.steps) if s.may_begin_again), default=-1)
         for number, step in enumerate(compiled.steps):
             if step.jump is not None and step.jump.target <= last < number:
                 last = number
@@ -203,6 +203,11 @@ class Launch:
 
     def _save(self) -> None:
         self._saved = [(array, array.copy()) for array in self._delicate]
+
+    def _restore(self) -> None:
+        """Variables are again what they were before this run."""
+        for array, before in self._saved:
+            array[...] = before
 
     def _changed_before(self, call: int) -> bool:
         """Whether calls before this one change variables."""
@@ -213,12 +218,17 @@ class Launch:
         """Raise what the failed check of a kernel says."""
         step = self.bound.compiled.steps[failure.call]
         if step.measuring is not None:
-            raise Overrun(step.measuring.symbol, failure.value, self._changed_before(failure.call))
+            if failure.value < 0:
+                name = step.group.origins[-1].name if step.group.origins else step.measuring.symbol
+                raise errors.InvalidArgumentError(None, None, f"{name}: a size of {failure.value}, which must be >= 0")
+            if step.measuring.tentative:
+                self._restore()
+            changed = not step.measuring.tentative and self._changed_before(failure.call)
+            raise Overrun(step.measuring.symbol, failure.value, changed)
         check = step.checks[failure.check]
         if check.error == "Overrun":
             if failure.value >= 0:
-                for array, before in self._saved:
-                    array[...] = before
+                self._restore()
                 raise Overrun(check.message, failure.value + 1, False)
             size = f"array is not resizeable and size is: {self.sizes()[check.message]}"
             raise errors.InvalidArgumentError(None, None, f"{check.origin}: Tried to write to index {failure.value} but {size}")
@@ -226,8 +236,8 @@ class Launch:
         message, value = check.message, failure.value
         sizes = self.sizes()
         low = step.lowered  # a row is looked for without a kernel, so that its sizes have the Program's names
-        for name, symbol in zip(sizes, sizes, strict=True) if low is None else zip(low.kernel.symbols, low.symbols, strict=True):
-            message = re.sub(rf"\b{name}\b", str(sizes[symbol]), message)
+        for name, size in (sizes if low is None else low.sizes(sizes.__getitem__)).items():
+            message = re.sub(rf"\b{name}\b", str(size), message)
         where = re.search(r"{position( in ([\d,]*))?}", message)
         if where is not None:
             dims = [int(d) for d in (where[2] or "").split(",") if d]

@@ -24,7 +24,7 @@ from graphflow.runtime.feeds import FeedSlot
 from graphflow.runtime.fetches import Fetches, fetch_key, flat_feeds
 from graphflow.runtime.handles import TensorHandle
 from graphflow.runtime.messages import ConfigProto, RunMetadata
-from graphflow.runtime.stages import Stage, runs_in_python
+from graphflow.runtime.stages import Parts, Stage, runs_in_python
 from graphflow.runtime.steps import Engine, Step
 
 if TYPE_CHECKING:  # the compiler proper loads with the first run
@@ -47,7 +47,7 @@ ADVICE = (  # what to check, by words of what went wrong
 class Route:
     """What a run with certain fetches and feeds does; made when they are first seen."""
 
-    __slots__ = ("engine", "fetches", "handles", "positions", "runs", "slots", "staged", "step", "steps")
+    __slots__ = ("engine", "fetches", "handles", "parts", "positions", "runs", "slots", "staged", "step")
 
     def __init__(self, engine: Engine, fetches: Any, feeds: Sequence[Any]) -> None:
         graph = engine.graph
@@ -65,7 +65,7 @@ class Route:
         self.staged = any(runs_in_python(op) for op in needed.operations)
         nothing = not wanted and not self.fetches.targets
         self.step = None if nothing else Step(engine, wanted, self.fetches.targets, list(fed))
-        self.steps: dict[Any, Step] = {}
+        self.parts = Parts()
         self.runs = 0  # since the session last looked for what to forget
 
     def run(self, values: Sequence[Any]) -> Any:
@@ -91,7 +91,7 @@ class Route:
     def _in_parts(self, arrays: Sequence[Array]) -> list[Array]:
         assert self.step is not None
         values = {slot.tensor: array for slot, array in zip(self.slots, arrays, strict=True)}
-        return Stage(self.engine, self.steps, values).run(self.step.fetches, self.step.targets)
+        return Stage(self.engine, self.parts, values).run(self.step.fetches, self.step.targets)
 
 
 def _own(array: Array) -> Any:
@@ -310,7 +310,7 @@ class BaseSession:
         for feed in feeds or ():
             self._graph.as_graph_element(feed, allow_operation=False)
         handle = f"partial_run_{len(self._partial)}"
-        self._partial[handle] = Stage(self._engine, {}, {})
+        self._partial[handle] = Stage(self._engine, Parts(), {})
         return handle
 
     def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:

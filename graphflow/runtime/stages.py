@@ -7,17 +7,18 @@ enter it are then kept by Python (runtime/dataflow_arrays.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from graphflow import dtypes, errors
-from graphflow.compiler.branches import guards
+from graphflow.compiler.branches import Guards, guards
 from graphflow.compiler.capture import Cut, Irregular, Stepwise, needed_operations
 from graphflow.compiler.control import EXITS, SWITCHES, Frame, Needed, following, left_variable, of_exit
-from graphflow.graph.op import Effect, Kind
+from graphflow.graph.op import Effect, Kind, TensorSpec
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.ops.tensor_array_ops import TensorArrayOp, array_of
@@ -26,6 +27,7 @@ from graphflow.runtime.dataflow_arrays import run as run_array_op
 from graphflow.runtime.steps import KEPT, Engine, Outgrown, Step
 
 Array = np.ndarray[Any, Any]
+T = TypeVar("T")
 
 _COMPUTED = (Kind.ELEMENTWISE, Kind.MOVEMENT, Kind.KERNEL, Kind.COMPOSITE)
 
@@ -45,15 +47,17 @@ def runs_in_python(op: Operation) -> bool:
         return True
     if op.definition.forwards:
         return any(_unheld(t) for t in op.inputs)
-    return kind in _COMPUTED and op.outputs[0].dtype is dtypes.string
+    strings = (*op.outputs, *op.inputs) if kind is Kind.ELEMENTWISE else op.outputs[:1]
+    return kind in _COMPUTED and any(t.dtype.base_dtype is dtypes.string for t in strings)
 
 
 def fits_in_plan(op: Operation) -> bool:
-    """Whether a host op may be called from within a plan: what it gives has a known size. Inside a branch it is, because only the plan
-    knows
-    whether the branch is taken."""
+    """Whether a host op may be called from within a plan: what it gives has a known size, and it waits for nobody, because a run holds what
+    others need to compile and to bind. Inside a branch it is, because only the plan knows whether the branch is taken."""
     definition = op.definition
-    return definition.kind is Kind.HOST and not definition.uses_kept and (definition.sized or not op.outputs)
+    if definition.kind is not Kind.HOST or definition.uses_kept or definition.concurrent:
+        return False
+    return definition.sized or not op.outputs
 
 
 def _unheld(tensor: Tensor) -> bool:
@@ -70,13 +74,80 @@ def _independent(needed: Sequence[Operation], hosts: Sequence[Operation]) -> lis
     return [op for op in hosts if not any(t.op in behind for t in op.inputs) and not any(c in behind for c in op._control_inputs)]
 
 
+def _check_shapes(op: Operation, operands: Sequence[Any]) -> None:
+    """Refuses what the shape rule could not when the graph was made, because the shapes were not known."""
+    if all(t._dims is not None and None not in t._dims for t in op.inputs):
+        return
+    try:
+        op.definition.infer(*(TensorSpec(t.dtype, np.shape(x)) for t, x in zip(op.inputs, operands, strict=True)))
+    except ValueError as error:
+        raise errors.InvalidArgumentError(op.node_def, op, errors.describe(op, str(error))) from None
+
+
+def _passes_handle(arrays: Collection[Operation], op: Operation) -> bool:
+    """Whether it hands on the handle of an array that Python keeps, which no plan can hold."""
+    if not arrays or op.type not in SWITCHES and not op.definition.forwards:
+        return False
+    return op.outputs[0].dtype is dtypes.resource and array_of(op.inputs[0]) in arrays
+
+
+def _chosen(arrays: Collection[Operation], op: Operation) -> Sequence[Tensor]:
+    """The inputs that are needed. Whether a variable has a value is known without it; of a handle, Python sends on only itself."""
+    if op.definition.asks:
+        return ()
+    if _passes_handle(arrays, op):
+        return op.inputs[:1]
+    return op.inputs[1:] if op.definition.overwrites and _unheld(op.inputs[0]) else op.inputs
+
+
+def _in_python(arrays: Collection[Operation], op: Operation) -> bool:
+    """Whether Python runs it, where it keeps these arrays."""
+    if isinstance(op.definition, TensorArrayOp):
+        return bool(arrays) and (op if op.type == "TensorArrayV3" else array_of(op.inputs[0])) in arrays
+    return _passes_handle(arrays, op) or runs_in_python(op)
+
+
+class Level(NamedTuple):
+    """What is needed for some tensors and operations, where some others are there already."""
+
+    needed: Needed
+    operations: Sequence[Operation]
+    hosts: Sequence[Operation]  # those of them that Python runs
+    around: Mapping[Operation, Guards]  # the branches that these stand in
+
+
+class Parts:
+    """What the runs of one signature in parts have in common: compiled steps, what is needed where, and the same of its loops."""
+
+    def __init__(self) -> None:
+        self.steps: dict[Any, Step] = {}
+        self.levels: dict[Any, Level] = {}
+        self.loops: dict[Operation, Parts] = {}
+
+    def every_step(self) -> Iterator[Step]:
+        """The compiled steps, those of its loops too."""
+        yield from self.steps.values()
+        for inner in self.loops.values():
+            yield from inner.every_step()
+
+
+def _remembered(table: dict[Any, T], key: Any, make: Callable[[], T]) -> T:
+    """What the table has for a key, made where there is nothing; it keeps a limited number of them."""
+    found = table.get(key)
+    if found is None:
+        found = make()
+        if len(table) < KEPT:
+            table[key] = found
+    return found
+
+
 class Stage:
     """Runs a signature in parts, keeping the values that pass from one part to the next. Serves one run (or one partial run), or one
     iteration of a loop. `arrays`: the TensorArrays that Python keeps, by the operations that make them."""
 
-    def __init__(self, engine: Engine, steps: dict[Any, Step], values: dict[Tensor, Any], arrays: Iterable[Operation] = ()) -> None:
+    def __init__(self, engine: Engine, parts: Parts, values: dict[Tensor, Any], arrays: Iterable[Operation] = ()) -> None:
         self.engine = engine
-        self.steps = steps
+        self.parts = parts
         self.values = values
         self.arrays = set(arrays)
         self.known: set[Tensor] = set()
@@ -84,33 +155,32 @@ class Stage:
 
     def run(self, fetches: Sequence[Tensor], targets: Sequence[Operation], then: Sequence[Tensor] = ()) -> list[Array]:
         """The values of `fetches` after running `targets`. `then`: what the next call asks for."""
-        whole = set(self._needed((*fetches, *then), targets).operations)
+        level = self._level((*fetches, *then), targets)
+        whole = {*level.operations, *(enter for frame in level.needed.frames.values() for enter in frame.entering())}
         self._evaluate(fetches, targets, whole)
         return [self.values[t] for t in fetches]
 
-    def _needed(self, fetches: Sequence[Tensor], targets: Sequence[Operation]) -> Needed:
-        return needed_operations(fetches, targets, set(self.values), self.done, self._chosen)
+    def _level(self, fetches: Sequence[Tensor], targets: Sequence[Operation]) -> Level:
+        hidden, done, arrays = frozenset(self.values), frozenset(self.done), frozenset(self.arrays)
 
-    def _chosen(self, op: Operation) -> Sequence[Tensor]:
-        """The inputs that are needed. Whether a variable has a value is known without it; of a handle, Python sends on only itself."""
-        if op.definition.asks:
-            return ()
-        if self._passes_handle(op):
-            return op.inputs[:1]
-        return op.inputs[1:] if op.definition.overwrites and _unheld(op.inputs[0]) else op.inputs
+        def found() -> Level:  # it takes no method of this stage: what is remembered must not keep the values of a run
+            needed = needed_operations(fetches, targets, set(hidden), done, partial(_chosen, arrays))
+            hosts = [op for op in needed.operations if _in_python(arrays, op)]
+            around = guards(needed, needed.operations) if hosts and needed.controlled else {}
+            return Level(needed, needed.operations, hosts, around)
+
+        return _remembered(self.parts.levels, (tuple(fetches), tuple(targets), hidden, done, arrays), found)
 
     def _evaluate(self, fetches: Sequence[Tensor], targets: Sequence[Operation], whole: set[Operation]) -> None:
         while True:
-            level = self._needed(fetches, targets)
-            needed = level.operations
-            hosts = [op for op in needed if self._in_python(op)]
-            if hosts and level.controlled:
-                hosts = self._alive(level, needed, hosts, {t.op for t in fetches}, whole)
+            _, needed, hosts, around = self._level(fetches, targets)
+            if around:
+                hosts = self._alive(hosts, around, {t.op for t in fetches}, whole)
             if not hosts:
                 break
             ready = _independent(needed, hosts)
             if len(ready) > 1:  # what several of them need is computed together, once
-                inputs = [t for op in ready for t in self._chosen(op) if t not in self.values]
+                inputs = [t for op in ready for t in _chosen(self.arrays, op) if t not in self.values]
                 waited = [c for op in ready for c in op._control_inputs if c not in self.done]
                 if inputs or waited:
                     self._evaluate(tuple(dict.fromkeys(inputs)), tuple(dict.fromkeys(waited)), whole)
@@ -127,29 +197,17 @@ class Stage:
         if missing or left:
             self._native(missing, left, needed, whole)
 
-    def _in_python(self, op: Operation) -> bool:
-        if isinstance(op.definition, TensorArrayOp):
-            return bool(self.arrays) and (op if op.type == "TensorArrayV3" else array_of(op.inputs[0])) in self.arrays
-        return self._passes_handle(op) or runs_in_python(op)
-
-    def _passes_handle(self, op: Operation) -> bool:
-        """Whether it hands on the handle of an array that Python keeps, which no plan can hold."""
-        if not self.arrays or op.type not in SWITCHES and not op.definition.forwards:
-            return False
-        return op.outputs[0].dtype is dtypes.resource and array_of(op.inputs[0]) in self.arrays
-
     def _alive(
-        self, level: Needed, needed: Sequence[Operation], hosts: Sequence[Operation], asked: set[Operation], whole: set[Operation]
+        self, hosts: Sequence[Operation], guarded: Mapping[Operation, Guards], asked: set[Operation], whole: set[Operation]
     ) -> list[Operation]:
         """Those of `hosts` that are to be called now. Inside branches calls belong to the plan; for one that cannot be part of a plan the
         predicates around it are computed first. A variable, and a Switch of one, waits until it is `asked` for: it may have no value."""
-        found = guards(level, needed)
         alive = []
         for host in hosts:
             waits = host.type in SWITCHES or host.definition.kind is Kind.SOURCE
             if waits and host not in asked and _unheld(host.outputs[0]):
                 continue
-            around = sorted(found[host], key=lambda g: g[0].op._id)
+            around = sorted(guarded[host], key=lambda g: g[0].op._id)
             if around and fits_in_plan(host):
                 continue
             taken = True
@@ -168,12 +226,12 @@ class Stage:
         """Calls Python, after everything that the operation waits for. Nothing where another one has waited for this one."""
         if op in self.done:
             return
-        self._evaluate(self._chosen(op), op._control_inputs, whole)
+        self._evaluate(_chosen(self.arrays, op), op._control_inputs, whole)
         definition = op.definition
         if definition.kind in (Kind.SOURCE, Kind.STATE):
             self._memory(op)
             return
-        if op.type in SWITCHES or self._passes_handle(op):  # what is not taken is not looked at
+        if op.type in SWITCHES or _passes_handle(self.arrays, op):  # what is not taken is not looked at
             self.values.update(dict.fromkeys(op.outputs, self.values[op.inputs[0]]))
             self.done.add(op)
             return
@@ -182,6 +240,8 @@ class Stage:
             self.values.update(zip(op.outputs, run_array_op(op, operands), strict=True))
             self.done.add(op)
             return
+        _check_shapes(op, operands)
+        _check_shapes(op, operands)
         call = definition.run if definition.kind is Kind.HOST else definition.reference
         if definition.knows_name:
             operands.insert(0, op.name)
@@ -240,11 +300,7 @@ class Stage:
         wanted = tuple(dict.fromkeys([*fetches, *later]))
         feeds = tuple(t for t, value in self.values.items() if isinstance(value, (np.ndarray, np.generic)))
         key = (wanted, tuple(targets), feeds, frozenset(self.known), frozenset(self.done))
-        step = self.steps.get(key)
-        if step is None:
-            step = Step(self.engine, wanted, targets, feeds, key[3], key[4])
-            if len(self.steps) < KEPT:
-                self.steps[key] = step
+        step = _remembered(self.parts.steps, key, lambda: Step(self.engine, wanted, targets, feeds, key[3], key[4]))
         # Native code reads dense memory; what Python gives may be a view with strides (np.argwhere gives a transpose).
         arrays = [np.asarray(self.values[t], order="C") for t in feeds]
         try:
@@ -271,9 +327,10 @@ class Stage:
         shapes = tuple([a.shape for a in plain])
         try:
             results = compiled.run(plain, shapes)
-        except Outgrown:
-            step.forget()
-            results = step.compiled(arrays).run(plain, shapes)
+        except Outgrown as outgrown:
+            step.forget(outgrown)
+            self._evaluate(fetches, targets, whole)
+            return
         self.values.update(zip(wanted, results, strict=True))
         self.done.update(once)
         self.done.update(targets)
@@ -282,7 +339,7 @@ class Stage:
 
     def _frame(self, refused: Frame, whole: set[Operation]) -> None:
         """Runs a loop, one iteration after the other, for everything that the whole run needs of it."""
-        frame = Frame(refused.condition, self._chosen)
+        frame = Frame(refused.condition, partial(_chosen, frozenset(self.arrays)))
         for exit_ in dict.fromkeys((*refused.exits, *(op for op in whole if op.type in EXITS and of_exit(op) is refused.condition))):
             frame.leave_by(exit_)
         frame.settle()
@@ -298,7 +355,7 @@ class Stage:
         values = [self.values[m.inputs[0].op.inputs[0]] for m in variables]
         switches = {s.inputs[0].op: s for s in frame.condition.outputs[0]._consumers if s.type in SWITCHES}
         condition, following_ = frame.condition.inputs[0], [following(m) for m in variables]
-        steps: dict[Any, Step] = self.steps.setdefault(frame.condition, {})
+        parts = self.parts.loops.setdefault(frame.condition, Parts())
         while True:
             inside: dict[Tensor, Any] = dict(given)
             for merge, value in zip(variables, values, strict=True):
@@ -306,7 +363,7 @@ class Stage:
                 inside[merge.outputs[1]] = np.int32(0)
                 if merge in switches:
                     inside.update(dict.fromkeys(switches[merge].outputs, value))
-            iteration = Stage(self.engine, steps, inside, self.arrays)
+            iteration = Stage(self.engine, parts, inside, self.arrays)
             iteration.done.update(handles)
             (holds,) = iteration.run([condition], (), following_)
             if not holds:

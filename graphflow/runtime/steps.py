@@ -8,6 +8,7 @@ Most signatures are one native plan. For the others runtime/stages.py runs parts
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from graphflow.compiler.capture import (
     static_pattern,
     symbolic_pattern,
 )
+from graphflow.compiler.presumptions import Presumption
 from graphflow.compiler.templates import Templates
 from graphflow.config import options
 from graphflow.graph.graph import Graph
@@ -37,6 +39,7 @@ from graphflow.runtime.storage import Storage
 from graphflow.runtime.tracing import current
 
 Array = np.ndarray[Any, Any]
+Refusal = Cut | Irregular | Stepwise
 KEPT = 64  # plans that a signature keeps bound
 
 
@@ -115,7 +118,11 @@ class Engine:
 
 
 class Outgrown(Exception):
-    """A variable's value no longer has the shape that a Program was compiled for."""
+    """A variable's value no longer has the shape that a Program was compiled for, or sizes are not what was presumed of them."""
+
+    def __init__(self, what: str, refuted: Sequence[Presumption] = ()) -> None:
+        super().__init__(what)
+        self.refuted = tuple(refuted)
 
 
 class Overrun(Exception):
@@ -174,6 +181,9 @@ class Compiled:
             try:
                 results: list[Array] = launch.run(arrays) if trace is None else launch.run_traced(arrays, trace)
             except Overrun as overrun:
+                presumed = self.captured.presumed.get(overrun.symbol)
+                if presumed is not None:
+                    raise Outgrown(overrun.symbol, presumed) from None
                 if overrun.changed:
                     wrong = f"there is no room for the size {overrun.size}, and the run has changed variables already"
                     raise errors.ResourceExhaustedError(None, None, wrong) from None
@@ -209,6 +219,27 @@ class Compiled:
         return launch
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without Python's search for garbage in cycles: capture and passes make none, and going through a whole process' objects takes as long
+    as they do."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _without_traceback(refused: Refusal) -> Refusal:
+    """The same once more: a traceback would keep the values of the run that it was raised in."""
+    again = type(refused).__new__(type(refused))
+    again.args = refused.args
+    again.__dict__.update(refused.__dict__)
+    return again
+
+
 class Step:
     """One signature of a session: flat fetches, targets and fed tensors."""
 
@@ -229,6 +260,8 @@ class Step:
         self.done = done
         self._by_pattern: dict[Any, list[Compiled]] = {}
         self._by_shapes: dict[Any, Compiled] = {}
+        self._refuted: set[Presumption] = set()
+        self._refused: dict[Any, Refusal] = {}  # what is run in parts need not be captured again to find that out
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """The fetched values for these feeds. Raises Cut where a part must be computed first."""
@@ -238,18 +271,24 @@ class Step:
             compiled = self.compiled(arrays)
         try:
             return compiled.run(arrays, shapes)
-        except Outgrown:
-            self.forget()
-            return self.compiled(arrays).run(arrays, shapes)
+        except Outgrown as outgrown:
+            self.forget(outgrown)
+        return self.run(arrays)
 
-    def forget(self) -> None:
-        """Drops what was compiled: a variable has got another shape."""
+    def forget(self, outgrown: Outgrown) -> None:
+        """Drops what was compiled for what is no longer so."""
         with self.engine.lock:
+            self._refuted.update(outgrown.refuted)
             self._by_pattern.clear()
             self._by_shapes.clear()
+            self._refused.clear()
 
     def compiled(self, arrays: Sequence[Array]) -> Compiled:
         """The Program for feeds like these, compiled."""
+        shapes = tuple([a.shape for a in arrays])
+        found = self._by_shapes.get(shapes)
+        if found is not None and not (found.conditional and not found.holds()):
+            return found
         with self.engine.lock:
             feeds = [
                 Feed(t, a.shape, a if t in self.known else None) for t, a in zip(self.feeds, arrays, strict=True)
@@ -258,9 +297,18 @@ class Step:
             contents = tuple(a.tobytes() for t, a in zip(self.feeds, arrays, strict=True) if t in self.known)
             found = self._find((symbolic, contents), symbolic.values(feeds)) or self._find((static, contents), {})
             if found is None:
-                found = self._compile(feeds, symbolic, static, contents)
+                before = self._refused.get((symbolic, contents)) or self._refused.get((static, contents))
+                if before is not None:
+                    raise _without_traceback(before)
+                try:
+                    with uncollected():
+                        found = self._compile(feeds, symbolic, static, contents)
+                except (Cut, Irregular, Stepwise) as refused:
+                    if len(self._refused) < KEPT:  # with other sizes a loop may be compiled yet: see _compile
+                        self._refused[symbolic if isinstance(refused, Cut) else static, contents] = _without_traceback(refused)
+                    raise
             if not contents:
-                self._by_shapes[tuple([a.shape for a in arrays])] = found
+                self._by_shapes[shapes] = found
             return found
 
     def _find(self, key: Any, sizes: Mapping[str, int]) -> Compiled | None:
@@ -295,4 +343,4 @@ class Step:
         return compiled
 
     def _capture(self, feeds: Sequence[Feed], pattern: Pattern) -> Captured:
-        return capture(self.fetches, self.targets, feeds, pattern, self.engine.storage, self.done, self.engine.templates)
+        return capture(self.fetches, self.targets, feeds, pattern, self.engine.storage, self.done, self.engine.templates, self._refuted)

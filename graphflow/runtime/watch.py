@@ -105,7 +105,7 @@ class WatchedLaunch(Launch):
         step, call = self.bound.compiled.steps[number], self.bound.calls[number]
         assert step.lowered is not None and isinstance(call, BoundCall)
         now = self.sizes()
-        sizes = {k: now[s] for k, s in zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True)}
+        sizes = step.lowered.sizes(now.__getitem__)
         for buffer, value, place in zip(step.lowered.kernel.buffers, step.lowered.values, call.arguments, strict=False):
             if value is not None:
                 shape = [evaluate(d, sizes) for d in buffer.shape]

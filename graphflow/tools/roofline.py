@@ -125,7 +125,8 @@ def work_of_call(step: Any, sizes: Mapping[str, int]) -> Work:
 
 def kernel_sizes(step: Any, sizes: Mapping[str, int]) -> dict[str, int]:
     """The values of a step's kernel's symbols, where the sizes of its program have these."""
-    return {k: sizes[s] for k, s in zip(step.lowered.kernel.symbols, step.lowered.symbols, strict=True)}
+    found: dict[str, int] = step.lowered.sizes(sizes.__getitem__)
+    return found
 
 
 def standing(work: Work, seconds: float, threads: int, machine: Machine) -> Standing:

@@ -103,7 +103,7 @@ def run_groups(program, inputs, target=AVX512, run=kernels.run):
             values[group.outputs[0].id] = values[group.inputs[0].id].reshape(shape)
             continue
         lowered = lower_group(group, target)
-        env = {k: sizes[s] for k, s in zip(lowered.kernel.symbols, lowered.symbols, strict=True)}
+        env = lowered.sizes(sizes.__getitem__)
         arrays = {
             b.name: values[v].reshape([evaluate(d, env) for d in b.shape])
             for b, v in zip(lowered.kernel.buffers, lowered.values, strict=True) if v in values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from graphflow.compiler.builder import ProgramBuilder
 from graphflow.compiler.groups import Shape
@@ -96,6 +97,40 @@ def test_bias_and_activation_join_the_contraction():
     program = b.finish([b.maximum(b.add(matmul(b, x, w), bias), 0.0)], {"d0": ("x", 0)})
     (group,) = groups(program)
     assert types(group) == ["SumOfProducts", "AddV2", "Maximum"]
+    check(program)
+
+
+def joined(axis, outside=False):
+    """The gates of a cell: elementwise results of one product, concatenated; with `outside` one of them is an output as well."""
+    b = ProgramBuilder()
+    x, w, c = feed(b, "x", BATCH, 30), feed(b, "w", 30, 20), feed(b, "c", BATCH, 20)
+    z = matmul(b, x, w)
+    parts = [b.tanh(z), b.mul(z, c), b.add(z, 1.0)]
+    both = b.join(parts, axis)
+    return b.finish([both, *parts[:outside], b.mul(parts[1], parts[2])], {"d0": ("x", 0)})
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_contraction_stores_its_results_side_by_side(axis):
+    program = joined(axis)
+    found = groups(program)
+    assert [g.form for g in found] == [Shape.CONTRACTION] and "Join" in types(found[0])
+    assert len(found[0].outputs) == 2, "the parts themselves are nowhere in memory"
+    check(program)
+    check(program, batch=33)
+
+
+def test_a_part_that_is_needed_by_itself_is_not_only_stored_beside_others():
+    program = joined(1, outside=True)
+    assert "Join" in types(groups(program)[-1]) and groups(program)[-1].form is Shape.POINTWISE
+    check(program)
+
+
+def test_a_concatenation_of_two_products_is_a_kernel_of_its_own():
+    b = ProgramBuilder()
+    x, w, v = feed(b, "x", BATCH, 30), feed(b, "w", 30, 20), feed(b, "v", 30, 20)
+    program = b.finish([b.join([b.tanh(matmul(b, x, w)), b.tanh(matmul(b, x, v))], 1)], {"d0": ("x", 0)})
+    assert forms(program) == ["contraction", "contraction", "pointwise"]
     check(program)
 
 

@@ -1,4 +1,4 @@
-"""The text of every stage of four small programs: graph, Program after each pass that changed it, loop IR, plan.
+"""The text of every stage of five small programs: graph, Program after each pass that changed it, loop IR, plan.
 
 What changes here changes for every program: read the difference, then take it over with `pytest --update-golden`. The code is for a
 fixed target, so that the texts are the same on every machine; no machine code is made.
@@ -30,6 +30,9 @@ class NoCode:
 
     target: Target = AVX512
     notes: None = None
+
+    def begin(self, request: Any) -> None:
+        pass
 
     def compile_many(self, requests: Sequence[Any]) -> list[None]:
         return [None for _ in requests]

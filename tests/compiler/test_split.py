@@ -15,7 +15,7 @@ from graphflow.kernel.index import symbol
 from graphflow.kernel.nodes import Loop, Mode, Store
 from graphflow.ops.random import PhiloxNumbers
 from graphflow.ops.windowed import WindowRoute
-from tests.compiler.support import BATCH, check, feed, run_groups, run_native, same
+from tests.compiler.support import BATCH, check, feed, matmul, run_groups, run_native, same
 
 
 def kernels(program):
@@ -77,6 +77,21 @@ def test_a_pooled_gradient_is_one_kernel_without_divisions():
     vector = [s for s in everything(first) if isinstance(s, Loop) and s.mode is Mode.VECTOR]
     assert any(type(s).__name__ == "Var" for loop in vector for s in loop.body)  # sums in registers
     assert all("mod(" not in str(s.offset) for s in stores)
+
+
+@pytest.mark.parametrize(("channels", "height", "shares"), [(16, 8, True), (48, 8, True), (6, 8, False), (16, 9, False)])
+def test_a_pooled_gradient_overwrites_the_activation(channels, height, shares):
+    """Window by window; not where lanes are masked, nor where windows at the border stand in a loop of their own."""
+    b = ProgramBuilder()
+    x, w = feed(b, "x", BATCH, 20), feed(b, "w", 20, height * 12 * channels)
+    dy = feed(b, "dy", BATCH, -(-height // 2), 6, channels)
+    h = b.view(b.maximum(matmul(b, x, w), 0.0), (BATCH, height, 12, channels))
+    dx = b.apply(WindowRoute(axes=(1, 2), size=(2, 2), stride=(2, 2), low=(0, 0)), h, dy)
+    dz = b.select(b.greater(h, 0.0), dx, 0.0)
+    program = b.finish([b.mul(dz, 2.0), b.reduce("add", dz, (0, 1, 2))], {"d0": ("x", 0)})
+    low = kernels(program)["columns"]
+    assert any(low.kernel.buffers[o].shape[1:] == (height, 12, channels) for _, o in low.inplace) is shares
+    check(program, batch=17, tolerance=2e-4)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "normal", "bits"])

@@ -130,11 +130,25 @@ class TestWhatIsNotRemembered:
         operands = lambda b: feed(b, "x", 3), lambda b: feed(b, "y", 3)
         assert not self.kept(REGISTRY["AddV2"](), *operands, look=lambda b, values: b.maker(values[0]))
 
-    def test_large_and_symbolic_contents(self):
+    def test_large_contents(self):
         add, x = REGISTRY["AddV2"](), lambda b: feed(b, "x", 100)
         assert not self.kept(add, x, lambda b: b.constant(np.zeros(100, np.float32)))
         assert self.kept(add, x, lambda b: b.constant(np.zeros(1, np.float32)))
-        assert not self.kept(REGISTRY["Fill"](), lambda b: b.constant([symbol("n", 1), 2]), lambda b: b.constant(1.0, "float32"))
+
+    def test_symbolic_contents_are_told_apart(self):
+        fill, templates, shapes = REGISTRY["Fill"](), Templates(), []
+        for sizes in ([symbol("n", 1), 2], [symbol("n", 1), 3], [symbol("n", 1), 2]):
+            b = ProgramBuilder()
+            operands = [b.constant(sizes), b.constant(1.0, "float32")]
+            key, before = key_of(b, fill, operands, None), situation(b)
+            found = templates.get(key)
+            if found is None:
+                result = b.apply(fill, *operands)
+                templates.remember(key, b, before, operands, result, ())
+            else:
+                result = found.copied(b, operands)
+            shapes.append(result.shape)
+        assert shapes == [(symbol("n", 1), 2), (symbol("n", 1), 3), (symbol("n", 1), 2)] and len(templates) == 2
 
     def test_equal_operands_are_told_from_different_ones(self):
         b, add = ProgramBuilder(), REGISTRY["AddV2"]()

@@ -29,6 +29,9 @@ class NoCode:
     target: Target = AVX512
     notes: None = None
 
+    def begin(self, request: Any) -> None:
+        pass
+
     def compile_many(self, requests: Sequence[Any]) -> list[None]:
         return [None for _ in requests]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphflow as tf
-from graphflow.compiler.scope import FIRST_ROOM
+from graphflow.compiler.measuring import FIRST_ROOM
 from graphflow.runtime.dataflow import DataflowSession
 
 

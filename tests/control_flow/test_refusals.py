@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphflow as tf
-from tests.control_flow.support import session
+from tests.control_flow.support import BOTH, session
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,11 @@ def _read_again() -> Any:
         return array.read(1)
 
 
+def _summed(element: Callable[[Any, Any], Any], count: int) -> Any:
+    array = _array().unstack([1.0, 2.0, 3.0])
+    return tf.while_loop(lambda i, _: i < count, lambda i, s: (i + 1, s + element(array, i)), [0, 0.0])[1]
+
+
 RUNNING: dict[str, tuple[Callable[[], Any], str]] = {
     "read past the end": (lambda: _array().read(3), "Tried to read from index 3 but array size is: 3"),
     "read before write": (lambda: _array().read(1), "Could not read from TensorArray index 1"),
@@ -87,20 +92,31 @@ RUNNING: dict[str, tuple[Callable[[], Any], str]] = {
     "written twice": (lambda: _array().write(1, 1.0).write(1, 2.0).flow, "it has already been written to"),
     "read twice": (_read_again, "Could not read index 1 twice"),
     "pieces": (lambda: _array(infer_shape=False).split([1.0, 2.0, 3.0], [1, 2]).flow, "size is not equal to the size of lengths"),
-    "rows": (lambda: _array().scatter([0, 5], [1.0, 2.0]).flow, "Max scatter index must be < array size"),
-}
+    "rows": (
+        lambda: _array().scatter([0, 5], [1.0, 2.0]).flow,
+        "Max scatter index must be < array size|Tried to write to index 5 but array is not resizeable and size is: 3",
+    ),
+    "read past the end in a loop": (lambda: _summed(lambda a, i: a.read(i), 5), "Tried to read from index 3 but array size is: 3"),
+    "read again in a loop": (lambda: _summed(lambda a, i: a.read(0), 2), "Could not read index 0 twice"),
+    "written again in a loop": (
+        lambda: tf.while_loop(lambda i, a: i < 2, lambda i, a: (i + 1, a.write(0, 1.0)), [0, _array()])[1].stack(),
+        "Could not write to TensorArray index 0 because it has already been written to",
+    ),
+}  # fmt: skip
 
 
+@BOTH
 @pytest.mark.parametrize("name", RUNNING)
-def test_running_is_refused(name: str) -> None:
+def test_running_is_refused(name: str, executor: str) -> None:
     build, text = RUNNING[name]
     with pytest.raises(tf.errors.InvalidArgumentError, match=text):
-        session("dataflow").run(build())
+        session(executor).run(build())
 
 
-def test_unwritten_elements_of_known_shape_are_zeros() -> None:
+@BOTH
+def test_unwritten_elements_of_known_shape_are_zeros(executor: str) -> None:
     array = tf.TensorArray(tf.float32, 3, element_shape=[2]).write(1, [1.0, 2.0])
-    np.testing.assert_array_equal(session("dataflow").run(array.stack()), [[0, 0], [1, 2], [0, 0]])
+    np.testing.assert_array_equal(session(executor).run(array.stack()), [[0, 0], [1, 2], [0, 0]])
 
 
 def test_what_stands_in_a_branch_cannot_be_fetched() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -252,3 +253,37 @@ def test_building_is_cheap_in_a_large_graph_too(graph: Any) -> None:
     for _ in range(1000):
         tf.identity(x)
     assert calls_of(lambda: tf.identity(x)) <= few < 150
+
+
+def test_known_contents_are_worked_out_however_deep_the_graph() -> None:
+    with tf.Graph().as_default():
+        n = tf.constant(0)
+        for _ in range(2000):
+            n = n + 1
+        assert tf.zeros([n]).shape == (2000,)
+
+
+def test_threads_build_one_graph_together(graph: Any) -> None:
+    """Loops, branches and scopes of names that one thread is in are not those of another one's operations."""
+    sums: dict[int, Any] = {}
+    together = threading.Barrier(3)
+
+    def build(number: int) -> None:
+        with graph.as_default(), tf.name_scope(f"of{number}"):
+            total = tf.constant(float(number))
+            for _ in range(6):
+                together.wait(20)
+                body = lambda i, a: (i + 1, tf.cond(a > 3.0, lambda: a + 1.0, lambda: a * 2.0))  # noqa: E731
+                total = tf.while_loop(lambda i, _: i < 2, body, [0, total])[1]
+            sums[number] = total
+
+    threads = [threading.Thread(target=build, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    made = graph.get_operations()
+    assert len({op.name for op in made}) == len({op._id for op in made}) == len(made)
+    assert {op.name.split("/")[0] for op in made} == {"of0", "of1", "of2"}
+    with tf.Session(graph=graph) as session:
+        assert session.run(sums) == {0: 0.0, 1: 14.0, 2: 15.0}

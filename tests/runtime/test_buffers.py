@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,19 @@ def test_an_arena_grows_and_shows_views():
     assert arena.reserve(101) and arena.size == 101 and arena.address % 64 == 0
     arena.release()
     assert arena.size == 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_large_arrays_begin_a_huge_page_where_the_system_has_them(there, monkeypatch):
+    if not there:
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+    small, large = (buffers.aligned((n,), np.float32, 1) for n in (1 << 10, 1 << 19))
+    boundary = buffers.HUGE_PAGE if hasattr(mmap, "MADV_HUGEPAGE") else buffers.ALIGNMENT
+    assert buffers.address(small) % buffers.ALIGNMENT == buffers.address(large) % boundary == 0
+    assert large.flags.writeable and large.sum() == 1 << 19
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="this system has no huge pages")
+def test_a_system_that_refuses_huge_pages_gives_small_ones(monkeypatch):
+    monkeypatch.setattr(mmap, "MADV_HUGEPAGE", 12345)  # EINVAL, as from a kernel that is built without them
+    assert buffers.aligned((1 << 19,), np.float32, 2).sum() == 1 << 20

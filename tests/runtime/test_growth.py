@@ -11,7 +11,7 @@ import pytest
 
 import graphflow as tf
 from graphflow.compiler import lower
-from graphflow.runtime.jit import counters
+from graphflow.runtime.jit import counters, default_jit
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +31,46 @@ def test_equal_layers_share_their_kernels(layers):
         compiled = session.compiled(train, {x: np.ones((5, 16), np.float32)})
     assert len(compiled.program.steps) >= 4 * layers - 2
     assert len(compiled.program.codes) <= 12  # those of the first, an inner and the last layer, and of the loss
+
+
+def unrolled(steps):
+    """A net whose cell is written out for every step, each of which reads its own part of the input."""
+    x = tf.placeholder(tf.float32, [None, 12, 8])
+    w = tf.Variable(tf.ones([24, 16]))
+    h = tf.zeros([tf.shape(x)[0], 16])
+    for t in range(steps):
+        h = tf.tanh(tf.matmul(tf.concat([x[:, t, :], h], 1), w))
+    loss = tf.reduce_mean(tf.square(h))
+    return x, tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+
+
+def test_the_steps_of_an_unrolled_net_share_their_kernels():
+    kernels = []
+    for steps in (4, 12):
+        with tf.Graph().as_default(), tf.Session() as session:
+            x, train = unrolled(steps)
+            kernels.append(len(session.compiled(train, {x: np.ones((5, 12, 8), np.float32)}).program.codes))
+    assert kernels[0] == kernels[1]
+
+
+def test_no_kernel_is_generated_that_is_not_called():
+    """A loop's rows are read and written in place: their groups are lowered, but there is nothing to call."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.placeholder(tf.float32, [None, 7, 5])
+        outputs, _ = tf.nn.dynamic_rnn(tf.nn.rnn_cell.BasicLSTMCell(9), x, dtype=tf.float32)
+        train = tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_mean(tf.square(outputs)))
+        session.compiled(train, {x: np.ones((3, 7, 5), np.float32)})
+    assert not default_jit()._begun
+
+
+def test_variables_of_any_size_are_initialised_by_the_same_kernels():
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(3)
+        h = tf.placeholder(tf.float32, [None, 8])
+        for width in (40, 20, 36):
+            h = tf.layers.dense(h, width)
+        compiled = session.compiled(tf.global_variables_initializer())
+    assert len(compiled.program.steps) == 9 and len(compiled.program.codes) == 3  # uniform weights, zeros, and the streams' positions
 
 
 def test_an_added_operation_lowers_and_compiles_nothing_that_is_known(monkeypatch):

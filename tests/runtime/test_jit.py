@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -66,6 +67,35 @@ def test_many_at_once_with_repetitions(tmp_path):
             codes = jit.compile_many(requests)
             assert [call(code.addresses[0]) for code in codes] == [0, 1, 2, 3, 4] * 2
             assert delta(before) == (5, 0, 5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_was_announced_is_generated_once(tmp_path, threads):
+    with config.override(threads=threads):
+        jit, made, turn = Jit(cache_dir=str(tmp_path)), [], sys.getswitchinterval()
+        requests = [Request(str(i), lambda i=i: made.append(i) or store_text("k", i), ["k"]) for i in range(6)]
+        for request in (*requests, *requests):
+            jit.begin(request)
+        assert made == list(range(6))
+        assert [call(code.addresses[0]) for code in jit.compile_many(requests)] == made == list(range(6))
+        jit._generator.wait()
+        assert sys.getswitchinterval() == turn and not jit._begun
+        Jit(cache_dir=str(tmp_path)).begin(Request("0", never, ["k"]))  # on disk
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_child_forked_while_code_is_generated_can_compile():
+    with config.override(threads=2):
+        jit = Jit(cache_dir="")
+        requests = [Request(str(i), lambda i=i: store_text("k", i), ["k"]) for i in range(8)]
+        for request in requests:
+            jit.begin(request)
+        child = os.fork()
+        if child == 0:
+            codes = jit.compile_many([*requests, Request("new", lambda: store_text("k", 77), ["k"])])
+            os._exit(0 if [call(code.addresses[0]) for code in codes] == [*range(8), 77] else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert [call(code.addresses[0]) for code in jit.compile_many(requests)] == list(range(8))
 
 
 def test_several_functions_in_one_module(tmp_path):

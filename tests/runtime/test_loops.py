@@ -36,6 +36,26 @@ def test_a_loop_is_one_program_that_stays_out_of_python(session: Any) -> None:
     assert calls_of(lambda: session.run(loop, {limit: 1_000})) == known
 
 
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    with open("/proc/self/statm") as counts:
+        return int(counts.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the memory of a process is read from /proc")
+def test_a_loop_leaks_nothing(session: Any) -> None:
+    limit = tf.placeholder(tf.int32, [])
+    array = tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=[64])
+    body = lambda i, a, s: (i + 1, a.write(i % 50, s), s + 1.0)  # noqa: E731
+    loops = [*counting(limit), tf.while_loop(lambda i, *_: i < tf.minimum(limit, 50), body, [0, array, tf.zeros([64])])[1].stack()]
+    for _ in range(20):
+        session.run(loops, {limit: 1000})
+    before = resident()
+    for _ in range(300):
+        session.run(loops, {limit: 1000})
+    assert resident() - before < 1 << 20
+
+
 def test_control_c_in_an_endless_loop(session: Any) -> None:
     count = tf.Variable(0)
     endless = tf.while_loop(lambda i: i >= 0, lambda i: i * 0, [count + 0])

@@ -268,10 +268,11 @@ def test_callables(model: Model) -> None:
 
 
 def test_what_is_no_single_program_says_so() -> None:
-    x = tf.placeholder(tf.float32, [3])
-    called = tf.py_func(lambda a: a[a > 0], [x], tf.float32)  # of a size that nothing tells beforehand
-    with tf.Session() as session, pytest.raises(ValueError, match=r"several Programs, not one: .* PyFunc:0\. `session.report\(path\)`"):
-        session.compiled(tf.reduce_sum(called * 2), {x: np.ones(3)})
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.placeholder(tf.float32, [3])
+        called = tf.py_func(lambda a: a[a > 0], [x], tf.float32)  # of a size that nothing tells beforehand
+        with pytest.raises(ValueError, match=r"several Programs, not one: .* PyFunc:0\. `session.report\(path\)`"):
+            session.compiled(tf.reduce_sum(called * 2), {x: np.ones(3)})
 
 
 def test_partial_runs(model: Model) -> None:

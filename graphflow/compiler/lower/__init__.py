@@ -8,8 +8,8 @@ whatever program they come from, and are compiled once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from graphflow.compiler.llvm.kernel import shared
 from graphflow.compiler.lower.columns import lower_columns
 from graphflow.compiler.lower.contraction import lower_contraction
 from graphflow.compiler.lower.custom import lower_custom
+from graphflow.compiler.lower.general import Numbers, general
 from graphflow.compiler.lower.inplace import aliasable
 from graphflow.compiler.lower.notes import Notes, Recalled, key_text, packed, unpacked
 from graphflow.compiler.lower.pointwise import lower_pointwise
@@ -36,24 +37,32 @@ KERNEL_NAME = "k"  # of every kernel: names for people are the plan's
 REMEMBERED = 4096  # kernels of this process
 
 _known: dict[Any, Lowered] = {}
+SizeT = TypeVar("SizeT")
 
 
 class Lowered(NamedTuple):
     """A kernel and what it is called with. values: what each buffer holds (an id of the group's values; None for scratch). symbols: the
-    Program's symbol behind each size of the kernel. inplace: pairs (input buffer number, output buffer number) that may be one memory.
-    text: the kernel as text, which is what tells kernels apart. parallel: for each phase whether all threads share it."""
+    Program's symbol, or the number, behind each size of the kernel. inplace: pairs (input buffer number, output buffer number) that may be
+    one memory. text: the kernel as text, which is what tells kernels apart. parallel: for each phase whether all threads share it."""
 
     kernel: Kernel
     values: tuple[int | None, ...]
-    symbols: tuple[str, ...]
+    symbols: tuple[str | int, ...]
     inplace: tuple[tuple[int, int], ...]
     text: str
     parallel: tuple[bool, ...]
 
+    def sizes(self, of: Callable[[str], SizeT]) -> dict[str, SizeT | int]:
+        """What the sizes of the kernel are; `of` says it of those of the Program."""
+        behind = zip(self.kernel.symbols, self.symbols, strict=True)
+        return {name: s if isinstance(s, int) else of(s) for name, s in behind}
+
 
 def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowered:
     """The kernel of a group; raises CannotFuse where the group has no loop nest of its form. Kernels are remembered for groups that differ
-    in nothing but the numbers of their values, so that a nearly equal program lowers only what is new; with `notes` other processes too."""
+    in nothing but the numbers of their values and what general.py makes sizes of, so that a nearly equal program lowers only what is new;
+    with `notes` other processes too."""
+    group, given = general(group)
     key, numbers = signature(group)
     key = (key, target)
     found = _known.get(key)
@@ -64,7 +73,7 @@ def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowere
         texts = ("", "") if notes is None else (_text_of(key), _text_of(named))
         found = _noted(notes, texts)
         if found is None:
-            low = _lower(group, target)
+            low = _lower(group, target, given)
             positions = {v: k for k, v in enumerate(numbers)}
             found = low._replace(values=tuple(None if v is None else positions[v] for v in low.values))
             if notes is not None and texts[0]:
@@ -74,8 +83,10 @@ def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowere
         _known[named if found.kernel.checks else key] = found  # a check names the op that it belongs to
     kernel = found.kernel
     if isinstance(kernel, Recalled):
-        kernel = kernel.written_by(lambda: _lower(group, target).kernel)
-    return found._replace(kernel=kernel, values=tuple(None if v is None else numbers[v] for v in found.values))
+        kernel = kernel.written_by(lambda: _lower(group, target, given).kernel)
+    values = tuple(None if v is None else numbers[v] for v in found.values)
+    symbols = tuple(given[s][0] if s in given else s for s in found.symbols)
+    return found._replace(kernel=kernel, values=values, symbols=symbols)
 
 
 def _text_of(key: Any) -> str:
@@ -120,16 +131,19 @@ def signature(group: Group) -> tuple[Any, list[int]]:
 
 def lower_traced(group: Group, target: Any) -> tuple[Lowered, Provenance]:
     """`lower_group`, not remembered, and what in the kernel comes from which node."""
+    group, given = general(group)
     provenance = Provenance()
     provenance.root = group.root
-    return _lower(group, target, provenance), provenance
+    return _lower(group, target, given, provenance), provenance
 
 
-def _lower(group: Group, target: Any, provenance: Provenance | None = None) -> Lowered:
+def _lower(group: Group, target: Any, given: Numbers, provenance: Provenance | None = None) -> Lowered:
     names = symbols_of_group(group)
-    canonical = tuple(f"d{k}" for k in range(len(names)))
+    highs = [given[n][1] if n in given else None for n in names]
+    # What a size is at most decides what becomes of expressions, so it must show in the text that kernels are known by.
+    canonical = tuple(f"d{k}" if high is None else f"d{k}to{high}" for k, high in enumerate(highs))
     if names != canonical:
-        group = renamed_group(group, dict(zip(names, (symbol(c) for c in canonical), strict=True)))
+        group = renamed_group(group, {n: symbol(c, 0, high) for n, c, high in zip(names, canonical, highs, strict=True)})
     back = dict(zip(canonical, names, strict=True))
     if group.form is Shape.KERNEL:
         kernel, held = lower_custom(group, KERNEL_NAME)

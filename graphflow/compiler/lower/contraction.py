@@ -49,9 +49,24 @@ def unplanned(scope: Scope) -> Contract:
         return local("acc", type_)
 
     reader.fix(result, total)
-    if any(v.size != result.size for v in group.outputs):
+    outputs: list[Value] = []
+    places: dict[int, tuple[str, Index]] = {}
+    joins = {n.outputs[0].id: n for n in group.nodes if n.op.type == "Join"}
+    for value in group.outputs:
+        join = joins.get(value.id)
+        if join is None:
+            outputs.append(value)
+            continue
+        axis: int = join.op.axis  # type: ignore[attr-defined]
+        start: Index = 0
+        for part in join.inputs:
+            outputs.append(part)
+            side = (*index[:axis], index[axis] + start, *index[axis + 1 :])
+            places[part.id] = scope.target(value).name, ravel(side, value.shape)
+            start = start + part.shape[axis]
+    if any(v.size != result.size for v in outputs):
         raise CannotFuse("an output of the epilogue has another shape")
-    epilogue = stores(scope, reader, group.outputs, result.shape, index)
+    epilogue = stores(scope, reader, outputs, result.shape, index, places)
     left, right = (_operand(scope, root, n, at) for n in (0, 1))
     return Contract(tuple(Axis(a.name, a.extent) for a in free), tuple(reduced), left, right, tuple(epilogue))
 

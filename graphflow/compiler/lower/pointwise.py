@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from graphflow.compiler.groups import unit
 from graphflow.compiler.lower.nest import axes_of, broken, parallel_nest
@@ -49,14 +49,23 @@ def domain_nest(scope: Scope, reader: Reader, outputs: Sequence[Value]) -> tuple
     return split(parallel_nest(*blocked(axes, stores(scope, reader, outputs, shape, index))))
 
 
-def stores(scope: Scope, reader: Reader, outputs: Sequence[Value], shape: Sequence[Index], index: tuple[Index, ...]) -> list[Stmt]:
-    """Compute one element of every output, then store them all: so an output may share memory with an input read at the same place."""
+def stores(
+    scope: Scope, reader: Reader, outputs: Sequence[Value], shape: Sequence[Index], index: tuple[Index, ...],
+    places: Mapping[int, tuple[str, Index]] | None = None,
+) -> list[Stmt]:  # fmt: skip
+    """Compute one element of every output, then store them all: so an output may share memory with an input read at the same place.
+    `places`: buffer and offset of outputs, by id, that have no buffer of their own; they are stored last."""
     offset = ravel(index, tuple(shape))
+    places = places or {}
+
+    def place(value: Value) -> tuple[str, Index]:
+        return places.get(value.id) or (scope.target(value).name, offset)
+
     if len(outputs) == 1:
-        return [Store(scope.target(outputs[0]).name, offset, element(reader, outputs[0], shape, index))]
+        return [Store(*place(outputs[0]), element(reader, outputs[0], shape, index))]
     order = {v.id: n for n, node in enumerate(scope.group.nodes) for v in node.outputs}
     lets: list[Stmt] = []
-    writes: list[Stmt] = []
+    writes: list[Store] = []
     for value in sorted(outputs, key=lambda v: order.get(v.id, -1)):
         expr = element(reader, value, shape, index)
         if not isinstance(expr, (Const, Local)):
@@ -64,8 +73,8 @@ def stores(scope: Scope, reader: Reader, outputs: Sequence[Value], shape: Sequen
             lets.append(Let(name, expr))
             expr = local(name, expr.type)
             reader.fix(value, lambda at, e=expr: e if at == offset else None)  # type: ignore[misc]
-        writes.append(Store(scope.target(value).name, offset, expr))
-    return [*lets, *writes]
+        writes.append(Store(*place(value), expr))
+    return [*lets, *sorted(writes, key=lambda w: w.offset != offset)]
 
 
 def element(reader: Reader, value: Value, shape: Sequence[Index], index: tuple[Index, ...]) -> Expr:

@@ -145,7 +145,8 @@ def _collapsed(s: Loop) -> Loop:
 
 
 def _together(copies: Sequence[tuple[Stmt, ...]]) -> tuple[Stmt, ...]:
-    """Several iterations as one: their loops become common ones. What is the same in all of them is done once."""
+    """Several iterations as one: their loops become common ones. What is the same in all of them is done once, and what they store is
+    stored when all of them have read what they need: an output may then share memory with an input (lower/inplace.py)."""
     if len(copies) == 1:
         return copies[0]
     out: list[Stmt] = []
@@ -153,9 +154,10 @@ def _together(copies: Sequence[tuple[Stmt, ...]]) -> tuple[Stmt, ...]:
     straight: list[list[Stmt]] = [[] for _ in copies]
 
     def flush() -> None:
-        for statements in straight:
-            out.extend(statements)
-            statements.clear()
+        statements = [s for copy in straight for s in copy]
+        out.extend(_stores_last(statements))
+        for copy in straight:
+            copy.clear()
 
     for at in zip(*copies, strict=True):
         row = [_relabelled(s, names[k]) for k, s in enumerate(at)]
@@ -174,6 +176,16 @@ def _together(copies: Sequence[tuple[Stmt, ...]]) -> tuple[Stmt, ...]:
                 straight[k].append(s)
     flush()
     return tuple(out)
+
+
+def _stores_last(statements: Sequence[Stmt]) -> Sequence[Stmt]:
+    """Straight-line statements with the stores at the end, where none of them reads what another one stores."""
+    stored = {s.buffer for s in statements if isinstance(s, Store)}
+    if not all(isinstance(s, Let | Accumulate | Store) for s in statements):
+        return statements
+    if any(isinstance(e, Load) and e.buffer in stored for root in _all(statements) for e in walk(root)):
+        return statements
+    return sorted(statements, key=lambda s: isinstance(s, Store))
 
 
 def _relabelled(s: Stmt, names: Mapping[str, str]) -> Stmt:

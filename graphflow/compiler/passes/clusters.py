@@ -56,9 +56,9 @@ def longer(shape: Iterable[Index]) -> Dims:
 class Cluster:
     """Nodes by number. `dims`: the index space; `kept` and `reduced`: its parts, for rows and columns; `space`: shape and axes of columns.
     `after`: nodes that depend on a sum of this cluster. `before`: numbers of all nodes whose results it reads. `flat`: nothing in it is
-    broadcast, so that it may run over any other index space with as many points."""
+    broadcast, so that it may run over any other index space with as many points. `operands`: what it read when it had so many nodes."""
 
-    __slots__ = ("form", "nodes", "dims", "kept", "reduced", "space", "after", "before", "first", "flat")
+    __slots__ = ("form", "nodes", "dims", "kept", "reduced", "space", "after", "before", "first", "flat", "operands")
 
     def __init__(self, form: Shape, node: int, dims: Dims, before: Iterable[int], flat: bool = False) -> None:
         self.form = form
@@ -71,6 +71,7 @@ class Cluster:
         self.before = set(before)
         self.first = node
         self.flat = flat
+        self.operands: tuple[int, frozenset[int]] = (0, frozenset())
 
 
 class Clusters:
@@ -85,6 +86,8 @@ class Clusters:
         self.floating = floating(self.nodes)
         self.of: list[Cluster | None] = [None] * len(self.nodes)
         self._sources: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
+        self._far: dict[Node, frozenset[int]] = {}
+        self._needs: list[frozenset[int] | None] = [None] * len(self.nodes)
         for k, node in enumerate(self.nodes):
             kind = node.op.kind
             if k in self.floating:
@@ -196,8 +199,11 @@ class Clusters:
 
     def _flat(self, node: Node) -> bool:
         """Whether the node takes nothing but elements at its own row-major position, and single numbers."""
-        size = node.outputs[0].size
-        return all(inlined(v) or all(map(unit, v.shape)) or (v.size == size and self._in_order(v)) for v in node.inputs)
+        out = node.outputs[0]
+        return all(
+            ((v.shape == out.shape or v.size == out.size) and self._in_order(v)) or inlined(v) or all(map(unit, v.shape))
+            for v in node.inputs
+        )
 
     def _in_order(self, value: Value) -> bool:
         """Whether element k of `value` can be had without dividing k."""
@@ -264,7 +270,8 @@ class Clusters:
             return FULL
         if not self._in_place(cluster, self.nodes[number]):
             return ELSEWHERE
-        if len(self._operands(cluster) | {v.id for v in self.nodes[number].inputs if not inlined(v)}) > OPERANDS:
+        operands = self._inputs(number)
+        if len(operands) > OPERANDS or len(self._operands(cluster) | operands) > OPERANDS:
             return CROWDED
         if dims not in (cluster.dims, cluster.kept) and product(dims) == product(cluster.dims):
             if cluster.form is Shape.POINTWISE and cluster.flat:
@@ -283,21 +290,34 @@ class Clusters:
 
     def _in_place(self, cluster: Cluster, node: Node) -> bool:
         """Whether the node sees the cluster's values only where they stand."""
-        for value in node.inputs:
-            _, far = self.sources(value)
-            if any(self.of[n] is cluster for n in far):
-                return False
-        return True
+        far = self._far.get(node)
+        if far is None:
+            far = self._far[node] = frozenset().union(*(self.sources(v)[1] for v in node.inputs))
+        return not any(self.of[n] is cluster for n in far)
 
-    def _operands(self, cluster: Cluster) -> set[int]:
-        mine = set(cluster.nodes)
-        return {v.id for n in cluster.nodes for v in self.nodes[n].inputs if self.producer.get(v.id) not in mine and not inlined(v)}
+    def _operands(self, cluster: Cluster) -> frozenset[int]:
+        known, found = cluster.operands
+        if known != len(cluster.nodes):
+            mine = set(cluster.nodes)
+            found = frozenset(v for n in cluster.nodes for v in self._inputs(n) if self.producer.get(v) not in mine)
+            cluster.operands = len(cluster.nodes), found
+        return found
+
+    def _inputs(self, number: int) -> frozenset[int]:
+        """Ids of the values that a node needs in memory or computed."""
+        found = self._needs[number]
+        if found is None:
+            found = self._needs[number] = frozenset(v.id for v in self.nodes[number].inputs if not inlined(v))
+        return found
 
     def _circle(self, cluster: Cluster, reads: Iterable[int]) -> bool:
         """Whether something outside the cluster lies between it and a node with these operands."""
         return self.depends((n for n in reads if self.of[n] is not cluster), cluster)
 
     def _add(self, cluster: Cluster, number: int, reads: set[int]) -> None:
+        """Let `number`, whose results nothing in the cluster reads, belong to it."""
+        outside = (v for v in self._inputs(number) if (maker := self.producer.get(v)) is None or self.of[maker] is not cluster)
+        cluster.operands = len(cluster.nodes) + 1, self._operands(cluster).union(outside)
         cluster.nodes.append(number)
         cluster.before |= reads
         self.of[number] = cluster
@@ -321,6 +341,8 @@ class Clusters:
         """Why a pointwise cluster cannot be drawn into `home`."""
         if len(home.nodes) + len(other.nodes) > NODES:
             return FULL
+        if len(self._operands(home)) > OPERANDS + NODES:  # more than the other's nodes could give
+            return CROWDED
         row = home.form in (Shape.ROWS, Shape.COLUMNS) and other.dims == home.kept
         if other.dims != home.dims and not row:
             if product(other.dims) != product(home.dims) or not (other.flat or (home.flat and home.form is Shape.POINTWISE)):

@@ -59,6 +59,7 @@ class _Grouping:
         while self._queue:
             self._fill(self._queue.pop())
         self._absorb()
+        self._join()
         groups = [self._group(d) for d in self.drafts.values()]
         return self.program._replace(nodes=tuple(ordered(groups)))
 
@@ -119,13 +120,36 @@ class _Grouping:
             draft.inputs[v.id] = v
             self._need(v)
 
-    def _absorb(self) -> None:
-        """A movement in memory computes its operand itself where nothing else needs that."""
-        readers: dict[int, int] = {}
+    def _readers(self) -> dict[int, int]:
+        """How many groups read a value; what the Program gives out is read once more."""
+        readers = dict.fromkeys((v.id for v in (*self.program.outputs, *self.program.updates.values())), 1)
         for draft in self.drafts.values():
             for v in draft.inputs:
                 readers[v] = readers.get(v, 0) + 1
-        kept = {v.id for v in (*self.program.outputs, *self.program.updates.values())}
+        return readers
+
+    def _join(self) -> None:
+        """A contraction stores its results side by side where only their concatenation is read."""
+        readers = self._readers()
+        for key, draft in list(self.drafts.items()):
+            (node, *others) = draft.nodes.values()
+            if others or node.op.type != "Join" or len(draft.inputs) != len(node.inputs):
+                continue
+            number = self.producer.get(node.inputs[0].id)
+            maker = None if number is None else self.drafts.get(id(self.clusters.of[number]))
+            if maker is None or maker.root is None or maker.form is not Shape.CONTRACTION:
+                continue
+            shape = maker.root.outputs[0].shape
+            if all(v.id in maker.outputs and readers[v.id] == 1 and v.shape == shape for v in node.inputs):
+                for value in node.inputs:
+                    del maker.outputs[value.id]
+                maker.nodes.update(draft.nodes)
+                maker.outputs.update(draft.outputs)
+                del self.drafts[key]
+
+    def _absorb(self) -> None:
+        """A movement in memory computes its operand itself where nothing else needs that."""
+        readers = self._readers()
         for key, draft in list(self.drafts.items()):
             if draft.form is not Shape.POINTWISE or key not in self.drafts or any(n.op.type in REPEATS for n in draft.nodes.values()):
                 continue
@@ -134,7 +158,7 @@ class _Grouping:
             for value in list(draft.inputs.values()):
                 number = self.producer.get(value.id)
                 cluster = None if number is None else self.clusters.of[number]
-                if cluster is None or cluster.form is not Shape.POINTWISE or readers[value.id] != 1 or value.id in kept:
+                if cluster is None or cluster.form is not Shape.POINTWISE or readers[value.id] != 1:
                     continue
                 other = self.drafts[id(cluster)]
                 if set(other.outputs) != {value.id} or len(other.nodes) > 12:

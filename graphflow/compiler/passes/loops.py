@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from graphflow.compiler.passes.cleanup import cse
 from graphflow.compiler.passes.rewrite import Rewriter, note, substituted
 from graphflow.compiler.program import Input, Node, Program, Source, Value, assemble
 from graphflow.compiler.regions import Body, Branch, Loop, Region, body_operands
@@ -92,7 +93,8 @@ WORK = (Kind.ELEMENTWISE, Kind.REDUCTION, Kind.CONTRACTION, Kind.KERNEL)  # a mo
 
 def hoist(program: Program) -> Program:
     """See the module's text. What may fail stays: the loop may not go round at all."""
-    return _with_loops(program, _hoisted)
+    hoisted = _with_loops(program, _hoisted)
+    return program if hoisted is program else cse(hoisted)  # a loop and the one backwards compute the same
 
 
 def _with_loops(program: Program, rewrite: Callable[[Rewriter, Node], Node]) -> Program:

@@ -77,7 +77,7 @@ def launches(session: Any) -> Iterable[Any]:
     """The bound plans that a session has run."""
     found: dict[int, Any] = {}
     for route in session._routes.values():
-        for step in [*filter(None, [route.step]), *route.steps.values()]:
+        for step in [*filter(None, [route.step]), *route.parts.every_step()]:
             for compiled in (c for same in step._by_pattern.values() for c in same):
                 found.update((id(launch), launch) for launch in compiled.launches.values())
     return found.values()
