@@ -31,30 +31,30 @@ _TOP_LEVEL = (
     "graph.importer", "graph.seeds", "graph.sessions", "graph.composite", "graph.type_specs", "graph.modes",
     "ops.source", "ops.passing", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter",  # noqa: E501
     "ops.resource_ops", "ops.resources", "ops.session_handles", "ops.queue_ops", "ops.queues", "ops.samplers",
-    "ops.tensor_scatter", "ops.sparse", "ops.sparse_index", "ops.sparse_functions", "ops.ctc", "ops.ctc_decoders",
+    "ops.tensor_scatter", "ops.sparse", "ops.sparse_index", "ops.sparse_functions", "ops.set_ops", "ops.ctc", "ops.ctc_decoders",
     "ops.variable_scope", "ops.template",
     "ops.partitioners", "ops.initializers",
     "ops.arithmetic", "ops.logic", "ops.unary", "ops.complex_numbers", "ops.division", "ops.trigonometry", "ops.rounding",
     "ops.activation", "ops.reduce",
     "ops.broadcast", "ops.overloads", "ops.reductions", "ops.clip", "ops.softmax", "ops.random", "ops.random_choice",
     "ops.joining", "ops.shape", "ops.reshape", "ops.padding", "ops.slicing",
-    "ops.matmul", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.colors", "ops.normalize", "ops.ranges", "ops.segments", "ops.scatter_nd", "ops.sparse_segments",  # noqa: E501
+    "ops.matmul", "ops.recurrent", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.colors", "ops.normalize", "ops.ranges", "ops.segments", "ops.scatter_nd", "ops.sparse_segments",  # noqa: E501
     "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.distinct", "ops.vectors", "ops.sorting",
     "ops.beams", "ops.diagonal",
     "ops.linalg.systems", "ops.linalg.decompositions", "ops.linalg.functions", "ops.linalg.exponential",
-    "ops.special", "ops.fourier", "ops.bits", "ops.ordering", "ops.random_rates", "ops.blocks", "ops.tensordot", "ops.saving",
-    "ops.summaries", "ops.watching", "ops.assertions", "ops.python_calls", "ops.strings", "ops.files", "ops.text", "ops.parsing",
-    "ops.control_flow.cond", "ops.control_flow.while_loop", "ops.control_flow.case", "ops.tensor_array_ops",
-    "ops.tensor_array", "ops.functional",
-    "runtime.messages", "runtime.session",
+    "ops.special", "ops.bessel", "ops.formats", "ops.fourier", "ops.bits", "ops.ordering", "ops.random_rates", "ops.blocks",
+    "ops.tensordot", "ops.saving", "ops.summaries", "ops.watching", "ops.assertions", "ops.python_calls", "ops.strings", "ops.files",
+    "ops.text", "ops.parsing", "ops.example_ops", "ops.examples", "ops.reader_ops", "ops.readers", "ops.accumulator_ops",
+    "ops.accumulators", "ops.sparse_maps", "ops.control_flow.cond", "ops.control_flow.while_loop", "ops.control_flow.case",
+    "ops.tensor_array_ops", "ops.tensor_array", "ops.functional", "runtime.messages", "runtime.session",
 )  # fmt: skip
 
 _NAMESPACES: dict[str, str] = {
     **{
         name: name
         for name in (
-            "autodiff", "bitwise", "compat", "contrib", "data", "dtypes", "errors", "estimator", "graph_util", "image", "initializers", "keras",  # noqa: E501
-            "layers", "linalg", "losses", "math", "metrics", "nest", "nn", "random", "raw_ops", "shapes", "signal", "sparse", "strings", "summary", "sysconfig",  # noqa: E501
+            "autodiff", "bitwise", "compat", "contrib", "data", "distributions", "dtypes", "errors", "estimator", "graph_util", "image", "initializers", "keras",  # noqa: E501
+            "layers", "linalg", "losses", "math", "metrics", "nest", "nn", "random", "raw_ops", "sets", "shapes", "signal", "sparse", "strings", "summary", "sysconfig",  # noqa: E501
             "test", "train", "version",
         )
     },
@@ -121,27 +121,20 @@ def __getattr__(name: str) -> Any:
     else:
         _load_top_level()
         value = globals()[name] if name in globals() else _alias_namespace(name)
-    globals()[name] = value
+    from graphflow.missing import Lacking
+
+    if not isinstance(value, Lacking):  # which only an import statement gets
+        globals()[name] = value
     return value
 
 
 def _alias_namespace(name: str) -> Any:
-    """A namespace of TensorFlow without a module here: its names are those of `tf`, or missing."""
-    from types import ModuleType
-
-    from graphflow.missing import is_module, names_of, namespaces
+    """A namespace of TensorFlow without a module here, or the error for a name that is not here."""
+    from graphflow.missing import alias_namespace, is_module, lacking, missing, namespaces
 
     if name not in namespaces() or is_module(name):  # `tensorflow.core` is a package of private modules, see compat/hook.py
-        raise _missing(name)
-    module = ModuleType(f"{__name__}.{name}", f"tf.{name}")
-    module.__dict__["__getattr__"] = names_of(name, aliases=name in _SAME_NAMES)
-    return module
-
-
-def _missing(name: str) -> AttributeError:
-    from graphflow.missing import missing
-
-    return missing("", name, __dir__())
+        return lacking(missing("", name, __dir__()))
+    return alias_namespace(name, name in _SAME_NAMES)
 
 
 def __dir__() -> list[str]:

@@ -19,6 +19,7 @@ from graphflow.ops.arithmetic import (
     subtract,
 )  # fmt: skip
 from graphflow.ops.assertions import is_non_decreasing, is_strictly_increasing
+from graphflow.ops.bessel import bessel_i0, bessel_i0e, bessel_i1, bessel_i1e
 from graphflow.ops.bits import nextafter
 from graphflow.ops.choose import top_k
 from graphflow.ops.complex_numbers import angle, conj, imag, real
@@ -93,7 +94,8 @@ from graphflow.ops.unary import (
 
 __all__ = [
     "abs", "accumulate_n", "acos", "acosh", "add", "add_n", "angle", "argmax", "argmin", "asin",
-    "asinh", "atan", "atan2", "atanh", "betainc", "bincount", "ceil", "confusion_matrix", "conj", "cos", "cosh",
+    "asinh", "atan", "atan2", "atanh", "bessel_i0", "bessel_i0e",
+    "bessel_i1", "bessel_i1e", "betainc", "bincount", "ceil", "confusion_matrix", "conj", "cos", "cosh",
     "count_nonzero", "cumprod", "cumsum", "cumulative_logsumexp", "digamma", "divide", "divide_no_nan", "equal", "erf", "erfc", "exp",
     "expm1", "floor", "floordiv", "floormod", "greater", "greater_equal", "igamma", "igammac", "imag", "in_top_k",
     "invert_permutation", "is_finite", "is_inf", "is_nan", "is_non_decreasing", "is_strictly_increasing",

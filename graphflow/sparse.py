@@ -2,6 +2,7 @@
 
 from graphflow.graph.composite import SparseTensor
 from graphflow.missing import names_of
+from graphflow.ops.accumulators import SparseConditionalAccumulator
 from graphflow.ops.sparse import sparse_reduce_max as reduce_max
 from graphflow.ops.sparse import sparse_reduce_sum as reduce_sum
 from graphflow.ops.sparse import sparse_tensor_dense_matmul as sparse_dense_matmul
@@ -28,7 +29,8 @@ from graphflow.ops.sparse_segments import sparse_segment_sqrt_n as segment_sqrt_
 from graphflow.ops.sparse_segments import sparse_segment_sum as segment_sum
 
 __all__ = [
-    "SparseTensor", "add", "concat", "expand_dims", "eye", "fill_empty_rows", "from_dense", "maximum", "merge", "minimum", "placeholder",
+    "SparseConditionalAccumulator", "SparseTensor", "add", "concat", "expand_dims", "eye", "fill_empty_rows", "from_dense", "maximum",
+    "merge", "minimum", "placeholder",
     "reduce_max", "reduce_sum", "reorder", "reset_shape", "reshape", "retain", "segment_mean", "segment_sqrt_n", "segment_sum", "slice",
     "sparse_dense_matmul", "split", "to_dense", "to_indicator", "transpose",
 ]  # fmt: skip

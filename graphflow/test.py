@@ -189,6 +189,18 @@ class TestCase(unittest.TestCase):
         """Devices that are called the same."""
         self.assertEqual(str(device1), str(device2), msg)
 
+    def assertItemsEqual(self, expected_seq, actual_seq, msg=None):
+        """The same elements as often, in any order: Python 2's name of assertCountEqual, which tests of TensorFlow programs use."""
+        self.assertCountEqual(expected_seq, actual_seq, msg)
+
+    def assertLen(self, container, expected_len, msg=None):
+        """A number of elements."""
+        self.assertEqual(len(container), expected_len, msg)
+
+    def assertEmpty(self, container, msg=None):
+        """No elements."""
+        self.assertLen(container, 0, msg)
+
     def assertStartsWith(self, actual, expected_start, msg=None):
         """Text that begins as expected."""
         self.assertTrue(actual.startswith(expected_start), msg or f"{actual!r} does not start with {expected_start!r}")

@@ -31,6 +31,11 @@ ALLOWED: dict[str, str] = {
     "errors.UnknownError": "error_code is the class's own",
     "errors.error_code_from_exception_type": "TensorFlow's is a lookup function made in C",
     "SparseTensorValue.index": "Python's own tuple.index, of another version of Python",
+    **{
+        f"{place}{name}.index": "Python's own tuple.index, of another version of Python"
+        for place in ("", "io.")
+        for name in ("FixedLenFeature", "FixedLenSequenceFeature", "SparseFeature", "VarLenFeature")
+    },
     "train.SessionRunArgs.index": "Python's own tuple.index, of another version of Python",
     "train.SessionRunValues.index": "Python's own tuple.index, of another version of Python",
     "train.Coordinator.stop_on_exception": "TensorFlow's is seen through a decorator whose own parameters they are",

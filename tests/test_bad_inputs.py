@@ -37,7 +37,7 @@ AT_RUN_TIME: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: fed([1, 2], I) % fed([0, 1], I), INVALID, "Integer division by zero"),
     (lambda: tf.gather(fed([1, 2]), fed([5], I)), INVALID, "= 5 is not in [0, 2)"),
     (lambda: tf.gather(fed([1, 2]), fed([-1], I)), INVALID, "= -1 is not in [0, 2)"),
-    (lambda: tf.gather_nd(fed([1, 2]), fed([[5]], I)), INVALID, "= 5 does not index into param shape [2]"),
+    (lambda: tf.gather_nd(fed([1, 2]), fed([[5]], I)), INVALID, "indices[0] = [5] does not index into param shape [2]"),
     (lambda: tf.scatter_nd(fed([[9]], I), fed([1]), [2]), INVALID, "is not in [0, 2)"),
     (lambda: tf.scatter_nd(fed([[0, 4]], I), fed([1]), [2, 3]), INVALID, "is not in [0, 6)"),
     (lambda: tf.scatter_nd(fed([[0]], I), images(2), [2]), INVALID, "must match"),

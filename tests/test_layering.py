@@ -21,8 +21,8 @@ LAYERS = (
     ("compiler",),
     ("runtime",),
     ("data",),
-    ("initializers", "raw_ops", "graph_util", "math", "random", "linalg", "bitwise", "signal", "nn", "layers", "rnn", "losses", "metrics",
-     "image", "train", "summary", "strings", "sparse", "contrib", "compat", "test"),
+    ("initializers", "raw_ops", "graph_util", "math", "random", "linalg", "bitwise", "sets", "signal", "nn", "layers", "rnn", "losses",
+     "metrics", "distributions", "image", "train", "summary", "strings", "sparse", "contrib", "compat", "test"),
     ("",),  # graphflow/__init__.py
     ("tools", "__main__", "sysconfig", "version"),
 )  # fmt: skip

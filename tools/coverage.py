@@ -51,7 +51,7 @@ def record() -> None:
     known = {n for n in (*api, *programs) if n.replace(".", "/") not in modules}
     known |= {".".join(n.split(".")[:k]) for n in known for k in range(1, n.count(".") + 1) if n.split(".")[0] not in PRIVATE}
     with gzip.GzipFile(NAMES, "wb", mtime=0) as file:
-        file.write("\n".join(sorted({*modules, *(n for n in known if not n.startswith("keras.") or n.count(".") < 2)})).encode())
+        file.write("\n".join(sorted({*modules, *known})).encode())
     data = json.dumps({"api": api, "members": members, "programs": programs}, separators=(",", ":"), sort_keys=True)
     with gzip.GzipFile(GOLDEN, "wb", mtime=0) as file:
         file.write(data.encode())

@@ -22,10 +22,11 @@ PASSING = frozenset(("Switch", "RefSwitch", "Identity", "RefIdentity"))
 
 
 class LoopVariable:
-    """A loop variable that is added to a loop: `value` is what it is in the body, `set` says what it is next, `result` what it is after."""
+    """A loop variable that is added to a loop: `value` is what it is in the body, `set` says what it is next and gives what it is after."""
 
-    def __init__(self, context: WhileContext, start: Tensor, name: str, shape: TensorShape | None = None) -> None:
-        self._context = context
+    def __init__(self, context: WhileContext, start: Tensor, name: str, shape: TensorShape | None = None, counter: bool = False) -> None:
+        """`counter`: its Merge has no name of its own, as in TensorFlow."""
+        self._context, self._name = context, name
         self._switched: tuple[Tensor, Tensor] | None = None
         with control_dependencies(None):
             entered = enter(
@@ -36,7 +37,7 @@ class LoopVariable:
             context.take_in_enter(entered)
         context.loop_enters.append(entered)
         with inside(context.graph, context):
-            self.merged: Tensor = merge([entered, entered], name=name)[0]
+            self.merged: Tensor = merge([entered, entered], name=None if counter else name)[0]
 
     def _sides(self) -> tuple[Tensor, Tensor]:
         if self._switched is None:
@@ -53,7 +54,7 @@ class LoopVariable:
         """`value` becomes its value in the next iteration; the result is its value after the loop."""
         with inside(self._context.graph, self._context):
             self.merged.op._update_input(1, next_iteration(value))
-            result: Tensor = exit_(self._sides()[0])
+            result: Tensor = exit_(self._sides()[0], name=self._name)
         self._context.ExitResult([result])
         return result
 
@@ -77,8 +78,8 @@ def through(conditions: list[CondContext], flow: Tensor, body: Step) -> Tensor:
     with inside(graph, branch.outer_context):
         taken = branch.AddValue(flow)
     other = taken.op.outputs[1 - branch.branch]
-    branch._know(other)
     after = through(rest, taken, body)
+    branch._know(other, after)  # also where a loop in the branch gives it
     with inside(graph, branch.outer_context):
         return merge([other, after] if branch.branch else [after, other])[0]  # type: ignore[no-any-return]
 

@@ -77,7 +77,7 @@ class GradLoop:
         self._around = forward.outer_context
         with control_dependencies(None):
             with inside(self.graph, self._around):
-                counter = LoopVariable(forward, constant(0, name="f_count"), "f_count")
+                counter = LoopVariable(forward, constant(0, name="f_count"), "f_count", counter=True)
             with inside(self.graph, forward):
                 self._iteration = counter.value
                 after = make("Add", self._iteration, 1)
@@ -99,7 +99,7 @@ class GradLoop:
         """The loop variable that the loop backwards ends with; the result is the number of the iteration gone back to."""
         context = self.grad_context
         one = constant(1, name="b_count")
-        counter = LoopVariable(context, count, "b_count")
+        counter = LoopVariable(context, count, "b_count", counter=True)
         with inside(self.graph, context):
             context._pivot_for_pred = counter.merged
             context._pivot = loop_cond(make("GreaterEqual", counter.merged, one), name="b_count")

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from graphflow.compat import numpy_names
-from graphflow.missing import is_module, missing
+from graphflow.missing import MissingName, alias_namespace, is_module, lacking, missing, namespaces
 
 ROOT = "tensorflow"
 TARGET = "graphflow"
@@ -65,6 +65,7 @@ ALIASES = {
     "python.ops.rnn_cell_impl": "rnn.rnn_cell",
     **{f"core.framework.{m}_pb2": "io.schema" for m in ("attr_value", "graph", "node_def", "tensor", "tensor_shape", "versions")},
     **{f"core.protobuf.{m}_pb2": "io.schema" for m in ("meta_graph", "saved_model", "saver", "tensor_bundle")},
+    **{f"core.example.{m}_pb2": "io.example" for m in ("example", "feature")},
     "core.framework.summary_pb2": "io.event_schema",
     "core.util.event_pb2": "io.event_schema",
     "python.pywrap_tensorflow": "compat.pywrap_tensorflow",
@@ -105,13 +106,21 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     **{f"python.layers.{m}": ("layers",) for m in ("base", "convolutional", "core", "layers", "normalization", "pooling")},
     **{f"python.ops.{m}": ("nn",) for m in ("candidate_sampling_ops", "embedding_ops", "nn", "nn_impl", "nn_ops", "rnn")},
     **{
-        f"python.ops.{m}": ("math", "random", "initializers", "image", "summary")
+        f"python.ops.{m}": ()
         for m in (
-            "array_ops", "check_ops", "clip_ops", "data_flow_ops", "functional_ops", "gradients", "gradients_impl",
-            "image_ops", "init_ops", "io_ops", "linalg_ops", "logging_ops", "math_ops", "partitioned_variables", "random_ops",
-            "script_ops", "sparse_ops", "state_ops", "string_ops", "tensor_array_ops", "variable_scope", "variables",
+            "array_ops", "check_ops", "clip_ops", "data_flow_ops", "functional_ops", "gradients", "gradients_impl", "io_ops",
+            "partitioned_variables", "script_ops", "state_ops", "tensor_array_ops", "variable_scope", "variables",
         )
     },
+    # Only these: tf.initializers.zeros and tf.image.transpose are not array_ops' functions of the same names.
+    "python.ops.image_ops": ("image",),
+    "python.ops.init_ops": ("ops.initializers", "initializers"),
+    "python.ops.linalg_ops": ("linalg",),
+    "python.ops.logging_ops": ("summary",),
+    "python.ops.math_ops": ("math",),
+    "python.ops.random_ops": ("ops.random", "random"),
+    "python.ops.sparse_ops": ("sparse",),
+    "python.ops.string_ops": ("strings",),
     "python.ops.control_flow_ops": ("ops.control_flow.ops", "ops.control_flow.contexts", "ops.source"),
     "python.ops.losses.losses": ("losses",),
     "python.ops.losses.losses_impl": ("losses",),
@@ -159,7 +168,10 @@ class InternalModule(ModuleType):
                 return getattr(importlib.import_module(f"{TARGET}.{place}".rstrip(".")), name)
             except AttributeError:
                 continue
-        raise missing(own, name, ())
+        error = missing(own, name, ())
+        if not self.ported and not isinstance(error, MissingName):  # it has names that are listed nowhere
+            error = MissingName(f"graphflow does not have TensorFlow's module {self.__name__} yet, nor its {name}")
+        return lacking(error)
 
     @property
     def ported(self) -> bool:
@@ -184,7 +196,9 @@ def resolve(name: str) -> ModuleType | None:
     if isinstance(found, ModuleType):
         return found
     # A module that TensorFlow has: importing it works, and asking it for what is not here tells so.
-    return InternalModule(f"{ROOT}.{public}", ()) if is_module(public) else None
+    if is_module(public):
+        return InternalModule(f"{ROOT}.{public}", ())
+    return alias_namespace(public) if public in namespaces() else None
 
 
 class _Finder(MetaPathFinder, Loader):

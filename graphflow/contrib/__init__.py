@@ -8,8 +8,8 @@ from typing import Any
 from graphflow.missing import is_module, missing
 
 _PACKAGES = (
-    "cudnn_rnn", "framework", "layers", "learn", "legacy_seq2seq", "losses", "metrics", "rnn", "seq2seq", "slim", "tensorboard",
-    "training", "util",
+    "cudnn_rnn", "distributions", "framework", "layers", "learn", "legacy_seq2seq", "losses", "metrics", "rnn", "seq2seq", "slim",
+    "tensorboard", "training", "util",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import mmap
 import os
 from typing import Any, Protocol
@@ -34,20 +35,26 @@ class Source(Protocol):
 
 
 class OldCheckpoint:
-    """A checkpoint of the V1 format."""
+    """A checkpoint of the V1 format: a file, or a pattern for several that hold parts of it."""
 
     def __init__(self, path: str) -> None:
-        with named_errors(path), open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            self._table = Table(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"", path)
         self._path = path
+        self._tables: list[Table] = []
+        for name in [path] if os.path.isfile(path) else sorted(glob.glob(path)):
+            with named_errors(name), open(name, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                self._tables.append(Table(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"", name))
         self._tensors: dict[bytes, SavedSliceMeta] = {}
-        for tensor in self._record(b"").meta.tensor:
-            self._tensors[tensor.name.encode()] = tensor
+        self._parts: dict[bytes, list[tuple[Table, Any]]] = {}  # the slices of each tensor, and the file that has them
+        for table in self._tables:
+            for tensor in self._record(table, b"").meta.tensor:
+                key = tensor.name.encode()
+                self._tensors.setdefault(key, tensor)
+                self._parts.setdefault(key, []).extend((table, part) for part in tensor.slice)
         self.names = set(self._tensors)
 
-    def _record(self, key: bytes) -> SavedTensorSlices:
-        value = self._table.get(key)
+    def _record(self, table: Table, key: bytes) -> SavedTensorSlices:
+        value = table.get(key)
         if value is None:
             raise lost(f"{self._path}: there is no record {key!r}")
         try:
@@ -70,11 +77,11 @@ class OldCheckpoint:
         dtype, shape = self.describe(key)
         whole: Array | None = None
         filled = count = 0
-        for proto in self._tensors[key].slice:
+        for table, proto in self._parts[key]:
             part = Part(shape, bounds_of(proto))
             if len(part.bounds) != len(shape):
                 raise lost(f"{self._path}: {key!r} does not fit its parts")
-            data = self._record(slice_key(key, part.bounds)).data.data
+            data = self._record(table, slice_key(key, part.bounds)).data.data
             data.dtype = int(dtype)
             try:
                 value = to_array(data, part.shape)
@@ -98,7 +105,7 @@ def open_checkpoint(prefix: str) -> Source:
     """The checkpoint with this prefix (or, in the old format, file name). NotFoundError if there is none."""
     if os.path.exists(index_path(prefix)):
         return Bundle(prefix)
-    if os.path.isfile(prefix):
+    if os.path.isfile(prefix) or "?" in prefix and glob.glob(prefix):
         return OldCheckpoint(prefix)
     raise missing(prefix)
 

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from graphflow.io import schema  # noqa: F401  the messages below name its messages
-from graphflow.io.wire import ENUMS, Message
+from graphflow.io.wire import ENUMS, Message, OneOf
 
 __all__ = ["Event", "HistogramProto", "LogMessage", "RunMetadata", "SessionLog", "Summary", "SummaryDescription", "SummaryMetadata",
            "TaggedRunMetadata"]  # fmt: skip
 
 ENUMS["SessionStatus"] = {"STATUS_UNSPECIFIED": 0, "START": 1, "STOP": 2, "CHECKPOINT": 3}
 ENUMS["LogLevel"] = {"UNKNOWN": 0, "DEBUGGING": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
-
-
-class _OneOf(Message):
-    """A message with a oneof beside ordinary fields: the field that was set last counts."""
-
-    choices: tuple[str, ...] = ()
-
-    def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(name, value)
-        if name in self.choices:
-            for other in self.choices:
-                if other != name:
-                    self.ClearField(other)
-
-    def WhichOneof(self, name: str) -> str | None:
-        """The member of the oneof that is set."""
-        return next((field.name for field, _ in self.present() if field.name in self.choices), None)
 
 
 # -- summaries --------------------------------------------------------------------------------------------------------------------
@@ -66,7 +49,7 @@ class SummaryAudio(Message):
     )  # fmt: skip
 
 
-class SummaryValue(_OneOf):
+class SummaryValue(OneOf):
     """One value of a summary, by its tag."""
 
     fields = (
@@ -104,7 +87,7 @@ class TaggedRunMetadata(Message):
     fields = ("1 tag string", "2 run_metadata bytes")
 
 
-class Event(_OneOf):
+class Event(OneOf):
     """A record of an event file."""
 
     fields = (

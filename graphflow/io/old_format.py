@@ -7,12 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphflow import dtypes
+from graphflow.errors import InvalidArgumentError
 from graphflow.io.bundle import Item, shape_proto
 from graphflow.io.files import make_parents, write_atomically
 from graphflow.io.schema import SavedSlice, SavedSliceMeta, SavedTensorSliceMeta, SavedTensorSlices, TensorProto, VersionDef
 from graphflow.io.slices import proto_of, slice_key
 from graphflow.io.table import Pair, write_table
 from graphflow.io.tensors import FIELDS
+
+# The most bytes that an element of a type may take in a message: a negative number of an integer type takes ten.
+_MOST_BYTES = {
+    dtypes.bool: 1, dtypes.uint8: 2, dtypes.uint16: 3, dtypes.float16: 3, dtypes.float32: 4, dtypes.float64: 8, dtypes.complex64: 8,
+    dtypes.complex128: 16, dtypes.string: 1,
+}  # fmt: skip
+_HEADER = 1 << 10
+_LIMIT = 1 << 31  # of a message
 
 
 def write_old(path: str, items: Sequence[Item]) -> None:
@@ -26,6 +35,10 @@ def write_old(path: str, items: Sequence[Item]) -> None:
         if name not in tensors:
             tensors[name] = meta.tensor.add(name=name, shape=shape_proto(shape), type=int(dtype))
         tensors[name].slice.append(proto_of(bounds))
+        bound = array.size * _MOST_BYTES.get(dtype, 10)
+        if bound + _HEADER > _LIMIT:
+            size = f"conservative estimate: {bound + _HEADER} bytes"
+            raise InvalidArgumentError(None, None, f"Tensor slice is too large to serialize ({size}): {name}")
         data = TensorProto()
         if dtype is dtypes.string:
             data.string_val.extend(array.ravel().tolist())

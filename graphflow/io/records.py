@@ -162,6 +162,11 @@ class _Inflated:
         return whole[:size]
 
 
+def opened(file: BinaryIO, kind: str) -> Any:
+    """An open file as one to read from: itself, or what it holds compressed as `kind`, "ZLIB" or "GZIP"."""
+    return _Inflated(file, _WINDOW[kind]) if kind else file
+
+
 def read_records(file: Any) -> Iterator[bytes]:
     """The records of an open file. DataLossError where it is damaged or cut off."""
     offset = 0
@@ -191,7 +196,7 @@ def tf_record_iterator(path: Any, options: Any = None) -> Iterator[bytes]:
     with named_errors(name):
         file = open(name, "rb")
     with file:
-        yield from read_records(_Inflated(file, _WINDOW[kind]) if kind else file)
+        yield from read_records(opened(file, kind))
 
 
 def _text(path: Any) -> str:

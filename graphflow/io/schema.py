@@ -266,3 +266,9 @@ class TrackableObjectGraph(Message):
     """Which object of a TensorFlow 2 checkpoint has which key."""
 
     fields = ("1 nodes* TrackableObject",)
+
+
+class ReaderBaseState(Message):
+    """How far a reader of files is."""
+
+    fields = ("1 work_started int64", "2 work_finished int64", "3 num_records_produced int64", "4 current_work bytes")

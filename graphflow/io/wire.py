@@ -217,6 +217,23 @@ class Message:
         return len(view)
 
 
+class OneOf(Message):
+    """A message with a oneof beside ordinary fields: the field that was set last counts."""
+
+    choices: ClassVar[tuple[str, ...]] = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in self.choices:
+            for other in self.choices:
+                if other != name:
+                    self.ClearField(other)
+
+    def WhichOneof(self, name: str) -> str | None:
+        """The member of the oneof that is set."""
+        return next((field.name for field, _ in self.present() if field.name in self.choices), None)
+
+
 class Repeated(list[Any]):
     """A repeated field."""
 

@@ -18,7 +18,7 @@ from graphflow.ops import complex_arithmetic
 from graphflow.ops.broadcast import conjugate, like
 from graphflow.ops.families import Elementwise
 from graphflow.ops.logic import cast
-from graphflow.ops.unary import unary
+from graphflow.ops.unary import also_sparse, unary
 
 __all__ = [
     "log_sigmoid", "sigmoid", "tanh",
@@ -298,7 +298,7 @@ class Sigmoid(Elementwise):
         return complex_arithmetic.logistic(b, x)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
-        return [make("SigmoidGrad", node.outputs[0], dy)]
+        return [make("SigmoidGrad", conjugate(node.outputs[0]), dy)]
 
 
 class SigmoidGrad(Elementwise):
@@ -310,14 +310,12 @@ class SigmoidGrad(Elementwise):
     cases = ActivationGrad.cases
 
     def reference(self, y: Any, dy: Any) -> Any:
-        y = np.conj(y)
         return dy * (y - np.square(y))
 
     def scalar(self, y: Expr, dy: Expr) -> Expr:
         return dy * y * (1 - y)
 
     def on_parts(self, b: Any, y: Any, dy: Any) -> Any:
-        y = b.make("Conj", y)
         return b.mul(dy, b.sub(y, b.square(y)))
 
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
@@ -344,7 +342,7 @@ class Tanh(Elementwise):
         return complex_arithmetic.hyperbolic_tangent(b, x)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
-        return [make("TanhGrad", node.outputs[0], dy)]
+        return [make("TanhGrad", conjugate(node.outputs[0]), dy)]
 
 
 class TanhGrad(Elementwise):
@@ -356,13 +354,13 @@ class TanhGrad(Elementwise):
     cases = ActivationGrad.cases
 
     def reference(self, y: Any, dy: Any) -> Any:
-        return dy - dy * np.square(np.conj(y))
+        return dy - dy * np.square(y)
 
     def scalar(self, y: Expr, dy: Expr) -> Expr:
         return dy * (1 - y * y)
 
     def on_parts(self, b: Any, y: Any, dy: Any) -> Any:
-        return b.sub(dy, b.mul(dy, b.square(b.make("Conj", y))))
+        return b.sub(dy, b.mul(dy, b.square(y)))
 
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
         y, dy = (conjugate(t) for t in node.inputs)
@@ -370,7 +368,7 @@ class TanhGrad(Elementwise):
 
 
 sigmoid = unary("Sigmoid", "sigmoid", "1 / (1 + exp(-x))")
-tanh = unary("Tanh", "tanh", "The hyperbolic tangent of x.")
+tanh = also_sparse(unary("Tanh", "tanh", "The hyperbolic tangent of x."))
 
 
 def _on_features(op: str, name: str, doc: str) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import COMPLEX, FLOATING, NUMERIC, float16, float32, float64, int8, int16, int32, int64, uint8, uint16
+from graphflow.dtypes import COMPLEX, FLOATING, NUMERIC, float16, float32, float64, int8, int16, int32, int64, string, uint8, uint16
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.dims import merge_dims
 from graphflow.graph.indexed_slices import IndexedSlices
@@ -56,7 +56,7 @@ class Add(Binary):
 
     symbolic = True
     linear = True
-    types = {"T": ADDABLE}
+    types = {"T": (*ADDABLE, string)}
     cases = PAIRS
 
     def reference(self, x: Any, y: Any) -> Any:
@@ -71,6 +71,8 @@ class Add(Binary):
 
 class AddV2(Add):
     """x + y; what the operator `+` builds."""
+
+    types = {"T": ADDABLE}
 
 
 class Sub(Binary):

@@ -10,8 +10,10 @@ import numpy as np
 from graphflow import dtypes
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import convert_to_tensor, make, name_scope
+from graphflow.graph.composite import SparseTensor
+from graphflow.graph.convert import constant_value
 from graphflow.graph.operation import Operation
-from graphflow.graph.tensor import Tensor, known_contents
+from graphflow.graph.tensor import Tensor
 from graphflow.ops.reductions import reduce_all
 from graphflow.ops.source import no_op, with_dependencies
 from graphflow.ops.watching import Assert
@@ -31,7 +33,7 @@ Data = Sequence[Any] | None
 
 
 def _known(value: Any) -> Any:
-    contents = known_contents(value)
+    contents = constant_value(value)
     return None if contents is None or contents.dtype == object and value.dtype != dtypes.string else contents
 
 
@@ -236,7 +238,7 @@ def assert_scalar(tensor: Any, name: str | None = None, message: str | None = No
 
 def assert_proper_iterable(values: Any) -> None:
     """TypeError unless `values` is a list or the like: no tensor, array or string."""
-    if isinstance(values, (Tensor, np.ndarray, bytes, str)):
+    if isinstance(values, (Tensor, SparseTensor, np.ndarray, bytes, str)):
         raise TypeError(f'Expected argument "values" to be a "proper" iterable.  Found: {type(values)}')
     if not hasattr(values, "__iter__"):
         raise TypeError(f'Expected argument "values" to be iterable.  Found: {type(values)}')

@@ -42,6 +42,7 @@ class Candidates(Kernelised):
     """
 
     core = True
+    run_time = ("seed", "seed2")
     arguments = ("true_classes: int64", "key: uint64", "taken: uint64", "first: A", "second: int64", "probabilities: float32")
     results = RESULTS
     types = {"A": (float32, int64)}

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphflow.dtypes import FLOATING, INDEX
+from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import make
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.index import Index, maximum
@@ -70,7 +71,8 @@ class Convolution(Composite, abstract=True):
             if len(values) != rank:
                 raise ValueError(f"{self.type} requires the {name} attribute to contain {rank} values, but got: {len(values)}")
             if values[self.layout.batch] != 1 or values[self.layout.channel] != 1:
-                raise ValueError(f"Current implementation does not yet support {name} in the batch and depth dimensions.")
+                wrong = f"Current implementation does not yet support {name} in the batch and depth dimensions."
+                raise InvalidArgumentError(None, None, wrong)
             if any(v <= 0 for v in values):
                 raise ValueError(f"Inner dimension {name} should be larger than 0.")
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from graphflow.dtypes import float32, float64
+from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import convert_to_tensor, make
 from graphflow.graph.composite import SparseTensor
 from graphflow.graph.dims import merge_size
@@ -67,6 +68,8 @@ class CTCLoss(Kernelised):
         batch = None if inputs.dims is None else inputs.dims[1]
         if sequence_length.dims is not None:
             batch = merge_size(batch, sequence_length.dims[0])
+        if isinstance(batch, int) and batch == 0:
+            raise InvalidArgumentError(None, None, "batch_size must not be 0")
         dims = None if inputs.dims is None else (inputs.dims[0], batch, inputs.dims[2])
         return TensorSpec(inputs.dtype, (batch,)), TensorSpec(inputs.dtype, dims)
 

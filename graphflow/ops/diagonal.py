@@ -39,7 +39,7 @@ class MatrixDiag(Composite):
     cases = (Case((3,)), Case((2, 3)), Case((2, 0)))
 
     def infer(self, diagonal: TensorSpec) -> TensorSpec:
-        need_rank_at_least(diagonal, 1)
+        need_rank_at_least(diagonal, 1, "diagonal must be at least 1-dim")
         return TensorSpec(diagonal.dtype, None if diagonal.dims is None else (*diagonal.dims, diagonal.dims[-1]))
 
     def reference(self, diagonal: Any) -> Any:
@@ -66,7 +66,7 @@ class MatrixDiagPart(Composite):
     cases = (Case((3, 3)), Case((2, 3, 4)), Case((4, 2)))
 
     def infer(self, input: TensorSpec) -> TensorSpec:
-        need_rank_at_least(input, 2)
+        need_rank_at_least(input, 2, "input must be at least 2-dim")
         if input.dims is None:
             return TensorSpec(input.dtype, None)
         return TensorSpec(input.dtype, (*input.dims[:-2], lift(minimum, *input.dims[-2:])))
@@ -93,8 +93,8 @@ class MatrixSetDiag(Composite):
     cases = (Case((3, 3), (3,)), Case((2, 3, 4), (2, 3)), Case((4, 2), (2,)))
 
     def infer(self, input: TensorSpec, diagonal: TensorSpec) -> TensorSpec:
-        need_rank_at_least(input, 2)
-        need_rank_at_least(diagonal, 1)
+        need_rank_at_least(input, 2, "input must be at least 2-dim")
+        need_rank_at_least(diagonal, 1, "diagonal must be at least 1-dim")
         if input.dims is not None:
             rows, columns = input.dims[-2:]
             merge_dims((*input.dims[:-2], lift(minimum, rows, columns)), diagonal.dims)

@@ -12,11 +12,12 @@ from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.convert import constant_value
 from graphflow.graph.indexed_slices import IndexedSlices
 from graphflow.graph.op import Access, Case, TensorSpec
+from graphflow.graph.tensor import Tensor
 from graphflow.kernel.expr import Expr, as_index, call, cast, const, guarded, position, select
-from graphflow.kernel.index import Index
+from graphflow.kernel.index import Index, product
 from graphflow.ops.arguments import renamed
 from graphflow.ops.core import Take
-from graphflow.ops.families import Composite, Movement
+from graphflow.ops.families import Composite, Movement, ravel
 from graphflow.ops.passing import Within
 from graphflow.ops.reshape import expand_dims, reshape, transpose
 from graphflow.ops.shape import shape, size
@@ -177,8 +178,12 @@ class TakeNd(Movement):
             chosen = cast(indices((*index[:lead], axis)), "i64")
             extent = x.shape[axis]
             valid = call("and", call("le", const(0, "i64"), chosen), call("lt", chosen, position(extent)))
-            message = f"indices[..., {axis}] = {{value}} does not index into param shape {list(x.shape)}"
-            checks.append((message, valid, chosen))
+            where, seen = "...", chosen
+            if lead and indices.type != "i64":  # both fit
+                where = f"{{position in {','.join(map(str, indices.shape[:lead]))}}}"
+                seen = (position(ravel(index[:lead], indices.shape[:lead])) << 32) | (chosen & 0xFFFFFFFF)
+            wrong = f"{where}] = [{{value}}]" if depth == 1 else f"{where},{axis}] = {{value}}"
+            checks.append((f"indices[{wrong} does not index into param shape {shown(x.shape)}", valid, seen))
             at.append(as_index(select(valid, chosen, 0), 0, extent - 1 if isinstance(extent, int) else None))
             inside = valid if inside is None else inside & valid
         value = guarded(x((*at, *index[lead:])), inside)
@@ -214,6 +219,9 @@ class GatherNd(Composite):
         return TakeNd().reference(params, indices)
 
     def decompose(self, b: Any, params: Any, indices: Any) -> Any:
+        if 0 in params.shape[: indices.shape[-1]] and 0 not in indices.shape:
+            count = product(indices.shape[:-1])
+            raise ValueError(f"Requested {count} entries, but params is empty.  Params shape: {shown(params.shape)}")
         return b.apply(TakeNd(), params, indices)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
@@ -346,6 +354,11 @@ def batch_gather(params, indices, name=None):
 
 def gather_nd(params, indices, name=None, batch_dims=0):
     """Slices of params at the positions that the last dimension of indices holds."""
+    if isinstance(batch_dims, Tensor):
+        known = constant_value(batch_dims)
+        if known is None or known.size != 1:
+            raise TypeError(f"batch_dims must be an int, got {batch_dims}")
+        batch_dims = int(known.reshape(()))
     if batch_dims:
         with name_scope(name, "BatchGatherND", [params, indices]):
             return _batched(convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices"), int(batch_dims))
@@ -357,15 +370,20 @@ def gather_nd(params, indices, name=None, batch_dims=0):
 def _batched(params: Any, indices: Any, batch: int) -> Any:
     """gather_nd with shared leading dimensions: their positions are written in front of the indices."""
     dims = shape(indices, out_type=indices.dtype.base_dtype)
+    if batch < 0:
+        raise ValueError("tf.gather_nd does not allow negative batch_dims.")
+    for name, tensor in (("indices", indices), ("params", params)):
+        if tensor.shape.ndims is not None and batch >= tensor.shape.ndims:
+            raise ValueError(f"batch_dims = {batch} must be less than rank({name}) = {tensor.shape.ndims}")
     rank = indices.shape.ndims
-    if rank is None or batch >= rank:
-        raise ValueError(f"batch_dims = {batch} must be less than rank(indices) = {rank}")
     ones = make("ConcatV2", [dims[:-1], [1]], 0)
     columns = []
     for axis in range(batch):
         ramp = make("Range", make("Cast", 0, DstT=indices.dtype.base_dtype), dims[axis],
                     make("Cast", 1, DstT=indices.dtype.base_dtype))  # fmt: skip
-        ramp = reshape(ramp, [-1 if a == axis else 1 for a in range(rank)])
+        lead = [*[1] * axis, -1]
+        rest = make("OnesLike", dims[axis + 1 :]) if rank is None else [1] * (rank - axis - 1)
+        ramp = reshape(ramp, make("ConcatV2", [np.array(lead, dims.dtype.as_numpy_dtype), rest], 0) if rank is None else [*lead, *rest])
         columns.append(make("BroadcastTo", ramp, ones))
     return make("GatherNd", params, make("ConcatV2", [*columns, indices], -1))
 

@@ -77,7 +77,7 @@ class ConcatV2(Composite):
 
     def infer(self, *inputs: TensorSpec) -> TensorSpec:
         values, axis = inputs[:-1], contents(inputs[-1])
-        need_rank(inputs[-1], 0)
+        need_rank(inputs[-1], 0, "axis tensor should be a scalar integer")
         if axis is None or axis[0] is None:
             rank = next((v.rank for v in values if v.rank is not None), None)
             for v in values:
@@ -385,7 +385,7 @@ class Tile(Composite):
     )  # fmt: skip
 
     def infer(self, input: TensorSpec, multiples: TensorSpec) -> TensorSpec:
-        need_rank(multiples, 1)
+        need_rank(multiples, 1, "Expected multiples to be 1-D")
         count = None if multiples.dims is None else multiples.dims[0]
         if input.dims is None:
             return TensorSpec(input.dtype, (None,) * count if isinstance(count, int) else None)

@@ -23,12 +23,14 @@ from graphflow.dtypes import (
     int16,
     int32,
     int64,
+    string,
     uint8,
     uint32,
     uint64,
 )
 from graphflow.dtypes import bool as bool_
 from graphflow.graph.build import convert, make, name_scope
+from graphflow.graph.composite import SparseTensor
 from graphflow.graph.dims import merge_dims
 from graphflow.graph.indexed_slices import IndexedSlices
 from graphflow.graph.op import Case, TensorSpec
@@ -64,7 +66,7 @@ __all__ = [
     "where_v2",
 ]  # fmt: skip
 
-EQUATABLE = (float16, float32, float64, uint8, int8, int16, int32, int64, bool_, *COMPLEX)
+EQUATABLE = (float16, float32, float64, uint8, int8, int16, int32, int64, string, bool_, *COMPLEX)
 _PAIRS = (Case((3, 5), (5,)), Case((), (33,)), Case((0, 4), (1, 4)), Case([1, 2, 3, -1], [1, 3, 2, -1]))
 _FLAGS = np.array([[True, False, True], [False, False, True]])
 
@@ -351,6 +353,8 @@ def cast(x, dtype, name=None):
     with name_scope(name, "Cast", [x]) as scope:
         if isinstance(x, IndexedSlices):
             return IndexedSlices(cast(x.values, base, name=scope), x.indices, x.dense_shape)
+        if isinstance(x, SparseTensor):
+            return SparseTensor(x.indices, cast(x.values, base, name=scope), x.dense_shape)
         x = convert(x, name="x")
         return x if x.dtype.base_dtype == base else make("Cast", x, DstT=base, name=scope)
 

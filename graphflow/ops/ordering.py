@@ -20,7 +20,7 @@ from graphflow.ops.reductions import reduce_max
 from graphflow.ops.reshape import expand_dims, reshape
 from graphflow.ops.segments import ScatterRows
 from graphflow.ops.shape import shape
-from graphflow.ops.sizes import contents, merge, need_rank, need_rank_at_least, scalar
+from graphflow.ops.sizes import contents, merge, merge_dims, need_rank, need_rank_at_least, need_rank_at_most, scalar
 
 __all__ = ["bincount", "histogram_fixed_width", "histogram_fixed_width_bins", "roll", "searchsorted"]
 
@@ -39,7 +39,7 @@ class NthElement(Composite):
     )  # fmt: skip
 
     def infer(self, input: TensorSpec, n: TensorSpec) -> TensorSpec:
-        need_rank_at_least(input, 1)
+        need_rank_at_least(input, 1, "Input must be >= 1-D")
         if n.dims:
             raise ValueError(f"Dimension must be scalar but has rank {len(n.dims)}")
         number = contents(n)
@@ -207,22 +207,29 @@ class Roll(Composite):
     cases = (
         Case((2, 5), np.array(2), np.array(1)), Case((2, 5), np.array([1, -7]), np.array([0, 1])),
         Case((4,), np.array([1, 2]), np.array([0, -1])),
-        Case((0, 3), np.array(1), np.array(0)), Case((2,), np.array(1), np.array(1), error=("ValueError", "axis 1 is out of range")),
+        Case((0, 3), np.array(1), np.array(0)),
+        Case((2,), np.array(1), np.array(1), error=("InvalidArgumentError", "axis 1 is out of range")),
     )  # fmt: skip
 
     def infer(self, input: TensorSpec, shift: TensorSpec, axis: TensorSpec) -> TensorSpec:
-        need_rank_at_least(input, 1)
-        for axes in [contents(axis)] if input.dims is not None else []:
-            for a in axes or ():
-                if isinstance(a, int) and not -len(input.dims or ()) <= a < len(input.dims or ()):
-                    raise ValueError(f"axis {a} is out of range")
+        need_rank_at_least(input, 1, "input must be 1-D or higher")
+        need_rank_at_most(shift, 1, "shift must be a scalar or a 1-D vector")
+        need_rank_at_most(axis, 1, "axis must be a scalar or a 1-D vector")
+        try:
+            merge_dims(shift.dims, axis.dims)
+        except ValueError as error:
+            raise ValueError(f"{error}: shift and axis must have the same size") from None
         return TensorSpec(input.dtype, input.dims)
 
     def reference(self, input: Any, shift: Any, axis: Any) -> Any:
         return np.roll(input, tuple(np.ravel(shift)), tuple(int(a) for a in np.ravel(axis)))
 
     def decompose(self, b: Any, input: Any, shift: Any, axis: Any) -> Any:
-        axes = [int(a) % len(input.shape) for a in b.known(axis).ravel()]
+        axes = []
+        for a in b.known(axis).ravel():
+            if not -len(input.shape) <= a < len(input.shape):
+                raise ValueError(f"axis {a} is out of range")
+            axes.append(int(a) % len(input.shape))
         steps = b.view(shift, (len(axes),))
         for number, a in enumerate(axes):
             size = input.shape[a]

@@ -36,7 +36,7 @@ def _padded(dims: Sequence[Size] | None, paddings: TensorSpec) -> tuple[Size, ..
         if isinstance(paddings.dims[1], int) and paddings.dims[1] != 2:
             raise ValueError(f"Dimension must be 2 but is {paddings.dims[1]}")
         if rank is not None and isinstance(rows, int) and rows != rank:
-            raise ValueError(f"Shape must be rank {rows} but is rank {rank}")
+            raise ValueError(f"Shape must be rank {rows} but is rank {rank}: The first dimension of paddings must be the rank of inputs")
         rank = rows if rank is None and isinstance(rows, int) else rank
     if rank is None:
         return None

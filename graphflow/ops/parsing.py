@@ -1,30 +1,35 @@
-"""Numbers out of strings: packed as bytes, or in columns of comma-separated values."""
+"""Numbers out of strings: packed as bytes, in columns of comma-separated values, or as messages; compressed strings."""
 
 from __future__ import annotations
 
 import csv
+import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import DType, as_dtype
+from graphflow.dtypes import DType, as_dtype, string
+from graphflow.errors import DataLossError
 from graphflow.graph.build import make
-from graphflow.graph.op import Kind, Op, TensorSpec
+from graphflow.graph.op import TensorSpec
+from graphflow.io.example import example_from_json
+from graphflow.io.schema import TensorProto
+from graphflow.io.tensors import to_array, to_proto
+from graphflow.io.wire import DecodeError
 from graphflow.ops.arguments import renamed
+from graphflow.ops.families import HostOp
 from graphflow.ops.text import as_bytes, refused
 
-__all__ = ["decode_csv", "decode_raw"]
+__all__ = ["decode_compressed", "decode_csv", "decode_json_example", "decode_raw", "parse_tensor", "serialize_tensor"]
 
 
-class DecodeRaw(Op):
+class DecodeRaw(HostOp):
     """The numbers whose bytes the strings are: one dimension more. All strings must be of one length."""
 
-    kind = Kind.HOST
     arguments = ("bytes: string",)
     results = ("output: out_type",)
-    differentiable = False
     out_type: DType
     little_endian: bool = True
 
@@ -45,14 +50,12 @@ class DecodeRaw(Op):
         return np.frombuffer(b"".join(texts), order).astype(kind).reshape(*bytes.shape, size // kind.itemsize)
 
 
-class DecodeCSV(Op):
+class DecodeCSV(HostOp):
     """The columns of lines of comma-separated values, each of the type of its default."""
 
-    kind = Kind.HOST
     sized = True
     arguments = ("records: string", "record_defaults: list(OUT_TYPE)")
     results = ("output: list(OUT_TYPE)",)
-    differentiable = False
     field_delim: str = ","
     use_quote_delim: bool = True
     na_value: str = ""
@@ -104,6 +107,89 @@ class DecodeCSV(Op):
             raise refused(f"{where} is not a valid {default.dtype.name}: {field}") from None
 
 
+class ParseTensor(HostOp):
+    """The tensor in a serialized TensorProto, which must be of type `out_type`."""
+
+    arguments = ("serialized: string",)
+    results = ("output: out_type",)
+    out_type: DType
+
+    def infer(self, serialized: TensorSpec) -> TensorSpec:
+        if serialized.rank not in (None, 0):
+            raise ValueError(f"Shape must be rank 0 but is rank {serialized.rank}")
+        return TensorSpec(self.out_type, None)
+
+    def run(self, serialized: Any) -> Any:
+        text = serialized.item()
+        try:
+            proto = TensorProto.FromString(text)
+            array = to_array(proto)
+        except ValueError:
+            raise refused(f"Could not parse `serialized` as TensorProto: '{text.decode('utf-8', 'replace')}'") from None
+        found = as_dtype(proto.dtype)
+        if found is not self.out_type:
+            names = (t.name.replace("float32", "float") for t in (found, self.out_type))
+            raise refused("Type mismatch between parsed tensor ({}) and dtype ({})".format(*names))
+        return array
+
+
+class SerializeTensor(HostOp):
+    """A tensor as a serialized TensorProto."""
+
+    sized = True
+    arguments = ("tensor: T",)
+    results = ("serialized: string",)
+
+    def infer(self, tensor: TensorSpec) -> TensorSpec:
+        return TensorSpec(string, ())
+
+    def run(self, tensor: Any) -> Any:
+        return np.array(to_proto(tensor, as_dtype(tensor.dtype)).SerializeToString(), object)
+
+
+class DecodeJSONExample(HostOp):
+    """Examples in protobuf's JSON form as serialized messages."""
+
+    sized = True
+    arguments = ("json_examples: string",)
+    results = ("binary_examples: string",)
+
+    def infer(self, json_examples: TensorSpec) -> TensorSpec:
+        return TensorSpec(string, json_examples.dims)
+
+    def run(self, json_examples: Any) -> Any:
+        try:
+            return _mapped_like(
+                [example_from_json(text).SerializeToString() for text in json_examples.ravel()], json_examples, json_examples.shape
+            )
+        except DecodeError as error:
+            raise refused(str(error)) from None
+
+
+class DecodeCompressed(HostOp):
+    """Strings inflated: "ZLIB", "GZIP", or "" for those that are not compressed."""
+
+    sized = True
+    arguments = ("bytes: string",)
+    results = ("output: string",)
+    compression_type: str = ""
+
+    def infer(self, bytes: TensorSpec) -> TensorSpec:
+        return TensorSpec(string, bytes.dims)
+
+    def run(self, bytes: Any) -> Any:
+        kind = as_bytes(self.compression_type).decode()
+        if kind not in ("", "ZLIB", "GZIP"):
+            raise refused("Only ZLIB, GZIP or NONE are supported compressions")
+        if not kind:
+            return bytes
+        try:
+            inflated = [zlib.decompress(text, 31 if kind == "GZIP" else 15) for text in bytes.ravel()]
+        except zlib.error as error:
+            raise DataLossError(None, None, f"inflate() failed with error {error}") from None
+        return _mapped_like(inflated, bytes, bytes.shape)
+
+
 def _whole(text: str, dtype: Any) -> int:
     value, limits = int(text), np.iinfo(dtype)
     if not limits.min <= value <= limits.max:
@@ -137,3 +223,23 @@ def decode_csv(records, record_defaults, field_delim=",", use_quote_delim=True, 
             raise ValueError("Length of select_cols and record_defaults do not match.")
     fields = {"field_delim": field_delim, "use_quote_delim": use_quote_delim, "na_value": na_value, "select_cols": tuple(select_cols or ())}
     return list(make("DecodeCSV", records, list(record_defaults), name=name, **fields))
+
+
+def parse_tensor(serialized, out_type, name=None):
+    """The tensor of type `out_type` in a serialized TensorProto, a scalar string."""
+    return make("ParseTensor", serialized, out_type=as_dtype(out_type), name=name)
+
+
+def serialize_tensor(tensor, name=None):
+    """A tensor as a serialized TensorProto, a scalar string."""
+    return make("SerializeTensor", tensor, name=name)
+
+
+def decode_json_example(json_examples, name=None):
+    """Strings with Examples in protobuf's JSON form as serialized Examples."""
+    return make("DecodeJSONExample", json_examples, name=name)
+
+
+def decode_compressed(bytes, compression_type="", name=None):
+    """Strings inflated. compression_type: "ZLIB", "GZIP", or "" for none."""
+    return make("DecodeCompressed", bytes, compression_type=compression_type, name=name)

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.kernel.expr import Expr, call, cast, const, select
+from graphflow.kernel.expr import Expr, call, cast, const, position, select
+from graphflow.kernel.index import Index
 
 ROUNDS = 10
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -26,12 +27,16 @@ TINY = 1.0e-7  # Box and Muller's logarithm never sees less
 Words = tuple[Any, Any, Any, Any]
 
 
-def seed_words(seed: int, seed2: int, key: Expr | None) -> tuple[Expr, Expr, Expr, Expr]:
+def seed_words(seed: Index, seed2: Index, key: Expr | None) -> tuple[Expr, Expr, Expr, Expr]:
     """(key, key, counter, counter) as u32 expressions: of the two seeds, or of `key` (u64) where both are 0, which asks for entropy."""
     if seed == 0 and seed2 == 0 and key is not None:
-        return cast(key, "u32"), cast(key >> 32, "u32"), const(0, "u32"), const(0, "u32")
-    words = (seed & _WORD, (seed >> 32) & _WORD, seed2 & _WORD, (seed2 >> 32) & _WORD)
-    return tuple(const(w, "u32") for w in words)  # type: ignore[return-value]
+        return *_halves(key), const(0, "u32"), const(0, "u32")
+    return *_halves(cast(position(seed), "u64")), *_halves(cast(position(seed2), "u64"))
+
+
+def _halves(number: Expr) -> tuple[Expr, Expr]:
+    """The lower and the upper 32 bits of a u64."""
+    return cast(number, "u32"), cast(number >> 32, "u32")
 
 
 def block(low: Expr, high: Expr, words: tuple[Expr, Expr, Expr, Expr]) -> tuple[Expr, Expr, Expr, Expr]:

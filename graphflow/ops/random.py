@@ -74,7 +74,7 @@ class Fill(Random, abstract=True):
     )  # fmt: skip
 
     def infer(self, shape: TensorSpec) -> TensorSpec:
-        need_rank(shape, 1)
+        need_rank(shape, 1, "shape must be a vector")
         return TensorSpec(self.dtype, _dims(shape))
 
     def reference(self, shape: Any) -> Any:
@@ -106,6 +106,7 @@ class PhiloxNumbers(Elementwise):
     """The random number at a position of a stream. Distributions: "uniform" and "normal", of a float type; "bits", of u32 or u64."""
 
     core = True
+    run_time = ("seed", "seed2")
     arguments = ("position: int64", "key: uint64", "taken: uint64")
     results = ("number: dtype",)
     differentiable = False
@@ -181,6 +182,7 @@ class TruncatedNumbers(Kernelised):
     """`count` normal numbers, those beyond two deviations dropped and drawn again. A group of elements has 256 blocks to draw from."""
 
     core = True
+    run_time = ("count", "seed", "seed2")
     arguments = ("key: uint64", "taken: uint64")
     results = ("numbers: dtype",)
     differentiable = False
@@ -236,20 +238,21 @@ class TruncatedNumbers(Kernelised):
         with k.loop("attempt", _TRIES) as attempt, k.when(found < n):
             number = k.let("number", start + cast(position(attempt), "u64"))
             numbers = philox.block(cast(number, "u32"), cast(number >> 32, "u32"), words)
-            numbers = tuple(k.let("word", x) for x in numbers)  # type: ignore[assignment]
-            for value in self._normals(numbers):
-                value = k.let("value", value)
-                wanted = k.let("wanted", call("and", call("abs", value) < 2.0, found < n))
-                place = first + as_index(cast(found, "i64"), 0, n - 1)
-                inside = call("lt", position(place), position(self.count))
-                k.store(out, place, cast(value, out.type), call("and", wanted, inside))
-                k.set(found, select(wanted, found + 1, found))
+            words = tuple(k.let("word", x) for x in numbers)  # type: ignore[assignment]
+            with k.loop("pair", n // 2) as pair:  # of the two float32 pairs in a block
+                for value in self._normals(words, position(pair)):
+                    value = k.let("value", value)
+                    wanted = k.let("wanted", call("and", call("abs", value) < 2.0, found < n))
+                    place = first + as_index(cast(found, "i64"), 0, n - 1)
+                    inside = call("lt", position(place), position(self.count))
+                    k.store(out, place, cast(value, out.type), call("and", wanted, inside))
+                    k.set(found, select(wanted, found + 1, found))
 
-    def _normals(self, numbers: philox.Words) -> list[Expr]:
+    def _normals(self, numbers: philox.Words, pair: Expr) -> tuple[Expr, Expr]:
         if self.dtype == float64:
-            return list(philox.box_muller(philox.unit_double(*numbers[:2]), philox.unit_double(*numbers[2:])))
-        pairs = (numbers[:2], numbers[2:])
-        return [z for p in pairs for z in philox.box_muller(philox.unit_float(p[0]), philox.unit_float(p[1]))]
+            return philox.box_muller(philox.unit_double(*numbers[:2]), philox.unit_double(*numbers[2:]))
+        one, two = (philox.unit_float(select(call("eq", pair, 0), numbers[k], numbers[k + 2])) for k in (0, 1))
+        return philox.box_muller(one, two)
 
 
 class TruncatedNormal(Fill):

@@ -32,6 +32,7 @@ class ShuffledOrder(Kernelised):
     """A random order of the numbers below `count`: Fisher and Yates' exchanges from the front, one number of the stream for each."""
 
     core = True
+    run_time = ("seed", "seed2")
     arguments = ("key: uint64", "taken: uint64")
     results = ("order: int64",)
     differentiable = False

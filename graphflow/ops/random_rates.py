@@ -29,6 +29,7 @@ from graphflow.ops import philox
 from graphflow.ops.families import Composite, Kernelised
 from graphflow.ops.random import RESERVED, Random, _dims, stream
 from graphflow.ops.shape import shape as shape_of
+from graphflow.ops.source import zeros_like
 from graphflow.ops.special import IgammaGradA
 
 __all__ = ["random_gamma", "random_poisson"]
@@ -88,6 +89,7 @@ class RatedNumbers(Kernelised, abstract=True):
     """Base: `samples` numbers for each of the parameters, the parameters' numbers side by side."""
 
     core = True
+    run_time = ("seed", "seed2")
     arguments = ("rates: T", "key: uint64", "taken: uint64")
     results = ("numbers: dtype",)
     types = {"T": (*FLOATING, *INDEX)}
@@ -349,14 +351,10 @@ def random_gamma(shape, alpha, beta=None, dtype=float32, seed=None, name=None):
         shape = shape_argument(shape)
         alpha = convert(alpha, dtype, "alpha")
         beta = convert(1 if beta is None else beta, dtype, "beta")
+        wide = alpha + zeros_like(beta)
         seed1, seed2 = get_seed(seed)
-        dims = broadcast_dims(alpha.shape.sizes, beta.shape.sizes)
-        if dims is not None and None not in dims:
-            wide = alpha if tuple(alpha.shape.as_list()) == dims else make("BroadcastTo", alpha, list(dims))
-        else:
-            wide = make("BroadcastTo", alpha, make("BroadcastArgs", shape_of(alpha), shape_of(beta)))
         tiny = np.finfo(alpha.dtype.as_numpy_dtype).tiny
-        return make("Maximum", convert(tiny, alpha.dtype.base_dtype), make("RandomGamma", shape, wide, seed=seed1, seed2=seed2) / beta)
+        return make("Maximum", tiny, make("RandomGamma", shape, wide, seed=seed1, seed2=seed2) / beta)
 
 
 def random_poisson(lam, shape, dtype=float32, seed=None, name=None):

@@ -67,9 +67,8 @@ class Range(Composite):
         return out
 
     def infer(self, start: TensorSpec, limit: TensorSpec, delta: TensorSpec) -> TensorSpec:
-        for spec in (start, limit, delta):
-            if spec.dims is not None and len(spec.dims) > 0:
-                raise ValueError(f"Shape must be rank 0 but is rank {len(spec.dims)}")
+        for name, spec in (("start", start), ("limit", limit), ("delta", delta)):
+            need_rank(spec, 0, f"{name} must be a scalar")
         ends = self._ends(start, limit, delta)
         if ends is None:
             return TensorSpec(start.dtype, (None,))
@@ -84,8 +83,12 @@ class Range(Composite):
         return _ramp(start, delta, count)  # type: ignore[arg-type]
 
     def decompose(self, b: Any, start: Any, limit: Any, delta: Any) -> Any:
-        first, last, step = (_number(b.known(v).ravel()[0]) for v in (start, limit, delta))
-        length = self._length(first, last, step)
+        if b.boundless and limit.known is None and start.dtype.is_integer and delta.known is not None and delta.known.ravel()[0] == 1:
+            first, step = _number(b.known(start).ravel()[0]), 1
+            length = b.measure(b.sub(limit, start))
+        else:
+            first, last, step = (_number(b.known(v).ravel()[0]) for v in (start, limit, delta))
+            length = self._length(first, last, step)
         ramp = b.iota((length,), 0, start.dtype)
         if start.dtype.is_floating:
             return b.apply(Scan("add", 0), b.select(b.make("Less", ramp, 1), start, delta))
@@ -116,8 +119,8 @@ class LinSpace(Composite):
     cases = (Case((), (), scalar(5)), Case((), (), scalar(1)))
 
     def infer(self, start: TensorSpec, stop: TensorSpec, num: TensorSpec) -> TensorSpec:
-        for spec in (start, stop, num):
-            need_rank(spec, 0)
+        for name, spec in (("start", start), ("stop", stop), ("num", num)):
+            need_rank(spec, 0, f"{name} must be a scalar")
         count = contents(num)
         if count is not None and isinstance(count[0], int) and count[0] <= 0:
             raise ValueError(f"Requires num > 0: {count[0]}")

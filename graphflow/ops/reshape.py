@@ -84,7 +84,7 @@ class Reshape(Composite):
     )  # fmt: skip
 
     def infer(self, tensor: TensorSpec, shape: TensorSpec) -> TensorSpec:
-        need_rank(shape, 1)
+        need_rank(shape, 1, "sizes input must be 1-D")
         wanted = contents(shape)
         if wanted is None and shape.dims is not None and len(shape.dims) == 1 and isinstance(shape.dims[0], int):
             return TensorSpec(tensor.dtype, (None,) * shape.dims[0])

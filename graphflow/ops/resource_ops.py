@@ -15,7 +15,7 @@ from graphflow.graph.build import RESOURCE_FORMS, make
 from graphflow.graph.composite import IndexedSlices
 from graphflow.graph.dims import merge_dims
 from graphflow.graph.op import REGISTRY, Effect, Kind, Op, TensorSpec
-from graphflow.ops import apply_sparse, scatter, state
+from graphflow.ops import apply_sparse, scatter, slice_assign, state
 from graphflow.ops.families import StateUpdate
 from graphflow.ops.shape import size
 from graphflow.ops.sizes import array_of
@@ -220,7 +220,7 @@ RESOURCE_FORMS.update(
     {state.Assign: AssignVariableOp, state.AssignAdd: AssignAddVariableOp, state.AssignSub: AssignSubVariableOp}
 )
 for _cls in list(REGISTRY):
-    if issubclass(_cls, (apply_sparse.Update, scatter.ScatterNdAdd)):
+    if issubclass(_cls, (apply_sparse.Update, scatter.ScatterNdAdd, slice_assign.StridedSliceAssign)):
         _with_handle(_cls)
     elif issubclass(_cls, scatter._ScatterRows):
         _with_handle(_cls, without=("use_locking",), T="dtype")

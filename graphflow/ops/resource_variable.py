@@ -189,6 +189,10 @@ class ResourceVariable(Variable):
     def _scatter_nd(self, kind: str, indices: Any, updates: Any, name: str | None) -> Any:
         return self._changed(make(kind, self._variable, indices, convert_to_tensor(updates, self._dtype), name=name))
 
+    def _strided_slice_assign(self, begin: Any, end: Any, strides: Any, value: Any, name: str | None, masks: dict[str, int]) -> Any:
+        tensor = convert_to_tensor(value, self._dtype)
+        return self._changed(make("StridedSliceAssign", self._variable, begin, end, strides, tensor, name=name, **masks))
+
     # -- `w += x` is refused, as in TensorFlow: it would not change the variable ----------------------------------------------
 
     def __iadd__(self, other: Any) -> Any:

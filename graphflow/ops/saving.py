@@ -17,6 +17,7 @@ from graphflow.io.checkpoint import open_checkpoint, read_part
 from graphflow.io.old_format import write_old
 from graphflow.io.slices import parse_part
 from graphflow.ops.families import HostOp
+from graphflow.ops.sizes import need_rank
 
 __all__: list[str] = []
 
@@ -119,10 +120,27 @@ class ShardedFilename(HostOp):
     results = ("filename: string",)
 
     def infer(self, basename: TensorSpec, shard: TensorSpec, num_shards: TensorSpec) -> TensorSpec:
+        for name, spec in (("basename", basename), ("shard", shard), ("num_shards", num_shards)):
+            need_rank(spec, 0, f"{name} must be a scalar")
         return TensorSpec(dtypes.string, ())
 
     def run(self, basename: Any, shard: Any, num_shards: Any) -> Any:
         return np.array(f"{_text(basename)}-{int(shard):05d}-of-{int(num_shards):05d}".encode(), object)
+
+
+class ShardedFilespec(HostOp):
+    """A pattern that the names of all parts of a checkpoint fit."""
+
+    arguments = ("basename: string", "num_shards: int32")
+    results = ("filename: string",)
+
+    def infer(self, basename: TensorSpec, num_shards: TensorSpec) -> TensorSpec:
+        for name, spec in (("basename", basename), ("num_shards", num_shards)):
+            need_rank(spec, 0, f"{name} must be a scalar")
+        return TensorSpec(dtypes.string, ())
+
+    def run(self, basename: Any, num_shards: Any) -> Any:
+        return np.array(f"{_text(basename)}-?????-of-{int(num_shards):05d}".encode(), object)
 
 
 class StringJoin(HostOp):

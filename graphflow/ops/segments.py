@@ -162,7 +162,7 @@ class UnsortedSegment(Composite, abstract=True):
     )  # fmt: skip
 
     def infer(self, data: TensorSpec, segment_ids: TensorSpec, num_segments: TensorSpec) -> TensorSpec:
-        need_rank(num_segments, 0)
+        need_rank(num_segments, 0, "num_segments should be a scalar")
         count = contents(num_segments)
         if data.dims is None or segment_ids.dims is None:
             return TensorSpec(data.dtype, None)
@@ -256,7 +256,7 @@ def sorted_rows(ids: Any) -> int:
     if not len(ids):
         return 0
     rows = int(ids[-1]) + 1
-    if rows < 0:
+    if rows < 1:
         raise ValueError("segment ids must be >= 0")
     borders = np.flatnonzero(np.diff(ids))
     for place in (*borders.tolist(), len(ids) - 1):  # a segment's last row, as TensorFlow walks over them
@@ -277,6 +277,7 @@ class SegmentCount(Kernelised):
     checks: ClassVar[tuple[str, ...]] = ("ids",)
     cases = (
         Case(i32(0, 0, 1, 3, 3)), Case(i32()), Case(i32(0, 2, 1), error=("InvalidArgumentError", "segment ids are not increasing")),
+        Case(i32(0, -1), error=("InvalidArgumentError", "segment ids must be >= 0")),
         Case(i32(-2, -2), error=("InvalidArgumentError", "segment ids must be >= 0")),
         Case(i32(-1, 0), error=("InvalidArgumentError", "Segment id -1 out of range [0, 1), possibly because")),
     )  # fmt: skip
@@ -301,7 +302,7 @@ class SegmentCount(Kernelised):
 
             rows = k.let("rows", at(position(width) - 1) + 1)
             here, after = k.let("here", at(position(i))), k.let("after", at(position(i) + 1))
-            rows = k.let("rows", k.check("InvalidArgumentError", "segment ids must be >= 0", call("le", const(0, "i64"), rows), rows, rows))
+            rows = k.let("rows", k.check("InvalidArgumentError", "segment ids must be >= 0", const(0, "i64") < rows, rows, rows))
             here = k.let("here", k.check("InvalidArgumentError", "segment ids are not increasing", call("le", here, after), here, here))
             ends = ~call("eq", here, after) | call("eq", position(i) + 1, position(width))
             inside = call("le", const(0, "i64"), here) & (here < rows)

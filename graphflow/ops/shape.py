@@ -9,6 +9,7 @@ import numpy as np
 
 from graphflow.dtypes import INDEX, DType, as_dtype, int32
 from graphflow.graph.build import convert_to_tensor, make, name_scope
+from graphflow.graph.composite import SparseTensor, SparseTensorValue
 from graphflow.graph.dims import broadcast_dims
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.ops.families import Composite
@@ -146,6 +147,8 @@ class BroadcastArgs(Composite):
 def shape(input, name=None, out_type=int32):
     """The sizes of `input` as a vector; a constant where all are known."""
     with name_scope(name, "Shape", [input]) as name:
+        if isinstance(input, (SparseTensor, SparseTensorValue)):
+            return make("Cast", input.dense_shape, DstT=as_dtype(out_type))
         input = convert_to_tensor(input)
         if input.shape.is_fully_defined():
             return convert_to_tensor(np.array(input.shape.as_list(), as_dtype(out_type).as_numpy_dtype), name=name)
@@ -160,6 +163,8 @@ def shape_n(input, out_type=int32, name=None):
 def size(input, name=None, out_type=int32):
     """The number of elements of `input`; a constant where it is known."""
     with name_scope(name, "Size", [input]) as name:
+        if isinstance(input, (SparseTensor, SparseTensorValue)):
+            return make("Prod", make("Cast", input.dense_shape, DstT=as_dtype(out_type)), 0, keep_dims=False, name=name)
         input = convert_to_tensor(input)
         count = total(input.shape.as_list()) if input.shape.ndims is not None else None
         if count is not None:
@@ -170,6 +175,8 @@ def size(input, name=None, out_type=int32):
 def rank(input, name=None):
     """The number of dimensions of `input`; a constant where it is known."""
     with name_scope(name, "Rank", [input]) as name:
+        if isinstance(input, (SparseTensor, SparseTensorValue)):
+            return size(input.dense_shape, name=name)
         input = convert_to_tensor(input)
         if input.shape.ndims is not None:
             return convert_to_tensor(np.array(input.shape.ndims, np.int32), name=name)

@@ -76,13 +76,20 @@ def shown(dims: Iterable[Size] | None) -> str:
     return "<unknown>" if dims is None else "[" + ",".join("?" if d is None else str(d) for d in dims) + "]"
 
 
-def need_rank(spec: TensorSpec, rank: int) -> None:
-    """Refuse a tensor of another rank, with TensorFlow's words."""
+def need_rank(spec: TensorSpec, rank: int, problem: str = "") -> None:
+    """Refuse a tensor of another rank, with TensorFlow's words: those of its shape rule, and of its kernel (`problem`), which speaks where
+    the rank is not known before the run."""
     if spec.dims is not None and len(spec.dims) != rank:
-        raise ValueError(f"Shape must be rank {rank} but is rank {len(spec.dims)}")
+        raise ValueError(f"Shape must be rank {rank} but is rank {len(spec.dims)}{': ' if problem else ''}{problem}")
 
 
-def need_rank_at_least(spec: TensorSpec, rank: int) -> None:
-    """Refuse a tensor of too low a rank, with TensorFlow's words."""
+def need_rank_at_least(spec: TensorSpec, rank: int, problem: str = "") -> None:
+    """Refuse a tensor of too low a rank, as `need_rank`."""
     if spec.dims is not None and len(spec.dims) < rank:
-        raise ValueError(f"Shape must be at least rank {rank} but is rank {len(spec.dims)}")
+        raise ValueError(f"Shape must be at least rank {rank} but is rank {len(spec.dims)}{': ' if problem else ''}{problem}")
+
+
+def need_rank_at_most(spec: TensorSpec, rank: int, problem: str = "") -> None:
+    """Refuse a tensor of too high a rank, as `need_rank`."""
+    if spec.dims is not None and len(spec.dims) > rank:
+        raise ValueError(f"Shape must be at most rank {rank} but is rank {len(spec.dims)}{': ' if problem else ''}{problem}")

@@ -13,7 +13,7 @@ from graphflow.dtypes import INDEX, as_dtype, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.graph.tensor import Tensor
-from graphflow.kernel.index import bounds, maximum, minimum
+from graphflow.kernel.index import Index, bounds, maximum, minimum
 from graphflow.ops import positions
 from graphflow.ops.families import Composite
 from graphflow.ops.joining import concat, stack
@@ -61,6 +61,7 @@ class Slice(Composite):
         rank = None if input.dims is None else len(input.dims)
         starts, counts = contents(begin), contents(size)
         for operand in (begin, size):
+            need_rank(operand, 1, "Expected begin and size arguments to be 1-D tensors")
             if rank is None and operand.dims is not None and isinstance(operand.dims[0], int):
                 rank = operand.dims[0]
         if rank is None:
@@ -193,15 +194,25 @@ class Where:
         """Where a part begins."""
         return self.begin[part.entry] if part.begin is None else positions.Sum(part.begin)
 
-    def width(self, masks: Spec, part: Part, wanted: Size) -> int:
+    def width(self, masks: Spec, part: Part, wanted: Size, extent: Index) -> Index:
         """The size of a part whose ends depend on data: `wanted`, what its shape was set to, where the difference of the ends says so too
-        and only the end of the tensor could cut it short, which the run refuses. Cuts the Program here where it is another."""
+        and only the end of the tensor could cut it short, which the run refuses. Where only the end depends on data the run measures it.
+        Cuts the Program here otherwise."""
+        if part.step == 1 and part.begin is not None and self.b.boundless:
+            return self._measured(part, extent)
         width = (self.end[part.entry] - self.begin[part.entry]).fixed
         open_ends = (masks.begin_mask | masks.end_mask) >> part.entry & 1
         if part.step != 1 or part.begin is not None or open_ends or not isinstance(width, int) or width != wanted:
             self.cut()
         assert isinstance(width, int)
         return width
+
+    def _measured(self, part: Part, extent: Index) -> Index:
+        b, begin = self.b, self.b.constant(part.begin, "int64")
+        end, stop = self.b.constant(extent, "int64"), positions.element(self.b, self.end[part.entry])
+        stop = b.select(b.less(stop, 0), b.add(stop, end), stop)
+        count = b.sub(b.minimum(b.maximum(stop, begin), end), begin)
+        return minimum(b.measure(count, extent), extent)
 
     def cut(self) -> None:
         """The operands are needed as numbers."""
@@ -290,7 +301,8 @@ class StridedSlice(Composite):
         sizes = list(_set_shape(b, parts))
         for number, part in enumerate(parts):
             if isinstance(part, Part) and part.size is None:
-                parts[number] = part._replace(size=where.width(self.masks, part, sizes[number]))
+                extent = input.shape[sum(isinstance(p, Part) for p in parts[:number])]
+                parts[number] = part._replace(size=where.width(self.masks, part, sizes[number], extent))
         taken = [p for p in parts if isinstance(p, Part)]
         kinds = tuple(positions.INDEX if p.shrink else positions.RANGE for p in taken)
         starts = tuple(where.start(p) for p in taken)
@@ -387,7 +399,16 @@ def strided_slice(input_, begin, end, strides=None, begin_mask=0, end_mask=0, el
         strides = ones_like(begin)
     masks = {"begin_mask": int(begin_mask), "end_mask": int(end_mask), "ellipsis_mask": int(ellipsis_mask),
              "new_axis_mask": int(new_axis_mask), "shrink_axis_mask": int(shrink_axis_mask)}  # fmt: skip
-    return make("StridedSlice", input_, begin, end, strides, name=name, **masks)
+    part = make("StridedSlice", input_, begin, end, strides, name=name, **masks)
+
+    def assign(val: Any, name: str | None = name and f"{name}_assign") -> Any:
+        """Gives this part of the variable a new value; the result is the variable after that."""
+        if var is None:
+            raise ValueError("Sliced assignment is only supported for variables")
+        return var._strided_slice_assign(begin, end, strides, val, name, masks)
+
+    part.assign = assign
+    return part
 
 
 newaxis = None

@@ -128,7 +128,8 @@ class SoftmaxCrossEntropyWithLogits(Composite):
             dlabels = _per_row(dloss, make("Neg", make("LogSoftmax", features)))
         if dbackprop is not None:
             y = make("Softmax", features)
-            along = make("Sum", make("Mul", dbackprop, y), -1, keep_dims=True)
+            row, column = make("ExpandDims", dbackprop, 1), make("ExpandDims", y, 2)
+            along = make("Squeeze", make("BatchMatMulV2", row, column), squeeze_dims=(1,))
             second = make("Mul", make("Sub", dbackprop, along), y)
             dfeatures = second if dfeatures is None else make("AddV2", dfeatures, second)
             less = make("Neg", dbackprop)

@@ -193,9 +193,9 @@ class Fill(Composite):
 
     def infer(self, dims: TensorSpec, value: TensorSpec) -> TensorSpec:
         if value.rank not in (None, 0):
-            raise ValueError(f"Shape must be rank 0 but is rank {value.rank}")
-        if dims.rank not in (None, 1, 0):
-            raise ValueError(f"Shape must be rank 1 but is rank {dims.rank}")
+            raise ValueError(f"Shape must be rank 0 but is rank {value.rank}: value must be a scalar")
+        if dims.rank not in (None, 1):
+            raise ValueError(f"Shape must be rank 1 but is rank {dims.rank}: dims must be a vector")
         if dims.value is None:
             count = dims.dims[0] if dims.dims else None
             return TensorSpec(value.dtype, (None,) * count if isinstance(count, int) else None)

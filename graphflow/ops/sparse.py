@@ -19,6 +19,7 @@ from graphflow.kernel.nodes import Check
 from graphflow.ops.families import Composite, Elementwise, HostOp, axes_tuple
 from graphflow.ops.gather import gather, gather_nd
 from graphflow.ops.logic import cast, where
+from graphflow.ops.passing import Within
 from graphflow.ops.ranges import range as range_of
 from graphflow.ops.reductions import reduce_sum
 from graphflow.ops.reshape import reshape, transpose
@@ -27,7 +28,7 @@ from graphflow.ops.scatter import ScatterAdd
 from graphflow.ops.scatter_nd import flat_positions
 from graphflow.ops.segments import ScatterRows
 from graphflow.ops.shape import shape, size
-from graphflow.ops.sizes import contents, i32, need_rank
+from graphflow.ops.sizes import contents, i32, need_rank, shown
 from graphflow.ops.source import constant, ones_like, zeros
 
 __all__ = ["sparse_reduce_max", "sparse_reduce_sum", "sparse_tensor_dense_matmul", "sparse_tensor_to_dense", "sparse_to_dense"]
@@ -76,7 +77,7 @@ class SparseToDense(Composite):
 
     def infer(self, sparse_indices: TensorSpec, output_shape: TensorSpec, sparse_values: TensorSpec,
               default_value: TensorSpec) -> TensorSpec:  # fmt: skip
-        need_rank(default_value, 0)
+        need_rank(output_shape, 1, "output_shape should be a vector")
         if sparse_indices.rank is not None and sparse_indices.rank > 2:
             raise ValueError(f"Shape must be at most rank 2 but is rank {sparse_indices.rank}")
         dims: Any = contents(output_shape)
@@ -99,19 +100,25 @@ class SparseToDense(Composite):
     def decompose(self, b: Any, sparse_indices: Any, output_shape: Any, sparse_values: Any, default_value: Any) -> Any:
         if sparse_values.dtype.kernel_type is None:
             return b.apply(TextToDense(self.validate_indices), sparse_indices, output_shape, sparse_values, default_value)
+        if default_value.shape:
+            raise ValueError("default_value should be a scalar")
         dims = b.sizes(output_shape)
         count = sparse_indices.shape[0] if sparse_indices.shape else 1
         depth = sparse_indices.shape[1] if len(sparse_indices.shape) == 2 else 1
         if depth != len(dims):
             raise ValueError(f"output_shape has incorrect number of elements: {len(dims)} should be: {depth}")
         if sparse_values.shape not in ((), (count,)):
-            raise ValueError(f"sparse_values has incorrect shape {list(sparse_values.shape)}, should be [] or [{count}]")
-        places = flat_positions(b, b.view(sparse_indices, (count, depth)), dims)
+            raise ValueError(f"sparse_values has incorrect shape {shown(sparse_values.shape)}, should be [] or [{count}]")
+        if depth == 1:
+            places, named = b.cast(b.view(sparse_indices, (count,)), "int64"), "[{position}] = [{value}]"
+        else:
+            places, named = flat_positions(b, b.view(sparse_indices, (count, depth)), dims), "[{position}]"
         if self.validate_indices and count != 0:
             previous = b.join([b.constant([-1], "int64"), b.section(places, (0,), (count - 1,))], 0)
             places = b.apply(InOrder(), places, previous, b.iota((count,), 0, "int64"))
         empty = b.broadcast(default_value, (product(dims),))
-        (dense,) = b.apply(RowUpdate(Replace()), empty, b.broadcast(sparse_values, (count,)), places)
+        refusal = f"indices{named} is out of bounds: need 0 <= index < {shown(dims)}"
+        (dense,) = b.apply(RowUpdate(Replace(), refusal), empty, b.broadcast(sparse_values, (count,)), places)
         return b.view(dense, dims)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
@@ -200,7 +207,7 @@ class SparseTensorDenseAdd(Composite):
     cases = (
         Case(np.array([[0, 2], [1, 0], [1, 0]]), (3,), np.array([2, 4]), (2, 4)),
         Case(np.zeros((0, 1), np.int64), (0,), np.array([3]), (3,)),
-        Case(np.array([[0, 4]]), (1,), np.array([2, 4]), (2, 4), error=("InvalidArgumentError", "is not in [0, 8)")),
+        Case(np.array([[0, 4]]), (1,), np.array([2, 4]), (2, 4), error=("InvalidArgumentError", "invalid index on dimension 1")),
     )  # fmt: skip
 
     def infer(self, a_indices: TensorSpec, a_values: TensorSpec, a_shape: TensorSpec, b: TensorSpec) -> TensorSpec:
@@ -216,7 +223,11 @@ class SparseTensorDenseAdd(Composite):
         return out
 
     def decompose(self, b: Any, a_indices: Any, a_values: Any, a_shape: Any, dense: Any) -> Any:
-        places = flat_positions(b, a_indices, dense.shape)
+        count, rank = a_indices.shape
+        columns = [b.section(a_indices, (0, axis), (count, 1)) for axis in range(rank)]
+        refused = "Sparse tensor has some invalid index on dimension {}; dense tensor shape: " + shown(dense.shape)
+        columns = [b.apply(Within(dense.shape[axis], text=refused.format(axis)), c) for axis, c in enumerate(columns)]
+        places = flat_positions(b, b.join(columns, 1), dense.shape)
         return b.view(b.apply(RowUpdate(ScatterAdd()), b.view(dense, (product(dense.shape),)), a_values, places)[0], dense.shape)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:

@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphflow.dtypes import FLOATING, INDEX
+from graphflow.dtypes import FLOATING, INDEX, REAL
 from graphflow.graph.build import make
 from graphflow.graph.dims import merge_size
 from graphflow.graph.op import Case, TensorSpec
+from graphflow.kernel.index import Index
 from graphflow.ops.families import Composite
 from graphflow.ops.gather import gather
+from graphflow.ops.passing import Within
 from graphflow.ops.segments import ScatterRows, SegmentSum
 from graphflow.ops.shape import shape
 from graphflow.ops.sizes import contents, i32, need_rank, scalar
@@ -25,11 +27,11 @@ class SparseSegmentSum(Composite):
 
     arguments = ("data: T", "indices: Tidx", "segment_ids: int32")
     results = ("output: T",)
-    types = {"T": FLOATING, "Tidx": INDEX}
+    types = {"T": REAL, "Tidx": INDEX}
     power: ClassVar[float] = 0  # of the number of rows by which a sum is divided
     cases = (
         Case((5, 3), i32(4, 0, 0, 2), i32(0, 0, 1, 3)), Case((4,), i32(1, 3), i32(0, 0)),
-        Case((4, 2), i32(1, 4), i32(0, 0), error=("InvalidArgumentError", "is not in [0, 4)")),
+        Case((4, 2), i32(1, 4), i32(0, 0), error=("InvalidArgumentError", "indices[1] == 4 out of range [0, 4)")),
     )  # fmt: skip
 
     def infer(self, data: TensorSpec, indices: TensorSpec, segment_ids: TensorSpec) -> TensorSpec:
@@ -41,14 +43,12 @@ class SparseSegmentSum(Composite):
         return TensorSpec(data.dtype, None if data.dims is None else (None, *data.dims[1:]))
 
     def reference(self, data: Any, indices: Any, segment_ids: Any) -> Any:
-        if indices.size and (indices.min() < 0 or indices.max() >= len(data)):
-            raise IndexError(f"indices is not in [0, {len(data)})")
-        rows = SegmentSum().reference(data[indices], segment_ids)
+        rows = SegmentSum().reference(data[_within(len(data), indices.dtype).reference(indices)], segment_ids)
         counts = np.bincount(segment_ids, minlength=len(rows)).reshape(-1, *[1] * (data.ndim - 1))
         return (rows / np.maximum(counts, 1) ** self.power).astype(data.dtype)
 
     def decompose(self, b: Any, data: Any, indices: Any, segment_ids: Any) -> Any:
-        rows = b.decompose(SegmentSum(), b.take(data, indices, 0), segment_ids)
+        rows = b.decompose(SegmentSum(), _rows(b, data, indices), segment_ids)
         if not self.power:
             return rows
         return b.div(rows, _divisors(b, segment_ids, rows.shape[0], rows, self.power))
@@ -62,6 +62,7 @@ class SparseSegmentSum(Composite):
 class SparseSegmentMean(SparseSegmentSum):
     """The means instead of the sums."""
 
+    types = {"T": FLOATING, "Tidx": INDEX}
     power = 1
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
@@ -73,6 +74,18 @@ class SparseSegmentSqrtN(SparseSegmentMean):
     """The sums divided by the roots of the numbers of rows."""
 
     power = 0.5
+
+
+def _within(rows: Index, dtype: Any) -> Within:
+    """The check of numbers of rows."""
+    what = "indices[{position}] == {value}" if dtype == np.int32 else "indices == {value}"
+    return Within(rows, text=f"Bad: {what} out of range [0, {rows})")
+
+
+def _rows(b: Any, data: Any, indices: Any) -> Any:
+    """The rows of those numbers."""
+    rows = data.shape[0]
+    return b.take(data, b.apply(_within(rows, indices.dtype.as_numpy_dtype), indices), 0)
 
 
 def _divisors(b: Any, segment_ids: Any, rows: Any, like: Any, power: float) -> Any:
@@ -103,8 +116,16 @@ class SparseSegmentMeanGrad(Composite):
         return out
 
     def decompose(self, b: Any, grad: Any, indices: Any, segment_ids: Any, output_dim0: Any) -> Any:
+        (rows,), segments = b.sizes(output_dim0), grad.shape[0]
+        known = segment_ids.known
+        if known is not None and known.size:  # TensorFlow counts the segments by the last id
+            if known[-1] >= segments:
+                raise ValueError("Invalid number of segments")
+            segments = int(known[-1]) + 1
+        segment_ids = b.apply(Within(segments, text=f"Segment id {{value}} out of range [0, {segments})."), segment_ids)
+        indices = b.apply(Within(rows, text=f"Index {{value}} out of range [0, {rows})."), indices)
         shares = b.div(grad, _divisors(b, segment_ids, grad.shape[0], grad, self.power))
-        return b.apply(ScatterRows(b.sizes(output_dim0)[0], "add", drop=False), b.take(shares, segment_ids, 0), indices)
+        return b.apply(ScatterRows(rows, "add", drop=False), b.take(shares, segment_ids, 0), indices)
 
 
 class SparseSegmentSqrtNGrad(SparseSegmentMeanGrad):
@@ -118,12 +139,14 @@ class _Counted(Composite, abstract=True):
 
     arguments = ("data: T", "indices: Tidx", "segment_ids: int32", "num_segments: Tnumsegments")
     results = ("output: T",)
-    types = {"T": FLOATING, "Tidx": INDEX, "Tnumsegments": INDEX}
+    types = {"T": REAL, "Tidx": INDEX, "Tnumsegments": INDEX}
     power: ClassVar[float] = 0
     cases = (Case((5, 3), i32(4, 0, 0, 2), i32(0, 0, 1, 3), scalar(6)), Case((4,), i32(1, 3), i32(0, 0), scalar(1)))
 
     def infer(self, data: TensorSpec, indices: TensorSpec, segment_ids: TensorSpec, num_segments: TensorSpec) -> TensorSpec:
         rows = contents(num_segments)
+        if rows is not None and isinstance(rows[0], int) and rows[0] < 0:
+            raise ValueError("Cannot specify a negative value for num_segments")
         return TensorSpec(data.dtype, None if data.dims is None else (None if rows is None else rows[0], *data.dims[1:]))
 
     def reference(self, data: Any, indices: Any, segment_ids: Any, num_segments: Any) -> Any:
@@ -133,7 +156,9 @@ class _Counted(Composite, abstract=True):
         return (rows / np.maximum(counts, 1) ** self.power).astype(data.dtype)
 
     def decompose(self, b: Any, data: Any, indices: Any, segment_ids: Any, num_segments: Any) -> Any:
-        rows = b.apply(ScatterRows(b.sizes(num_segments)[0], "add", drop=False), b.take(data, indices, 0), segment_ids)
+        (count,) = b.sizes(num_segments)
+        segment_ids = b.apply(Within(count, text="segment ids must be < num_segments"), segment_ids)
+        rows = b.apply(ScatterRows(count, "add", drop=False), _rows(b, data, indices), segment_ids)
         return b.div(rows, _divisors(b, segment_ids, rows.shape[0], rows, self.power)) if self.power else rows
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
@@ -152,12 +177,14 @@ class SparseSegmentSumWithNumSegments(_Counted):
 class SparseSegmentMeanWithNumSegments(_Counted):
     """SparseSegmentMean with a given number of rows."""
 
+    types = {"T": FLOATING, "Tidx": INDEX, "Tnumsegments": INDEX}
     power = 1
 
 
 class SparseSegmentSqrtNWithNumSegments(_Counted):
     """SparseSegmentSqrtN with a given number of rows."""
 
+    types = {"T": FLOATING, "Tidx": INDEX, "Tnumsegments": INDEX}
     power = 0.5
 
 

@@ -211,6 +211,9 @@ class TensorArray:
         """Frees the array; it may not be used any more."""
         return make("TensorArrayCloseV3", self._handle, name=name)  # type: ignore[no-any-return]
 
+    def mark_used(self) -> None:
+        """Says that the array need not be used. TensorFlow complains otherwise; here nothing does."""
+
     def grad(self, source: str, flow: Tensor | None = None, name: str | None = None) -> TensorArray:
         """The array of the gradients of its elements, for the call of tf.gradients that `source` names."""
         flow = self._flow if flow is None else flow

@@ -11,47 +11,61 @@ import numpy as np
 from graphflow.dtypes import int32
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.ops.diagonal import trace
+from graphflow.ops.distinct import setdiff1d
 from graphflow.ops.gather import gather
 from graphflow.ops.joining import concat, stack
+from graphflow.ops.logic import where
 from graphflow.ops.matmul import matmul
+from graphflow.ops.ranges import range as range_of
 from graphflow.ops.reductions import reduce_prod, reduce_sum
 from graphflow.ops.reshape import expand_dims, reshape, transpose
-from graphflow.ops.shape import shape
+from graphflow.ops.shape import rank, shape
 
 __all__ = ["einsum", "tensordot"]
 
 
-def _matrix(x: Any, axes: list[int], first: bool) -> tuple[Any, Any, list[int | None]]:
+def _matrix(x: Any, axes: Any, first: bool) -> tuple[Any, Any, list[int | None] | None]:
     """x as a matrix, the contracted `axes` as its rows (`first`) or its columns; the free sizes, and what is known of them."""
-    dims = x.shape.as_list()
-    axes = [a if a >= 0 else a + len(dims) for a in axes]
-    free = [a for a in range(len(dims)) if a not in axes]
-    free_dims = [dims[a] for a in free]
-    perm = [*axes, *free] if first else [*free, *axes]
-    if None not in dims:
-        rows, columns = int(np.prod([dims[a] for a in free])), int(np.prod([dims[a] for a in axes]))
-        return reshape(transpose(x, perm), [columns, rows] if first else [rows, columns]), free_dims, free_dims
-    axes_t = convert_to_tensor(axes, dtype=int32, name="axes")
-    free_t = convert_to_tensor(np.array(free, np.int32), dtype=int32, name="free")
-    sizes = shape(x)
+    dims = x.shape.as_list() if x.shape.ndims is not None else None
+    if dims is None or not isinstance(axes, list):
+        sizes, count = shape(x), rank(x)
+        axes_t = convert_to_tensor(axes, dtype=int32, name="axes")
+        axes_t = where(make("GreaterEqual", axes_t, 0), axes_t, axes_t + count)
+        free_t = setdiff1d(range_of(count), axes_t)[0]
+        known = None
+    else:
+        axes = [a if a >= 0 else a + len(dims) for a in axes]
+        free = [a for a in range(len(dims)) if a not in axes]
+        known = [dims[a] for a in free]
+        if None not in dims:
+            perm = [*axes, *free] if first else [*free, *axes]
+            rows, columns = int(np.prod([dims[a] for a in free])), int(np.prod([dims[a] for a in axes]))
+            return reshape(transpose(x, perm), [columns, rows] if first else [rows, columns]), known, known
+        axes_t = convert_to_tensor(axes, dtype=int32, name="axes")
+        free_t = convert_to_tensor(np.array(free, np.int32), dtype=int32, name="free")
+        sizes = shape(x)
     free_sizes, axes_sizes = gather(sizes, free_t), gather(sizes, axes_t)
     rows_t, columns_t = reduce_prod(free_sizes), reduce_prod(axes_sizes)
     order = concat([axes_t, free_t] if first else [free_t, axes_t], 0)
     target = stack([columns_t, rows_t] if first else [rows_t, columns_t])
-    return reshape(transpose(x, order), target), free_sizes, free_dims
+    return reshape(transpose(x, order), target), free_sizes, known
 
 
-def _axes(a: Any, axes: Any) -> tuple[list[int], list[int]]:
-    """The contracted axes of both operands."""
-    rank = a.shape.ndims
+def _axes(a: Any, axes: Any) -> tuple[Any, Any]:
+    """The contracted axes of both operands: lists of numbers where they are known, else tensors."""
+    count = a.shape.ndims
     if isinstance(axes, (int, np.integer)):
         if axes < 0:
             raise ValueError("'axes' must be at least 0.")
-        if rank is None:
-            raise ValueError("tensordot needs operands of known rank")
-        if axes > rank:
+        if count is None:
+            of_a = rank(a)
+            return range_of(of_a - axes, of_a, dtype=int32), range_of(axes, dtype=int32)
+        if axes > count:
             raise ValueError(f"'axes' must not be larger than the number of dimensions of tensor {a}.")
-        return list(range(rank - axes, rank)), list(range(axes))
+        return list(range(count - axes, count)), list(range(axes))
+    if not isinstance(axes, (list, tuple)):
+        axes = convert_to_tensor(axes, name="axes", dtype=int32)
+        return axes[0], axes[1]
     if len(axes) != 2:
         raise ValueError("'axes' must be an integer or have length 2.")
     first, second = ([int(x)] if isinstance(x, (int, np.integer)) else [int(v) for v in x] for x in axes)
@@ -61,7 +75,8 @@ def _axes(a: Any, axes: Any) -> tuple[list[int], list[int]]:
 
 
 def tensordot(a, b, axes, name=None):
-    """The sum of products over the given axes of a and b; `axes` is a number (the last of a, the first of b) or two lists."""
+    """The sum of products over the given axes of a and b; `axes` is a number (the last of a, the first of b), two lists, or
+    a tensor [2, number of axes]."""
     with name_scope(name, "Tensordot", [a, b, axes]) as name:
         a = convert_to_tensor(a, name="a")
         b = convert_to_tensor(b, name="b")
@@ -74,7 +89,8 @@ def tensordot(a, b, axes, name=None):
         left_free = convert_to_tensor(left_free, dtype=int32)
         right_free = convert_to_tensor(right_free, dtype=int32)
         result = reshape(product, concat([left_free, right_free], 0), name=name)
-        result.set_shape(left_known + right_known)
+        if left_known is not None and right_known is not None:
+            result.set_shape(left_known + right_known)
         return result
 
 

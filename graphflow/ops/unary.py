@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from graphflow.dtypes import COMPLEX, FLOATING, SIGNED, int32, int64
 from graphflow.graph.build import convert, make, name_scope
+from graphflow.graph.composite import SparseTensor
 from graphflow.graph.op import Case
 from graphflow.kernel.expr import Expr, call, const, select
 from graphflow.ops import complex_arithmetic
@@ -37,6 +39,18 @@ def unary(op: str, name: str, doc: str) -> Callable[..., Any]:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function
+
+
+def also_sparse(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of one tensor that maps 0 to 0, for SparseTensors too: it is applied to the elements that are stored."""
+
+    @wraps(function)
+    def either(x, name=None):
+        if isinstance(x, SparseTensor):
+            return SparseTensor(x.indices, function(x.values, name), x.dense_shape)
+        return function(x, name)
+
+    return either
 
 
 class Unary(Elementwise, abstract=True):
@@ -333,7 +347,7 @@ class ReciprocalGrad(UnaryGrad):
 
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
         y, dy = conjugate(node.inputs[0]), node.inputs[1]
-        return [make("Mul", make("Mul", make("Mul", dz, -2), dy), y), make("ReciprocalGrad", y, dz)]
+        return [make("Mul", make("Mul", make("Mul", conjugate(dz), -2), dy), y), make("ReciprocalGrad", y, dz)]
 
 
 class InvGrad(ReciprocalGrad):
@@ -372,27 +386,27 @@ class RsqrtGrad(UnaryGrad):
         return complex_arithmetic.times(b, b.mul(dy, b.mul(b.square(y), y)), -0.5)
 
     def gradient(self, node: Any, dz: Any) -> Sequence[Any]:
-        y, dy = node.inputs
-        y, dy = conjugate(y), conjugate(dy)
-        return [make("Mul", make("Mul", make("Mul", dz, -1.5), dy), make("Square", y)), make("RsqrtGrad", y, dz)]
+        y, dy = conjugate(node.inputs[0]), node.inputs[1]
+        return [make("Mul", make("Mul", make("Mul", conjugate(dz), -1.5), dy), make("Square", y)), make("RsqrtGrad", y, dz)]
 
 
-negative = unary("Neg", "negative", "-x")
+negative = also_sparse(unary("Neg", "negative", "-x"))
 reciprocal = unary("Reciprocal", "reciprocal", "1 / x")
-square = unary("Square", "square", "x * x")
-sqrt = unary("Sqrt", "sqrt", "The square root of x.")
+square = also_sparse(unary("Square", "square", "x * x"))
+sqrt = also_sparse(unary("Sqrt", "sqrt", "The square root of x."))
 rsqrt = unary("Rsqrt", "rsqrt", "1 / sqrt(x)")
 exp = unary("Exp", "exp", "e to the power x.")
 expm1 = unary("Expm1", "expm1", "e to the power x, less 1, exact near 0.")
 log = unary("Log", "log", "The natural logarithm of x.")
 log1p = unary("Log1p", "log1p", "The natural logarithm of 1 + x, exact near 0.")
-erf = unary("Erf", "erf", "The error function of x.")
+erf = also_sparse(unary("Erf", "erf", "The error function of x."))
 erfc = unary("Erfc", "erfc", "1 - erf(x), exact where that is small.")
 lgamma = unary("Lgamma", "lgamma", "The logarithm of |gamma(x)|.")
 digamma = unary("Digamma", "digamma", "The derivative of lgamma at x.")
-sign = unary("Sign", "sign", "-1, 0 or 1 as x is negative, zero or positive.")
+sign = also_sparse(unary("Sign", "sign", "-1, 0 or 1 as x is negative, zero or positive."))
 
 
+@also_sparse
 def abs(x, name=None):
     """|x|; of complex numbers the modulus, a real tensor."""
     with name_scope(name, "Abs", [x]) as scope:

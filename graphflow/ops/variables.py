@@ -24,6 +24,7 @@ from graphflow.graph.scopes import add_to_collections, colocate_with, device, ge
 from graphflow.graph.tensor import Reference, Tensor
 from graphflow.ops import state
 from graphflow.ops.initial_values import guarded, initialized_value
+from graphflow.ops.slicing import getitem
 from graphflow.ops.source import group, identity, no_op
 from graphflow.ops.variable_kinds import SaveSliceInfo, VariableAggregation, VariableMaker, VariableSynchronization
 from graphflow.shapes import TensorShape
@@ -341,6 +342,13 @@ class Variable(metaclass=VariableMaker):
         """Puts `updates` at `indices`."""
         return self._scatter_nd("ScatterNdUpdate", indices, updates, name)
 
+    def __getitem__(self, spec: Any) -> Tensor:
+        """A part of its value, as numpy's basic indexing; `w[1:3].assign(x)` changes that part."""
+        return getitem(self.value(), spec, self)  # type: ignore[no-any-return]
+
+    def _strided_slice_assign(self, begin: Any, end: Any, strides: Any, value: Any, name: str | None, masks: dict[str, int]) -> Any:
+        return make("StridedSliceAssign", self._variable, begin, end, strides, value, name=name, **masks)
+
     # -- `w += x` makes a tensor, as in TensorFlow -----------------------------------------------------------------------------
 
     def __iadd__(self, other: Any) -> Any:
@@ -369,7 +377,7 @@ def _delegate(operator: str) -> Callable[..., Any]:
     return run
 
 
-for _operator in Tensor.OVERLOADABLE_OPERATORS - {"__eq__", "__ne__"}:
+for _operator in Tensor.OVERLOADABLE_OPERATORS - {"__eq__", "__ne__", "__getitem__"}:
     setattr(Variable, _operator, _delegate(_operator))
 
 

@@ -238,11 +238,17 @@ def verify_tensor_all_finite(
 
 
 def add_check_numerics_ops() -> Operation:
-    """An operation that checks every floating-point tensor of the graph, in the order in which they were made."""
+    """An operation that checks every floating-point tensor of the graph, in the order in which they were made. ValueError where one of them
+    belongs to a branch or a loop."""
     checks: list[Tensor] = []
     for op in get_default_graph().get_operations():
         for output in op.outputs:
             if output.dtype in (dtypes.float16, dtypes.float32, dtypes.float64):
+                if op._get_control_flow_context() is not None:
+                    raise ValueError(
+                        "`tf.add_check_numerics_ops() is not compatible with TensorFlow control flow operations such as `tf.cond()` "
+                        f"or `tf.while_loop()`. {op.name} belongs to one."
+                    )
                 with control_dependencies(checks):
                     checks = [check_numerics(output, f"{op.name}:{output.value_index}")]
     return group(*checks)

@@ -2,6 +2,17 @@
 
 from graphflow.graph.importer import write_graph
 from graphflow.io.events import summary_iterator
+from graphflow.io.example import (
+    BytesList,
+    Example,
+    Feature,
+    FeatureList,
+    FeatureLists,
+    Features,
+    FloatList,
+    Int64List,
+    SequenceExample,
+)
 from graphflow.io.schema import QueueRunnerDef, SaverDef
 from graphflow.missing import names_of
 from graphflow.summary.writer import FileWriter as SummaryWriter

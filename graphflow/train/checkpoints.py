@@ -35,10 +35,10 @@ def generate_checkpoint_state_proto(
     last_preserved_timestamp: float | None = None,
 ) -> CheckpointState:
     """The contents of the file `checkpoint`; where `save_dir` is relative, so are the paths, to it."""
-    paths = list(all_model_checkpoint_paths or ())
+    paths = all_model_checkpoint_paths if isinstance(all_model_checkpoint_paths, list) else list(all_model_checkpoint_paths or ())
     if not paths or paths[-1] != model_checkpoint_path:
         logging.info("%s is not in all_model_checkpoint_paths. Manually adding it.", model_checkpoint_path)
-        paths.append(model_checkpoint_path)
+        paths.append(model_checkpoint_path)  # to the caller's list, as TensorFlow does
     times = all_model_checkpoint_timestamps
     if times and len(times) != len(paths):
         raise ValueError(f"Checkpoint timestamps, if provided, must match checkpoint paths (got paths {paths} and timestamps {times})")
@@ -140,7 +140,7 @@ def get_checkpoint_mtimes(checkpoint_prefixes: Iterable[str]) -> list[float]:
 
 def remove_checkpoint(checkpoint_prefix: str, checkpoint_format_version: int = SaverDef.V2, meta_graph_suffix: str = "meta") -> None:
     """Deletes the files of a checkpoint. The index goes first: without it nobody takes the rest for a checkpoint."""
-    names = [checkpoint_prefix]
+    names = _matches(checkpoint_prefix) or [checkpoint_prefix]
     if checkpoint_format_version == SaverDef.V2:
         names = [checkpoint_prefix + ".index", *glob.glob(glob.escape(checkpoint_prefix) + ".data-?????-of-?????")]
     for name in (*names, meta_graph_filename(checkpoint_prefix, meta_graph_suffix)):

@@ -31,6 +31,7 @@ from graphflow.ops.watching import Assert
 from graphflow.shapes import TensorShape, as_shape
 from graphflow.summary import scalar
 from graphflow.train.queue_runner import QueueRunner, add_queue_runner
+from graphflow.train.sparse_batches import queue_dtype, restored, stored
 
 # -- producers ---------------------------------------------------------------------------------------------------------------------
 
@@ -116,9 +117,8 @@ def _flat(tensors: Any) -> list[Any]:
     found = list(found) if isinstance(found, (list, tuple)) else [found]
     if not found:
         raise ValueError("Expected at least one tensor in batch().")
-    if any(isinstance(t, SparseTensor) for t in found):
-        raise TypeError("batches are made of dense tensors: use tf.sparse_tensor_to_dense on a SparseTensor first")
-    return convert_n(found)
+    dense = iter(convert_n([t for t in found if not isinstance(t, SparseTensor)]))
+    return [t if isinstance(t, SparseTensor) else next(dense) for t in found]
 
 
 def _like(tensors: Any, found: Any) -> Any:
@@ -146,19 +146,27 @@ def _kept(keep_input: Any, enqueue_many: bool) -> Any:
 
 def _enqueue(queue: QueueBase, tensors: Sequence[Any], keep: Any, enqueue_many: bool) -> Any:
     put: Callable[[Sequence[Any]], Any] = queue.enqueue_many if enqueue_many else queue.enqueue
+
+    def components() -> list[Any]:
+        return stored(tensors, queue, enqueue_many)
+
     if keep is True:
-        return put(tensors)
+        return put(components())
     if keep.shape.ndims == 1:
-        return put([boolean_mask(t, keep) for t in tensors])
-    return cond(keep, lambda: put(tensors), no_op)
+        return put([boolean_mask(t, keep) for t in components()])
+    return cond(keep, lambda: put(components()), no_op)
 
 
 def _shapes(lists: Sequence[Sequence[Any]], shapes: Any, enqueue_many: bool) -> list[TensorShape]:
     """The shape of each component, which all lists share."""
+    columns = list(zip(*lists, strict=True))
     if shapes is not None:
-        return [as_shape(s) for s in shapes]
+        return [TensorShape([]) if isinstance(c[0], SparseTensor) else as_shape(s) for c, s in zip(columns, shapes, strict=True)]
     found = []
-    for column in zip(*lists, strict=True):
+    for column in columns:
+        if isinstance(column[0], SparseTensor):
+            found.append(TensorShape([]))
+            continue
         each = [t.shape[1:] if enqueue_many else t.shape for t in column]
         if any(s.ndims is None for s in each) or len({s.ndims for s in each}) > 1:
             raise ValueError(f"Cannot infer Tensor's rank: {column[0]}")
@@ -168,7 +176,9 @@ def _shapes(lists: Sequence[Sequence[Any]], shapes: Any, enqueue_many: bool) -> 
 
 
 def _types(lists: Sequence[Sequence[Any]]) -> list[Any]:
-    kinds = [[t.dtype.base_dtype for t in tensors] for tensors in lists]
+    if len({tuple(isinstance(t, SparseTensor) for t in tensors) for tensors in lists}) > 1:
+        raise ValueError(f"Inconsistent SparseTensors list: {lists}")
+    kinds = [[queue_dtype(t) for t in tensors] for tensors in lists]
     if any(k != kinds[0] for k in kinds[1:]):
         raise TypeError(f"Expected types to be consistent: {kinds[0]} vs. {next(k for k in kinds if k != kinds[0])}")
     return kinds[0]
@@ -177,21 +187,24 @@ def _types(lists: Sequence[Sequence[Any]]) -> list[Any]:
 def _batched(lists: Sequence[Any], keep_input: Any, batch_size: Any, threads: int, queue_of: Callable[[Any, Any], QueueBase], full: Any,
              enqueue_many: bool, shapes: Any, fewer: bool, scope: str | None, default: str, dynamic_pad: bool = False) -> Any:  # fmt: skip
     """A batch of the tensors of several lists, each of which a thread (for one list: `threads` of them) computes and puts into a queue."""
+    if isinstance(lists[0], Mapping) and any(t.keys() != lists[0].keys() for t in lists[1:]):
+        raise ValueError("All dictionaries in tensors_list must have the same keys")
     if any(len(_flat(t)) != len(_flat(lists[0])) for t in lists[1:]):
         raise ValueError("Expected the same number of tensors in every list")
     flat = [_flat(tensors) for tensors in lists]
     with name_scope(scope, default, [t for tensors in flat for t in tensors]) as name:
         keep = _kept(keep_input, enqueue_many)
+        types = _types(flat)
         sizes = _shapes(flat, shapes, enqueue_many)
         if not dynamic_pad and not all(s.is_fully_defined() for s in sizes):
             raise ValueError(f"All shapes must be fully defined: {sizes}")
-        queue = queue_of(_types(flat), sizes)
+        queue = queue_of(types, sizes)
         operations = [_enqueue(queue, tensors, keep, enqueue_many) for tensors in flat]
         add_queue_runner(QueueRunner(queue, operations * threads if len(flat) == 1 else operations))
         label, share = full(queue)
         scalar(label, share)
         take = queue.dequeue_up_to if fewer else queue.dequeue_many
-        return _like(lists[0], take(batch_size, name=name))
+        return _like(lists[0], restored(take(batch_size, name=name), flat[0], queue, enqueue_many))
 
 
 def _in_order(capacity: int, dynamic_pad: bool, shared_name: str | None) -> tuple[Callable[[Any, Any], QueueBase], Any]:

@@ -235,16 +235,17 @@ class BaseSaverBuilder:
         return with_dependencies([self.save_op(filename, saveables)], filename)
 
     def _add_sharded_save(self, prefix: Any, per_device: Sequence[tuple[str, list[SaveableObject]]]) -> Any:
-        if self._write_version != SaverDef.V2:
-            raise ValueError("sharded checkpoints are written in the V2 format only: leave out write_version")
-        temporary = make("StringJoin", [prefix, f"_temp_{uuid.uuid4().hex}/part"])
+        joined = self._write_version == SaverDef.V2  # the parts of a V1 checkpoint stay apart
+        base = make("StringJoin", [prefix, f"_temp_{uuid.uuid4().hex}/part"]) if joined else prefix
         shards = constant(len(per_device), name="num_shards")
         names, saves = [], []
         for number, (place, group_) in enumerate(per_device):
             with device(_on_cpu(place)):
-                names.append(self.sharded_filename(temporary, number, shards))
+                names.append(self.sharded_filename(base, number, shards))
                 saves.append(self._add_save(names[-1], group_))
         with control_dependencies([save.op for save in saves]), device(_on_cpu(per_device[-1][0])):
+            if not joined:
+                return make("ShardedFilespec", prefix, shards)
             merge = make("MergeV2Checkpoints", names, prefix, delete_old_dirs=True)
             with control_dependencies([merge]):
                 return identity(prefix)

@@ -36,6 +36,11 @@ def passes(code: str) -> None:
         "from tensorflow.python.framework import dtypes; import graphflow; assert dtypes is graphflow.dtypes",
         "from tensorflow.python.framework.errors_impl import NotFoundError",
         "from tensorflow.core.framework import graph_pb2, tensor_pb2; graph_pb2.GraphDef",
+        # tf.initializers, tf.random and tf.image have other functions of these names
+        "import tensorflow as tf\nfrom tensorflow.python.ops import array_ops as a\n"
+        "assert (a.zeros, a.ones, a.transpose) == (tf.zeros, tf.ones, tf.transpose)",
+        "import tensorflow as tf\nfrom tensorflow.python.ops import random_ops as r, init_ops as i\n"
+        "assert (r.random_uniform, r.random_normal, i.Zeros) == (tf.random_uniform, tf.random_normal, tf.zeros_initializer)",
         "from tensorflow.python.ops import control_flow_ops as c; c.switch, c.merge, c.with_dependencies, c.cond, c.CondContext",
         "from tensorflow.contrib.tensorboard.plugins import projector; projector.ProjectorConfig",
         "from tensorflow.contrib.slim.python.slim import model_analyzer; model_analyzer.analyze_vars",

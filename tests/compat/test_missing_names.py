@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import types
+from collections.abc import Iterator
+
 import pytest
 
 import graphflow as tf
+from graphflow import compat
 from graphflow.missing import MissingName, names_of, namespaces, tensorflow_names
 
 NAMESPACES = ("nn", "train", "io", "errors", "image", "contrib.layers", "keras.layers", "lookup", "losses", "summary", "dtypes")
@@ -48,3 +52,29 @@ def test_the_nearest_name_is_given() -> None:
 def test_namespaces_of_aliases() -> None:
     assert tf.debugging.assert_equal is tf.assert_equal
     assert tf.manip.tile is tf.tile
+
+
+@pytest.fixture
+def hook() -> Iterator[None]:
+    compat.install()
+    yield
+    compat.uninstall()
+
+
+@pytest.mark.usefixtures("hook")
+def test_what_is_imported_fails_where_it_is_used() -> None:
+    from tensorflow.contrib.learn import DNNClassifier
+    from tensorflow.keras import layers
+    from tensorflow.keras.layers import Dense
+    from tensorflow.python.keras import backend as K
+
+    for use in (lambda: Dense(3), lambda: layers.Dense(3), lambda: types.new_class("Mine", (Dense,)), lambda: isinstance(3, Dense)):
+        with pytest.raises(MissingName, match=r"TensorFlow 1.15 has tf\.keras\.layers\.Dense, .*the nearest name .* tf\.layers\.Dense$"):
+            use()
+    with pytest.raises(MissingName, match=r"tf\.contrib\.learn\.DNNClassifier"):
+        DNNClassifier.fit()
+    with pytest.raises(MissingName, match="clear_session"):
+        K.clear_session()
+    with pytest.raises(ImportError):
+        from tensorflow.keras.layers import NoSuchLayer  # noqa: F401
+    assert not hasattr(tf.keras.layers, "Dense")

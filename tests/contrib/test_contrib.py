@@ -143,3 +143,19 @@ def test_class_numbers_are_widened_before_one_hot() -> None:
     tf.reset_default_graph()
     layers.one_hot_encoding(tf.placeholder(tf.int32, [2], name="n"), 3)
     assert [op.name for op in tf.get_default_graph().get_operations()][:2] == ["n", "OneHotEncoding/ToInt64"]
+
+
+def test_a_separable_convolution_without_outputs_is_depthwise_only() -> None:
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [None, 4, 4, 2])
+        thirds = tf.constant_initializer(1 / 3)
+        y = layers.separable_conv2d(x, None, 3, depth_multiplier=2, stride=2, padding="VALID", weights_initializer=thirds, scope="dw")
+        normed = layers.separable_conv2d(x, None, [3, 3], normalizer_fn=layers.batch_norm, activation_fn=None, scope="mobile")
+        assert [v.name for v in tf.trainable_variables()] == [
+            "dw/depthwise_weights:0", "dw/biases:0", "mobile/depthwise_weights:0", "mobile/BatchNorm/beta:0",
+        ]  # fmt: skip
+        assert y.shape.as_list() == [None, 1, 1, 4] and normed.shape.as_list() == [None, 4, 4, 2]
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            values = np.stack([np.ones((1, 4, 4)), np.full((1, 4, 4), 2.0)], -1)
+            np.testing.assert_allclose(session.run(y, {x: values})[0, 0, 0], [3, 3, 6, 6], rtol=1e-6)

@@ -1,6 +1,6 @@
 """Recurrent nets whose graphs, values and gradients were recorded from TensorFlow 1.15.5 (recurrent_nodes.txt.gz, recurrent.npz).
 
-    /path/to/tensorflow1/bin/python tests/golden/recurrent.py       records anew
+    /path/to/tensorflow1/bin/python tests/golden/recurrent.py [NAME ...]       records all programs anew, or these
 
 A program gets the module `tf` and gives its results: named tensors. Variables are set to fixed numbers. Where a result is a floating-point
 number, the gradients of the sum of all those results, each times a fixed number, are recorded too, for every variable and every input.
@@ -102,6 +102,7 @@ BLOCKS = {
     "lstm_block": lambda tf: tf.contrib.rnn.LSTMBlockCell(3),
     "lstm_block_peephole": lambda tf: tf.contrib.rnn.LSTMBlockCell(3, forget_bias=0.5, cell_clip=0.3, use_peephole=True),
     "gru_block": lambda tf: tf.contrib.rnn.GRUBlockCellV2(3),
+    "cudnn_compatible_lstm": lambda tf: tf.contrib.cudnn_rnn.CudnnCompatibleLSTMCell(3),
     "cudnn_compatible_gru": lambda tf: tf.contrib.cudnn_rnn.CudnnCompatibleGRUCell(3),
 }
 
@@ -158,6 +159,41 @@ def translation(tf):
     return found
 
 
+def decoders(tf):
+    """The lists of legacy_seq2seq: an encoder's last state, and decoders that get it."""
+    seq2seq, cell = tf.contrib.legacy_seq2seq, tf.nn.rnn_cell
+    inputs, outputs = steps(tf), [given(tf, "y%d" % t, BATCH, DEPTH) for t in range(2)]
+    found = results(*seq2seq.basic_rnn_seq2seq(inputs, outputs, cell.GRUCell(3), dtype=tf.float32))
+    again, _ = seq2seq.rnn_decoder(outputs, given(tf, "h", BATCH, DEPTH), cell.GRUCell(DEPTH), lambda before, _: tf.tanh(before), "again")
+    attentive, _ = seq2seq.attention_decoder(
+        outputs, given(tf, "h2", BATCH, 3), given(tf, "states", BATCH, 4, 2), cell.GRUCell(3), output_size=2, dtype=tf.float32,
+        scope="attentive"
+    )
+    shared, _ = seq2seq.tied_rnn_seq2seq(inputs, inputs[:2], cell.BasicRNNCell(3), dtype=tf.float32, scope="shared")
+    found.update(("more_%d" % n, t) for n, t in enumerate(again + attentive + shared))
+    return found
+
+
+def embedded_decoders(tf):
+    seq2seq, cell = tf.contrib.legacy_seq2seq, tf.nn.rnn_cell
+    source, target = _symbols(tf, [1, 2], [3, 4]), _symbols(tf, [0, 0], [5, 1], [2, 2])
+    found = results(*seq2seq.embedding_rnn_seq2seq(source, target, cell.GRUCell(3), 6, 6, 4, feed_previous=tf.constant(True)))
+    cells = {"a": cell.GRUCell(3), "b": cell.BasicRNNCell(3)}
+    inputs = {"a": target, "b": target[:2]}
+    many, _ = seq2seq.one2many_rnn_seq2seq(source, inputs, cell.GRUCell(3), cells, 6, {"a": 6, "b": 7}, 4, scope="many")
+    found.update(("many_%s_%d" % (key, n), t) for key in "ab" for n, t in enumerate(many[key]))
+    return found
+
+
+def bucketed(tf):
+    seq2seq = tf.contrib.legacy_seq2seq
+    source, target = _symbols(tf, [1, 2], [3, 4], [5, 0]), _symbols(tf, [0, 0], [5, 1], [2, 2])
+    weights = [given(tf, "w%d" % t, BATCH) for t in range(3)]
+    net = lambda x, y: seq2seq.embedding_rnn_seq2seq(x, y, tf.nn.rnn_cell.GRUCell(3), 6, 6, 4)  # noqa: E731
+    outputs, losses = seq2seq.model_with_buckets(source, target, target, weights, [(2, 2), (3, 3)], net, per_example_loss=True)
+    return results(outputs, losses)
+
+
 def tied(tf):
     seq2seq = tf.contrib.legacy_seq2seq
     source, target = _symbols(tf, [1, 2], [3, 4]), _symbols(tf, [0, 0], [5, 1], [2, 2])
@@ -168,7 +204,8 @@ STATIC = {name: unrolled(make) for name, make in CELLS.items()}
 STATIC.update(
     {
         "embedding": embedded, "bidirectional": bidirectional, "stack_bidirectional": stacked_bidirectional,
-        "sequence_loss": sequence_losses, "translation": translation, "tied": tied,
+        "sequence_loss": sequence_losses, "translation": translation, "tied": tied, "decoders": decoders,
+        "embedded_decoders": embedded_decoders, "bucketed": bucketed,
     }
 )  # fmt: skip
 
@@ -200,6 +237,22 @@ def loop_both_ways(tf):
     cell = tf.nn.rnn_cell
     x = given(tf, "x", BATCH, TIME, DEPTH)
     return results(*tf.nn.bidirectional_dynamic_rnn(cell.GRUCell(3), cell.GRUCell(2), x, _lengths(tf), dtype=tf.float32))
+
+
+def stacked_loops_both_ways(tf):
+    cell, x = tf.nn.rnn_cell, given(tf, "x", BATCH, TIME, DEPTH)
+    forward, backward = [cell.GRUCell(2), cell.GRUCell(3)], [cell.GRUCell(2), cell.GRUCell(1)]
+    outputs, *states = tf.contrib.rnn.stack_bidirectional_dynamic_rnn(forward, backward, x, dtype=tf.float32, sequence_length=_lengths(tf))
+    return results(outputs, states)
+
+
+def fused(tf):
+    rnn, x = tf.contrib.rnn, given(tf, "x", TIME, BATCH, DEPTH)
+    looped = rnn.FusedRNNCellAdaptor(tf.nn.rnn_cell.GRUCell(3), use_dynamic_rnn=True)
+    unrolled_ = rnn.FusedRNNCellAdaptor(tf.nn.rnn_cell.BasicLSTMCell(2))
+    first, state = looped(x, dtype=tf.float32, sequence_length=_lengths(tf), scope="looped")
+    second, others = rnn.TimeReversedFusedRNN(unrolled_)(first, dtype=tf.float32, scope="turned")
+    return results([first, second], [state, others])
 
 
 def raw(tf):
@@ -238,23 +291,88 @@ def greedy(tf):
     return _decoded(tf, tf.nn.rnn_cell.GRUCell(3), helper, maximum_iterations=4)
 
 
-def _attentive(tf, make):
+def inferred(tf):
+    """Helpers made of functions: the output is the next input, and the input of a step is what the program says."""
+    seq2seq, start = tf.contrib.seq2seq, given(tf, "x", BATCH, 6)
+    helper = seq2seq.InferenceHelper(lambda o: tf.tanh(o), [6], tf.float32, start, lambda sample: sample[:, 0] > 0.2)
+    found = _decoded(tf, tf.nn.rnn_cell.GRUCell(3), helper, maximum_iterations=3)
+    custom = seq2seq.CustomHelper(
+        lambda: (tf.fill([BATCH], False), start),
+        lambda time, outputs, state: tf.argmax(outputs, -1, output_type=tf.int32),
+        lambda time, outputs, state, sample_ids: (tf.equal(sample_ids, 1), outputs * 0.5, state),
+    )
+    with tf.variable_scope("custom"):
+        found.update(("custom_" + k, v) for k, v in _decoded(tf, tf.nn.rnn_cell.GRUCell(3), custom, maximum_iterations=3).items())
+    return found
+
+
+def translated(tf):
+    """Sequences of their own lengths in and out, and the loss of what is within the labels' lengths."""
+    x, y = given(tf, "x", BATCH, None, DEPTH), given(tf, "y", BATCH, None, DEPTH)
+    _, state = tf.nn.dynamic_rnn(tf.nn.rnn_cell.GRUCell(3), x, tf.constant([5, 2]), dtype=tf.float32)
+    helper = tf.contrib.seq2seq.TrainingHelper(y, tf.constant([4, 2]))
+    decoder = tf.contrib.seq2seq.BasicDecoder(tf.nn.rnn_cell.GRUCell(3), helper, state, tf.layers.Dense(6, name="logits"))
+    logits = tf.contrib.seq2seq.dynamic_decode(decoder, impute_finished=True)[0].rnn_output
+    labels = tf.cast(tf.argmax(tf.concat([y, y * 0.5], 2), 2), tf.int32)[:, : tf.shape(logits)[1]] % 6
+    mask = tf.sequence_mask(tf.constant([4, 2]), dtype=tf.float32)
+    return {"logits": logits, "loss": tf.contrib.seq2seq.sequence_loss(logits, labels, mask)}
+
+
+def _attentive(tf, make, **settings):
     memory = given(tf, "memory", BATCH, 5, 3)
-    cell = tf.contrib.seq2seq.AttentionWrapper(tf.nn.rnn_cell.GRUCell(3), make(memory), attention_layer_size=2)
+    settings = dict({"attention_layer_size": 2}, **settings)
+    cell = tf.contrib.seq2seq.AttentionWrapper(tf.nn.rnn_cell.GRUCell(3), make(memory), **settings)
     helper = tf.contrib.seq2seq.TrainingHelper(given(tf, "x", BATCH, TIME, DEPTH), _lengths(tf))
     return _decoded(tf, cell, helper)
 
 
 def luong(tf):
-    return _attentive(tf, lambda m: tf.contrib.seq2seq.LuongAttention(3, m, tf.constant([4, 5]), scale=True))
+    return _attentive(tf, lambda m: tf.contrib.seq2seq.LuongAttention(3, m, tf.constant([4, 5]), scale=True, dtype=tf.float32))
 
 
 def bahdanau(tf):
-    return _attentive(tf, lambda m: tf.contrib.seq2seq.BahdanauAttention(4, m, tf.constant([4, 5]), normalize=True))
+    return _attentive(tf, lambda m: tf.contrib.seq2seq.BahdanauAttention(4, m, tf.constant([4, 5]), normalize=True, dtype=tf.float32))
 
 
 def monotonic(tf):
-    return _attentive(tf, lambda m: tf.contrib.seq2seq.BahdanauMonotonicAttention(4, m, mode="recursive"))
+    return _attentive(tf, lambda m: tf.contrib.seq2seq.BahdanauMonotonicAttention(4, m, mode="recursive", dtype=tf.float32))
+
+
+def luong_monotonic(tf):
+    settings = {"scale": True, "score_bias_init": 0.5, "mode": "parallel", "dtype": tf.float32}
+    return _attentive(tf, lambda m: tf.contrib.seq2seq.LuongMonotonicAttention(3, m, **settings))
+
+
+def two_attentions(tf):
+    seq2seq = tf.contrib.seq2seq
+
+    def make(memory):
+        return [seq2seq.LuongAttention(3, memory, dtype=tf.float32), seq2seq.BahdanauAttention(4, memory[:, 1:], dtype=tf.float32)]
+
+    return _attentive(tf, make, attention_layer_size=[2, 3], output_attention=False, alignment_history=True)
+
+
+def attention_parts(tf):
+    seq2seq, p, before = tf.contrib.seq2seq, given(tf, "p", BATCH, 5), given(tf, "before", BATCH, 5)
+    ids = tf.constant([[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[9, 2], [2, 2]]])
+    parents = tf.constant([[[0, 0], [0, 0]], [[1, 0], [0, 1]], [[1, 0], [1, 1]]])
+    found = {
+        mode: seq2seq.monotonic_attention(tf.sigmoid(p), tf.nn.softmax(before), mode) for mode in ("recursive", "parallel", "hard")
+    }
+    found.update(hard=seq2seq.hardmax(p), product=seq2seq.safe_cumprod(tf.sigmoid(p), 1), tiled=seq2seq.tile_batch(p, 3))
+    found["tree"] = seq2seq.gather_tree(ids, parents, tf.constant([3, 2]), 2)
+    return found
+
+
+def beams_of_lstm(tf):
+    seq2seq = tf.contrib.seq2seq
+    table = tf.get_variable("table", [6, DEPTH])
+    cell = tf.nn.rnn_cell.MultiRNNCell([tf.nn.rnn_cell.LSTMCell(3), tf.nn.rnn_cell.LSTMCell(2)])
+    state = seq2seq.tile_batch(cell.zero_state(BATCH, tf.float32), 4)
+    decoder = seq2seq.BeamSearchDecoder(cell, table, tf.fill([BATCH], 1), 2, state, 4, tf.layers.Dense(6, name="logits"))
+    outputs, state, lengths = seq2seq.dynamic_decode(decoder, maximum_iterations=5, output_time_major=True)
+    return {"ids": outputs.predicted_ids, "parents": outputs.beam_search_decoder_output.parent_ids, "lengths": lengths,
+            "log_probs": state.log_probs}  # fmt: skip
 
 
 def beams(tf):
@@ -277,8 +395,11 @@ def beams(tf):
 LOOPS = {
     "with_lengths": with_lengths, "loop": loop, "loop_with_lengths": loop_with_lengths, "loop_both_ways": loop_both_ways, "raw": raw,
     "trained": trained, "greedy": greedy, "luong": luong, "bahdanau": bahdanau, "monotonic": monotonic, "beams": beams,
+    "stacked_loops_both_ways": stacked_loops_both_ways, "fused": fused, "inferred": inferred, "translated": translated,
+    "luong_monotonic": luong_monotonic, "two_attentions": two_attentions, "attention_parts": attention_parts,
+    "beams_of_lstm": beams_of_lstm,
 }  # fmt: skip
-WITHOUT_GRADIENTS = ("greedy", "beams")
+WITHOUT_GRADIENTS = ("greedy", "beams", "beams_of_lstm", "inferred")
 PROGRAMS = dict(STATIC, **LOOPS)
 PROGRAMS.update((name, unrolled(make)) for name, make in BLOCKS.items())
 
@@ -354,16 +475,22 @@ def main():
     import tensorflow as tf
 
     tf.logging.set_verbosity(tf.logging.ERROR)
-    lines, values = [], {}
-    for name in PROGRAMS:
+    nodes_path, values_path = os.path.join(HERE, "recurrent_nodes.txt.gz"), os.path.join(HERE, "recurrent.npz")
+    chosen, lines, values = sys.argv[1:], [], {}
+    if chosen:
+        with open(nodes_path, "rb") as kept:
+            parts = gzip.decompress(kept.read()).decode().split("# ")
+        lines = [line for part in parts if part.split("\n")[0] not in chosen + [""] for line in ("# " + part).rstrip("\n").split("\n")]
+        values = {key: value for key, value in read(values_path).items() if key.split("/")[0] not in chosen}
+    for name in chosen or PROGRAMS:
         graph, made, found = built(tf, name)
         if name not in BLOCKS:
             lines += ["# " + name] + made
         for key, value in run(tf, graph, found).items():
             values[name + "/" + key] = value
-    with open(os.path.join(HERE, "recurrent_nodes.txt.gz"), "wb") as out:
+    with open(nodes_path, "wb") as out:
         out.write(gzip.compress("\n".join(lines).encode()))
-    with open(os.path.join(HERE, "recurrent.npz"), "wb") as out:
+    with open(values_path, "wb") as out:
         write(out, values)
 
 

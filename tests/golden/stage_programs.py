@@ -1,4 +1,4 @@
-"""Four small programs whose every stage is kept as text in golden/stages. Line numbers of this file stand in those texts."""
+"""Five small programs whose every stage is kept as text in golden/stages. Line numbers of this file stand in those texts."""
 
 from __future__ import annotations
 
@@ -46,4 +46,18 @@ def movements() -> Program:
     return [tf.transpose(joined, name="turned"), values], {places: (7,)}
 
 
-PROGRAMS = (train_step, convolution, normalisation, movements)
+def recurrence() -> Program:
+    """A loop over rows and the one backwards: records that are dropped, work that is hoisted, rows in place, a branch in the body."""
+    x = tf.placeholder(tf.float32, [3, None, 4], name="x")
+    w = tf.Variable(tf.zeros([4, 4]), name="w")
+    rows = tf.TensorArray(tf.float32, 3, name="rows").unstack(x)
+
+    def step(i: Any, state: Any) -> Any:
+        state = tf.tanh(tf.matmul(state, tf.exp(w)) + rows.read(i), name="state")
+        return i + 1, tf.cond(tf.equal(i, 1), lambda: state * 0.5, lambda: state)
+
+    state = tf.while_loop(lambda i, _: i < 3, step, [0, x[0]], name="steps")[1]
+    return [state, tf.gradients(tf.reduce_sum(state), w)[0]], {x: (3, 5, 4)}
+
+
+PROGRAMS = (train_step, convolution, normalisation, movements, recurrence)

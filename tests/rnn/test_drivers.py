@@ -50,6 +50,7 @@ def test_another_length_and_batch_go_through_the_same_loop() -> None:
         session.run(tf.global_variables_initializer())
         whole, _ = session.run([outputs, state], {x: X})
         part, last = session.run([outputs, state], {x: X[:2, :3]})
+        assert session._engine.compiled_programs == 2  # the initializer, and one for all lengths and batches
     np.testing.assert_allclose(part, whole[:2, :3], rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(last, part[:, -1])
 
@@ -157,3 +158,12 @@ def test_cells_can_be_copied() -> None:
     other = copy.deepcopy(cell)
     cell(tf.constant(X[:, 0]), cell.zero_state(BATCH, tf.float32))
     assert cell.built and not other.built
+
+
+def test_a_block_cell_is_one_operation_of_the_graph() -> None:
+    with tf.Graph().as_default() as graph:
+        x = tf.placeholder(tf.float32, [None, 5])
+        for cell in (tf.contrib.rnn.LSTMBlockCell(3), tf.contrib.rnn.GRUBlockCellV2(3)):
+            cell(x, cell.zero_state(2, tf.float32))
+        names = [op.name for op in graph.get_operations() if op.type.endswith("BlockCell")]
+        assert names == ["lstm_cell/LSTMBlockCell", "gru_cell/GRUBlockCell"]

@@ -467,3 +467,33 @@ def test_restores_every_type_from_tensorflow() -> None:
             assert np.array_equal(sess.run(variable), values[name]), name
     assert sess.run(tf.get_collection("results")[0], {"x:0": np.eye(3)}).shape == (3, 2)
     assert tf.get_collection("numbers") == [7]
+
+
+def test_a_sharded_checkpoint_of_the_old_format(tmp_path: Path) -> None:
+    prefix, values = str(tmp_path / "m"), (np.arange(6, dtype=np.float32).reshape(2, 3), np.array([1, -2, 300], np.int32))
+    with tf.Graph().as_default(), tf.Session() as session:
+        places = ("/job:localhost/cpu:0", "/cpu:0")
+        variables = []
+        for name, place, value in zip("ab", places, values, strict=True):
+            with tf.device(place):
+                variables.append(tf.get_variable(name, initializer=value))
+        saver = tf.train.Saver(sharded=True, write_version=tf.train.SaverDef.V1)
+        session.run(tf.global_variables_initializer())
+        written = saver.save(session, prefix, write_meta_graph=False)
+        assert written == f"{prefix}-?????-of-00002" and tf.train.latest_checkpoint(str(tmp_path)) == written
+        session.run([v.assign(v * 0) for v in variables])
+        saver.restore(session, written)
+        for found, value in zip(session.run(variables), values, strict=True):
+            np.testing.assert_array_equal(found, value)
+    assert tf.train.list_variables(written) == [("a", [2, 3]), ("b", [3])]
+    tf.train.remove_checkpoint(written, tf.train.SaverDef.V1)
+    assert not tf.train.checkpoint_exists(written) and not list(tmp_path.glob("m-*"))
+
+
+def test_what_no_message_can_hold_is_refused_before_it_is_copied(tmp_path: Path) -> None:
+    from graphflow import dtypes
+    from graphflow.io.old_format import write_old
+
+    huge = np.broadcast_to(np.array(False), (1 << 31,))  # no memory stands behind it
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Tensor slice is too large to serialize"):
+        write_old(str(tmp_path / "m"), [("v", dtypes.bool, huge, None)])

@@ -13,6 +13,7 @@ from graphflow.contrib.layers.collections import as_model_variables, collect_out
 from graphflow.contrib.layers.initializers import xavier_initializer
 from graphflow.graph.build import convert
 from graphflow.layers.base import ZEROS
+from graphflow.nn.convolution import depthwise_conv2d
 from graphflow.nn.embedding import embedding_lookup
 from graphflow.ops.activation import elu as elu_function
 from graphflow.ops.activation import relu as relu_function
@@ -151,11 +152,11 @@ def separable_convolution2d(inputs, num_outputs, kernel_size, depth_multiplier=1
                             activation_fn=relu_function, normalizer_fn=None, normalizer_params=None, weights_initializer=XAVIER,
                             pointwise_initializer=None, weights_regularizer=None, biases_initializer=ZEROS, biases_regularizer=None,
                             reuse=None, variables_collections=None, outputs_collections=None, trainable=True, scope=None):  # fmt: skip
-    """A convolution of each channel by itself, then one that mixes channels."""
+    """A convolution of each channel by itself, then one that mixes channels, without which `num_outputs` is None."""
     if data_format not in ("NCHW", "NHWC"):
         raise ValueError("data_format has to be either NCHW or NHWC.")
     if num_outputs is None:
-        raise NotImplementedError("separable_convolution2d without its pointwise part (num_outputs=None) is not implemented")
+        return _depthwise(inputs, kernel_size, stride, rate, weights_initializer, weights_regularizer, locals())
     return _weighted(
         "SeparableConv2d", inputs, lambda x: layers.SeparableConv2D, locals(), filters=num_outputs, kernel_size=kernel_size,
         strides=stride, padding=padding, data_format=layout(data_format), dilation_rate=rate, depth_multiplier=depth_multiplier,
@@ -165,6 +166,37 @@ def separable_convolution2d(inputs, num_outputs, kernel_size, depth_multiplier=1
 
 
 separable_conv2d = separable_convolution2d
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _depthwise(inputs: Any, kernel_size: Any, stride: Any, rate: Any, initializer: Any, regularizer: Any, given: dict[str, Any]) -> Any:
+    """A convolution of each channel by itself, with biases or a normalizer, and an activation."""
+    getter = as_model_variables(bias="biases", depthwise_kernel="depthwise_weights")
+    with variable_scope(given["scope"], "SeparableConv2d", [inputs], reuse=given["reuse"], custom_getter=getter) as scope:
+        inputs = convert(inputs)
+        dtype, data_format = inputs.dtype.base_dtype, given["data_format"]
+        channels, multiplier = inputs.shape.as_list()[1 if data_format == "NCHW" else 3], given["depth_multiplier"]
+        collections, trainable = given["variables_collections"], given["trainable"]
+        weights = model_variable(
+            "depthwise_weights", [*_pair(kernel_size), channels, multiplier], dtype, initializer, regularizer, trainable,
+            variable_collections(collections, "weights"),
+        )  # fmt: skip
+        strides = [1, 1, *_pair(stride)] if data_format == "NCHW" else [1, *_pair(stride), 1]
+        outputs = depthwise_conv2d(inputs, weights, strides, given["padding"], rate=_pair(rate), data_format=data_format)
+        if given["normalizer_fn"] is not None:
+            outputs = given["normalizer_fn"](outputs, **(given["normalizer_params"] or {}))
+        elif given["biases_initializer"] is not None:
+            biases = model_variable(
+                "biases", [multiplier * channels], dtype, given["biases_initializer"], given["biases_regularizer"], trainable,
+                variable_collections(collections, "biases"),
+            )  # fmt: skip
+            outputs = nn_bias_add(outputs, biases, data_format=data_format)
+        if given["activation_fn"] is not None:
+            outputs = given["activation_fn"](outputs)
+        return collect_output(given["outputs_collections"], scope.name, outputs)
 
 
 @add_arg_scope

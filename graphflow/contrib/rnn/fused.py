@@ -1,4 +1,4 @@
-"""Cells that are one op in TensorFlow, here compositions with the same variables, and nets that take a whole sequence at once."""
+"""Cells that are one op, and nets that take a whole sequence at once."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from graphflow.dtypes import as_dtype
-from graphflow.graph.build import convert_to_tensor
+from graphflow.graph.build import convert_to_tensor, make
 from graphflow.layers.base import InputSpec, Layer
-from graphflow.ops.activation import sigmoid, tanh
 from graphflow.ops.choose import sequence_mask
-from graphflow.ops.clip import clip_by_value
 from graphflow.ops.gather import gather_nd, reverse_sequence
 from graphflow.ops.initializers import constant_initializer
-from graphflow.ops.joining import concat, split, stack, tile, unstack
-from graphflow.ops.matmul import bias_add, matmul
+from graphflow.ops.joining import concat, stack, tile, unstack
 from graphflow.ops.ranges import range as range_of
 from graphflow.ops.reshape import expand_dims, reverse, transpose
 from graphflow.ops.shape import shape as shape_of
-from graphflow.ops.source import stop_gradient, zeros
+from graphflow.ops.source import zeros
 from graphflow.rnn.base import LayerRNNCell
 from graphflow.rnn.cells import LSTMStateTuple
 from graphflow.rnn.dynamic import dynamic_rnn
@@ -42,17 +39,15 @@ class _BlockLSTM:
 
     def step(self, inputs: Any, c: Any, h: Any) -> tuple[Any, Any]:
         """The next memory and output."""
-        gates = bias_add(matmul(concat([inputs, h], 1), self.kernel), self.bias)
-        i, j, f, o = split(gates, 4, axis=1)
-        f = f + self.forget_bias
         if self.use_peephole:
-            i, f = i + c * self.w_i, f + c * self.w_f
-        c = tanh(j) * sigmoid(i) + c * sigmoid(f)
-        if self.cell_clip > 0:  # the op's gradient takes no notice of the clipping
-            c = c + stop_gradient(clip_by_value(c, -self.cell_clip, self.cell_clip) - c)
-        if self.use_peephole:
-            o = o + c * self.w_o
-        return c, tanh(c) * sigmoid(o)
+            peepholes = self.w_i, self.w_f, self.w_o
+        else:
+            peepholes = (zeros([self.num_units], dtype=self.kernel.dtype.base_dtype),) * 3
+        _, c, _, _, _, _, h = make(
+            "LSTMBlockCell", inputs, c, h, self.kernel, *peepholes, self.bias,
+            forget_bias=self.forget_bias, cell_clip=self.cell_clip, use_peephole=self.use_peephole,
+        )  # fmt: skip
+        return c, h
 
 
 class LSTMBlockCell(LayerRNNCell):
@@ -130,9 +125,8 @@ class GRUBlockCell(LayerRNNCell):
         size = h_prev.shape.with_rank(2)[1]
         if size != self._cell_size:
             raise ValueError(f"Shape of h_prev[1] incorrect: cell_size {self._cell_size} vs {size}")
-        r, u = split(sigmoid(bias_add(matmul(concat([inputs, h_prev], 1), self._gate_kernel), self._gate_bias)), 2, axis=1)
-        c = tanh(bias_add(matmul(concat([inputs, h_prev * r], 1), self._candidate_kernel), self._candidate_bias))
-        h = (1 - u) * c + u * h_prev
+        kernels, biases = (self._gate_kernel, self._candidate_kernel), (self._gate_bias, self._candidate_bias)
+        _, _, _, h = make("GRUBlockCell", inputs, h_prev, *kernels, *biases)
         return h, h
 
 

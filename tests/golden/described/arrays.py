@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.golden.describe import FLOATS, Family, awkward, of, some, typed
+from tests.golden.describe import FLOATS, INTEGERS, Family, awkward, of, some, typed
 
 exact = Family()
 summed = Family(ulps=4, of_largest=True)
@@ -174,3 +174,28 @@ for dtype in FLOATS:
     exact("Range", start=typed(1, dtype), limit=typed(-1, dtype), delta=typed(-0.3, dtype))
     for start, stop, count in ((0, 1, 5), (-3, 7, 11), (2, 2, 3), (5, 1, 4), (0, 1, 1), (0, 1e10, 7)):
         summed("LinSpace", start=typed(start, dtype), stop=typed(stop, dtype), num=typed(count))
+
+for values in ([0, 1, 2, 3], [-1, -4, 2], 3, []):
+    for formats in (("NHWC", "NCHW"), ("NCHW", "NHWC"), ("NHWC", "HWNC")):
+        for kind in ("int32", "int64"):
+            exact("DataFormatDimMap", x=typed(values, kind), src_format=formats[0], dst_format=formats[1])
+for values in ([7, 4, 9, 3], [[7, 4], [9, 3], [4, 5], [5, 1]]):
+    for formats in (("NHWC", "NCHW"), ("NCHW", "NHWC"), ("NHWC", "HWNC")):
+        for kind in ("int32", "int64"):
+            exact("DataFormatVecPermute", x=typed(values, kind), src_format=formats[0], dst_format=formats[1])
+for shape in ((8,), (3, 16), (0, 8), (2, 1, 24)):
+    exact("CompareAndBitpack", input=some(*shape), threshold=of(0))
+    exact("CompareAndBitpack", input=some(*shape), threshold=of(1))
+for begin, end, strides, shape, masks in (
+    ([1], [4], [2], (2, 7), {}), ([0, 0], [0, 0], [1, -3], (5, 3), {"begin_mask": 3, "end_mask": 3}),
+    ([-1], [0], [1], (7,), {"shrink_axis_mask": 1}), ([2, 3], [2, 3], [1, 1], (0, 0), {}),
+    ([0, 1], [0, 99], [1, 1], (1, 4, 7), {"new_axis_mask": 1}), ([0, 2], [0, 3], [1, 1], (5,), {"ellipsis_mask": 1, "shrink_axis_mask": 2}),
+):  # fmt: skip
+    shape = (1, 1, 7) if masks.get("new_axis_mask") else shape
+    place = {"begin": typed(begin), "end": typed(end), "strides": typed(strides), **masks}
+    exact("TensorStridedSliceUpdate", input=some(5, 7), value=some(*shape), **place)
+for kind in INTEGERS:
+    for rows, ids in (([4, 0, 0, 2], [0, 0, 1, 3]), ([1], [0]), ([], [])):
+        exact("SparseSegmentSum", dtypes=(kind,), data=some(5, 3), indices=typed(rows), segment_ids=typed(ids))
+        exact("SparseSegmentSumWithNumSegments", dtypes=(kind,), data=some(5, 3), indices=typed(rows), segment_ids=typed(ids),
+              num_segments=typed(5))  # fmt: skip

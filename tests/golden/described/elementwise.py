@@ -121,3 +121,9 @@ for target in ("float32", "float64", "int32", "int64", "uint8", "bool", "float16
 exact("Cast", x=some(7), DstT="int32", Truncate=True)
 for target in ("uint8", "int8", "int16", "int32", "int64", "float16", "float32"):
     exact("saturate_cast", value=some(17, low=-400, high=400), dtype=target)
+
+for family, name in ((few, "BesselI0e"), (rough, "BesselI1e")):  # the slope of the second is a difference of like numbers
+    family(name, x=awkward(finite=True), gradient=False)
+    family(name, x=some(17, low=-20, high=20))
+    family(name, x=some(3, 5, low=-1, high=1))
+    family(name, x=some(0))
