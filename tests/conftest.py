@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden texts anew; look at the difference!")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that starts us in the background says so, and tests of Ctrl-C would not end
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
