@@ -1,6 +1,6 @@
 # Every target makes its own virtual environment in .venv; nothing but a Python 3.10-3.13 and make is needed beforehand.
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench bench-kernels clean
+.PHONY: demo test fuzz lint bench bench-kernels clean
 
 # The first of these that starts, is of a supported version and can make virtual environments (pyenv leaves shims that do not start).
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3 python; do \
@@ -11,12 +11,17 @@ ARGS ?=
 # Interpreters that have peers to be measured (make bench), and an instruction set to be tested instead of the machine's own: avx2, sse2.
 PEERS ?=
 TARGET ?=
+FUZZ ?= 10
 
 demo: $(VENV)/.core
 	$(RUN) -m graphflow demo $(ARGS)
 
 test: $(VENV)/.test
 	GRAPHFLOW_TARGET="$(TARGET)" $(RUN) -m pytest -m "not slow" $(ARGS)
+
+# The property tests with FUZZ times as many cases, drawn anew each time.
+fuzz: $(VENV)/.test
+	FUZZ="$(FUZZ)" GRAPHFLOW_TARGET="$(TARGET)" $(RUN) -m pytest -m hypothesis $(ARGS)
 
 lint: $(VENV)/.lint
 	$(RUN) -m ruff check .

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graphflow.compiler.memory import ALIGN, Block, lower_bound, place
+from tests.fuzzing import examples
 
 ONE = st.tuples(st.integers(0, 40), st.integers(0, 30), st.integers(0, 12)).map(lambda b: Block(b[0] * ALIGN, b[1], b[1] + b[2]))
 BLOCKS = st.lists(ONE, max_size=40)
 
 
 @given(BLOCKS)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_blocks_that_live_together_do_not_overlap(blocks):
     placement = place(blocks)
     for a in range(len(blocks)):

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graphflow import errors
@@ -30,10 +30,11 @@ from tests.compiler.support import (
     state,
 )  # fmt: skip
 from tests.effort import calls_of
+from tests.fuzzing import examples
 
 
 @given(st.integers(1000, 10**6), st.integers(0, len(PASSES)))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_every_prefix_of_the_passes_gives_the_same_values(seed, limit):
     program = random_program(seed)
     inputs = inputs_for(program, seed=seed)

@@ -6,7 +6,7 @@ import re
 
 import networkx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graphflow.compiler.builder import ProgramBuilder
@@ -18,6 +18,7 @@ from graphflow.config import options
 from graphflow.runtime.jit import default_jit
 from tests.compiler.support import BATCH, feed, mlp, random_program, state
 from tests.compiler.test_memory import BLOCKS
+from tests.fuzzing import examples
 
 
 def small():
@@ -47,7 +48,7 @@ def test_what_nothing_needs_is_found_and_removed():
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_groups_are_convex_and_all_needed(seed):
     program = run_passes(random_program(seed), options())
     assert networkx.is_directed_acyclic_graph(program_view(program)), "a group that waits for itself"
@@ -55,7 +56,7 @@ def test_groups_are_convex_and_all_needed(seed):
 
 
 @given(BLOCKS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_three_roads_to_the_lower_bound(blocks):
     cliques = networkx.chordal_graph_cliques(interference(blocks))
     assert lower_bound(blocks) == heaviest_clique(blocks) == max((sum(blocks[k].size for k in c) for c in cliques), default=0)

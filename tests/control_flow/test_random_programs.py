@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import graphflow as tf
 from tests.control_flow.support import BOTH, session
+from tests.fuzzing import examples
 
 # A program is a tree: ("x",), ("acc",), ("sin", a), ("mul", a, b), ("if", limit, a, b), which is a if acc < limit else b,
 # ("loop", n, a), which is acc = a, n times, ("until", limit, a), which does so at most four times and only while acc < limit, and
@@ -92,7 +93,7 @@ def _neighbours(count: int, grows: bool, tree: Any, x: Any, acc: Any) -> Any:
 
 
 @BOTH
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@examples(25)
 @given(tree=PROGRAMS, x=st.sampled_from([0.7, -1.2]))
 @example(tree=("mul", ("if", -0.5, ("x",), ("x",)), ("if", -0.5, ("x",), ("acc",))), x=0.7)  # gradients need each other's forward values
 @example(tree=("loop", 2, ("rows", 3, True, ("mul", ("x",), ("acc",)))), x=0.7)  # an array that grows inside a loop has gradients

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graphflow.io import schema
 from graphflow.io.crc32c import crc32c, mask, unmask
 from graphflow.io.text import ParseError, from_text, to_text
 from graphflow.io.wire import MAX_DEPTH, DecodeError
+from tests.fuzzing import examples
 
 
 def bytewise(data: bytes) -> int:
@@ -72,7 +73,7 @@ attr_values = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.dictionaries(st.text(max_size=6), attr_values, max_size=4))
 def test_messages_survive_both_forms(attr: dict[str, schema.AttrValue]) -> None:
     node = schema.NodeDef(name="n", input=["a", "^b"], attr=attr)

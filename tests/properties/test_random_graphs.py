@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import graphflow as tf
@@ -13,6 +13,7 @@ from graphflow.compiler.pipeline import PASSES
 from graphflow.compiler.program import Node
 from graphflow.config import options, override
 from graphflow.runtime.interpreter import interpret
+from tests.fuzzing import examples
 from tests.properties.graphs import Built, build
 
 NUMBER = st.integers(0, 59)
@@ -26,10 +27,7 @@ OUTPUT_READ_AGAIN = [
 ]  # fmt: skip
 NONE = frozenset(p.name for p in PASSES)
 
-bounded = settings(
-    max_examples=30, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False
-)
-many = settings(bounded, max_examples=120)
+bounded, many = examples(30), examples(120)
 
 
 def run(built: Built, batches=BATCHES, **changes) -> list[np.ndarray]:
@@ -123,7 +121,7 @@ def test_a_wrong_pass_is_found(monkeypatch):
 
 
 @given(RECIPE, ENDING, st.sampled_from(("avx2", "sse2")))
-@settings(bounded, max_examples=15)
+@examples(15)
 def test_targets_and_threads(recipe, ending, target):
     built = build(recipe, ending)
     check(built, {"target": target})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import LLVM_TYPES, Reg, split_vector, vector
 from graphflow.compiler.llvm.scope import Placed, Scopes
-from graphflow.kernel.expr import Expr, Value
+from graphflow.kernel.expr import Expr, Value, values_in
 from graphflow.kernel.index import (
     Atom,
     Index,
@@ -59,7 +59,7 @@ class Addresses(Scopes):
         if constant:
             with self.place(level):
                 total = self.b.add(total, self.b.i64(constant))
-        return self._keep(index, total, level, self._index_reads(index))
+        return self._keep(index, total, level, values_in(index))
 
     def _by_level(self, index: IndexExpr) -> list[tuple[int, list[tuple[tuple[Atom, ...], int]], int]]:
         """The terms grouped by level, outermost first, as (level, terms, 0), then the constant as (0, [], constant)."""
@@ -94,7 +94,7 @@ class Addresses(Scopes):
             if found is None:
                 with self.place(level):
                     wide = functions.convert(self.b, self.target, value, atom.expr.type, "i64")
-                found = self._keep(key, wide, level, self.reads(atom.expr))
+                found = self._keep(key, wide, level, (atom.expr,))
             return found
         found = self.cache.get(atom)
         if found is None:
@@ -103,7 +103,7 @@ class Addresses(Scopes):
             level = max(l1, l2)
             with self.place(level):
                 value = self._pair(atom, left, right)
-            found = self._keep(atom, value, level, self._index_reads(IndexExpr((((atom,), 1),))))
+            found = self._keep(atom, value, level, values_in(IndexExpr((((atom,), 1),))))
         return found
 
     def _pair(self, atom: Atom, left: Reg, right: Reg) -> Reg:
@@ -156,7 +156,7 @@ class Addresses(Scopes):
         if found is None:
             step = self.stride(index)
             value, level = self._by_step(index, step) if isinstance(step, int) else self._lane_sum(index)
-            found = self._keep(key, value, level, self._index_reads(index))
+            found = self._keep(key, value, level, values_in(index))
         return found
 
     def _by_step(self, index: IndexExpr, step: int, type_: str = "i64") -> Placed:
@@ -268,7 +268,7 @@ class Addresses(Scopes):
                     for factors, scale in group:
                         total = self.b.add(total, self._term(factors, scale)[0])
                     element = self.b.element(pointer, total, type_)
-                found = self._keep(key, element, level, self._index_reads(index))
+                found = self._keep(key, element, level, values_in(index))
             pointer = found[0]
         if constant:
             with self.place(level):

@@ -71,15 +71,17 @@ class Expressions(Addresses):
                 self._keep(e, self.b.constant(e.value, LLVM_TYPES[e.type]), 0)
             case Local():
                 value, level = self.locals[e.name]
-                self._keep(e, value, max(level, self._pinned((e.name,))), (e.name,))
+                self._keep(e, value, max(level, self._pinned((e.name,))))
             case Position():
-                self._keep(e, *self._position(e.index, e.type), self.reads(e))
+                self._keep(e, *self._position(e.index, e.type))
             case Load():
-                self._keep(e, *self._load(e), self.reads(e))
+                value, level = self._load(e)
+                self._keep(e, value, level, presumes=self._presumed(level))
             case Call(function="check"):
-                self._keep(e, *self._check(e), self.reads(e))
+                value, level = self._check(e)
+                self._keep(e, value, level, presumes=self._presumed(level))
             case Call():
-                self._keep(e, *self._call(e), self.reads(e))
+                self._keep(e, *self._call(e))
             case _:
                 raise TypeError(f"{e!r} is not an expression")
 
@@ -129,6 +131,10 @@ class Expressions(Addresses):
             for condition in conditions:
                 total = condition if total is None else self.b.binary("and", total, condition)
         return level, total
+
+    def _presumed(self, level: int) -> int:
+        """The innermost of the frames that what stands at `level` has left on the condition that their bodies run (`_outward`)."""
+        return max((n for n in range(level + 1, self.top + 1) if self.frames[n].occupied is not None), default=0)
 
     def _load(self, e: Load) -> Placed:
         pinned = self._pinned((e.buffer,)) if e.buffer in self.changing else 0

@@ -4,7 +4,7 @@ arguments.
 Frame 0 is the function's entry (arguments, sizes), 1 the body of the phase, and every loop, conditional or `bind`
 opens another. Each value has a *level*, the number of the frame whose facts it needs; it is emitted just before the
 next inner frame begins, so that what does not change in a loop is not computed there. Values that read something that
-changes are forgotten when it is written.
+changes are forgotten when it is written; values that are right only where a certain loop runs, when that loop ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from graphflow.compiler.llvm.builder import FunctionBuilder, Point, Reg
 from graphflow.compiler.llvm.target import Target
-from graphflow.kernel.expr import Expr, Load, Local, values_in
+from graphflow.kernel.expr import Expr, Load, Local
 from graphflow.kernel.index import Index, substitute
 from graphflow.kernel.nodes import Kernel, Role
 from graphflow.kernel.ranges import Range, limits
@@ -59,6 +59,7 @@ class Scopes:
         self.types: dict[str, str] = {}
         self.cache: dict[object, Placed] = {}
         self.volatile: dict[str, list[object]] = {}
+        self.presumed: dict[Expr, int] = {}
         self.lanes = 1
         self.vector: str | None = None
         self.vector_level = 0
@@ -101,6 +102,8 @@ class Scopes:
                     del table[name]
                 else:
                     table[name] = before
+        for name, _ in frame.locals:
+            self.written(name)
         self.lanes, self.vector, self.vector_level, self.mask, self.mask_level, self.renaming = frame.saved
 
     def set_symbol(self, name: str, value: Reg, level: int | None = None) -> None:
@@ -174,10 +177,21 @@ class Scopes:
         with self.b.at(point):
             yield
 
-    def _keep(self, key: object, value: Reg, level: int, reads: Iterable[str] = ()) -> Placed:
+    def _keep(self, key: object, value: Reg, level: int, of: Iterable[Expr] = (), presumes: int = 0) -> Placed:
+        """Remember a value of `level` that was computed from `of` (for an Expr: from its children). It is right only while the frame
+        `presumes` is open, and those that its sources presume: a load that left a loop which may run zero times is not the element that
+        another loop would read."""
         placed = (value, level)
         self.cache[key] = placed
-        self.frames[level].keys.append(key)
+        if isinstance(key, Expr):
+            reads, of = self.reads(key), key.children()
+        else:
+            of = tuple(of)
+            reads = frozenset().union(*map(self.reads, of))
+        presumes = max([presumes, *(self.presumed[x] for x in of)])
+        if isinstance(key, Expr):
+            self.presumed[key] = presumes
+        self.frames[max(level, presumes)].keys.append(key)
         for name in reads:
             self.volatile.setdefault(name, []).append(key)
         return placed
@@ -197,9 +211,6 @@ class Scopes:
                 found |= {name}
             self._reads[e] = found
         return found
-
-    def _index_reads(self, index: Index) -> frozenset[str]:
-        return frozenset().union(*(self.reads(e) for e in values_in(index)))
 
     def _pinned(self, names: Iterable[str]) -> int:
         """The innermost frame in which one of `names` is written: a value that reads it must not leave that frame."""

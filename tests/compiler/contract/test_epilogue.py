@@ -91,6 +91,20 @@ def test_epilogue_that_depends_on_the_position(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", ["native", "avx2", "sse2"])
+@pytest.mark.parametrize("rows", [1, 95, 96, 200])
+def test_bias_of_columns_whose_panels_may_all_be_narrow(machine: str, rows: int) -> None:
+    """The vectors run along the batch: whole panels first, none where it is small, then the rest, which needs the bias just as well."""
+    case = conv(N, 7, 6, 1, 1, 1, 2)
+    n, oh, ow = symbol("n", 0, None), symbol("oh", 0, 3), symbol("ow", 0, 2)
+    store = Store("y", (n * 4 + oh) * 3 + ow, acc() + load("bias", "f32", oh))
+    compiled = Compiled(with_epilogue(case, (store,), Buffer("bias", "f32", (4,), Role.IN)), machine)
+    arrays = inputs(case, {"N": rows}) | {"bias": aligned(np.float32([1, 2, 3, 4]))}
+    want, _ = sums(case, arrays, {"N": rows})
+    compiled.run(arrays, {"N": rows}, 2)
+    np.testing.assert_allclose(arrays["y"], want + arrays["bias"][:, None, None], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("machine", ["native", "avx2", "sse2"])
 @pytest.mark.parametrize("m, n, k", [(7, 10, 300), (37, 90, 64), (33, 5, 16)])
 def test_epilogue_that_reads_an_operand(machine: str, m: int, n: int, k: int) -> None:
     """The row's own first element, at an address that the tile's first row had too; long enough to be a loop over the rows."""

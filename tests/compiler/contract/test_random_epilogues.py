@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graphflow.kernel import interpret
@@ -15,6 +15,7 @@ from graphflow.kernel.expr import Expr, Load, load, local, maximum, position, se
 from graphflow.kernel.index import Index, evaluate, product, substitute, symbol
 from graphflow.kernel.nodes import Axis, Buffer, Kernel, Let, Role, Stmt, Store
 from tests.compiler.contract.cases import Case, Compiled, aligned, conv, conv_filter, conv_input, inputs, matmul
+from tests.fuzzing import examples
 
 N = symbol("N", 0, None)
 small = st.integers(1, 40)
@@ -76,7 +77,7 @@ def with_epilogue(case: Case, recipe: Sequence[tuple[int, int]]) -> Case:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(contractions, recipes, st.integers(1, 9), st.sampled_from(["native", "native", "avx2", "sse2"]))
 def test_random_epilogues(plain: Case, recipe: list[tuple[int, int]], rows: int, machine: str) -> None:
     case = with_epilogue(plain, recipe)

@@ -332,6 +332,25 @@ def two_gathers() -> Kernel:
 
 
 @pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("first, second", [(0, 5), (5, 0), (20, 40)])
+def test_what_one_loop_reads_ahead_says_nothing_to_the_next(name: str, first: int, second: int) -> None:
+    """Both loops read the same element and look at it, before they begin and only if they run; one of them may not run."""
+    k = KernelBuilder("siblings")
+    at, table = k.input("at", "i64", ()), k.input("table", "f32", (4,))
+    for size, way in (("n", SERIAL), ("m", VECTOR)):
+        x, y = k.input(f"x_{size}", "f32", (symbol(size),)), k.output(f"y_{size}", "f32", (symbol(size),))
+        with k.loop("i", symbol(size), way) as i:
+            place = k.check("InvalidArgumentError", "far", k.load(at, 0) < 3, k.load(at, 0), k.load(at, 0))
+            k.store(y, i, k.load(x, i) * k.load(table, 1) + cast(place, "f32"))
+    arrays = {"x_n": values("f32", first), "x_m": values("f32", second), "at": np.array(2), "table": np.float32([1, 2, 3, 4])}
+    sizes = {"n": first, "m": second}
+    kernel = k.build()
+    compare(kernel, arrays, sizes, name)
+    _, status = run_native(kernel, arrays | {"at": np.array(7)}, sizes, name)
+    assert status == (1 if first else 2, 7)
+
+
+@pytest.mark.parametrize("name", TARGETS)
 def test_two_terms_of_data_in_one_offset(name: str) -> None:
     rng = np.random.default_rng(5)
     data = {"a": rng.integers(0, 10, 37), "b": rng.integers(0, 10, 37), "x": values("f32", (10, 10))}
