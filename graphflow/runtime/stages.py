@@ -241,7 +241,6 @@ class Stage:
             self.done.add(op)
             return
         _check_shapes(op, operands)
-        _check_shapes(op, operands)
         call = definition.run if definition.kind is Kind.HOST else definition.reference
         if definition.knows_name:
             operands.insert(0, op.name)
