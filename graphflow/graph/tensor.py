@@ -221,16 +221,18 @@ _SMALL = 1 << 16  # elements; larger contents are not worked out while building
 
 def known_contents(tensor: Tensor) -> Any:
     """What is known of a tensor's contents before running: an array, an object array with None for unknown elements, or None."""
-    waiting = [tensor] if tensor._value is _UNASKED else []
-    while waiting:  # not by recursion: an unrolled net is thousands of operations deep
-        asked = waiting[-1]
-        if asked._value is _UNASKED:
-            first = _first_to_ask(asked)
-            if first is not None:
+    if tensor._value is _UNASKED:
+        waiting = [tensor]
+        while waiting:  # not by recursion: an unrolled net is thousands of operations deep
+            asked = waiting[-1]
+            if not _may_be_known(asked):
+                asked._value = None
+            elif (first := _first_to_ask(asked)) is not None:
                 waiting.append(first)
                 continue
-            asked._value = _work_out(asked)
-        waiting.pop()
+            else:
+                asked._value = _work_out(asked)
+            waiting.pop()
     return tensor._value
 
 
@@ -252,10 +254,8 @@ def _may_be_known(tensor: Tensor) -> bool:
 
 
 def _first_to_ask(tensor: Tensor) -> Tensor | None:
-    """The first input whose contents must be looked at before the tensor's own can be told."""
+    """The first input whose contents must be looked at before the tensor's own, which may be known, can be told."""
     definition = tensor.op.definition
-    if definition.type == "Const" or not _may_be_known(tensor):
-        return None
     for given in tensor.op.inputs:
         if given._value is _UNASKED:
             return given
@@ -269,8 +269,6 @@ def _work_out(tensor: Tensor) -> Any:
     definition = tensor.op.definition
     if definition.type == "Const":
         return definition.value.array  # type: ignore[attr-defined]
-    if not _may_be_known(tensor):
-        return None
     partial = definition.type in _PARTLY
     packed = definition.type == "Pack" and definition.axis == 0  # type: ignore[attr-defined]
     row = tensor._dims[1:] if packed else None  # type: ignore[index]  # what stands beside tensors of known shape has their shape

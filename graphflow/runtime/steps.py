@@ -39,7 +39,7 @@ from graphflow.runtime.storage import Storage
 from graphflow.runtime.tracing import current
 
 Array = np.ndarray[Any, Any]
-Refusal = Cut | Irregular | Stepwise
+REFUSALS = (Cut, Irregular, Stepwise)
 KEPT = 64  # plans that a signature keeps bound
 
 
@@ -232,7 +232,7 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _without_traceback(refused: Refusal) -> Refusal:
+def _without_traceback(refused: Cut | Irregular | Stepwise) -> Cut | Irregular | Stepwise:
     """The same once more: a traceback would keep the values of the run that it was raised in."""
     again = type(refused).__new__(type(refused))
     again.args = refused.args
@@ -261,14 +261,12 @@ class Step:
         self._by_pattern: dict[Any, list[Compiled]] = {}
         self._by_shapes: dict[Any, Compiled] = {}
         self._refuted: set[Presumption] = set()
-        self._refused: dict[Any, Refusal] = {}  # what is run in parts need not be captured again to find that out
+        self._refused: dict[Any, Cut | Irregular | Stepwise] = {}  # what is run in parts need not be captured again to find that out
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """The fetched values for these feeds. Raises Cut where a part must be computed first."""
         shapes = tuple([a.shape for a in arrays])
-        compiled = self._by_shapes.get(shapes)
-        if compiled is None or compiled.conditional and not compiled.holds():
-            compiled = self.compiled(arrays)
+        compiled = self._ready(shapes) or self.compiled(arrays)
         try:
             return compiled.run(arrays, shapes)
         except Outgrown as outgrown:
@@ -286,8 +284,8 @@ class Step:
     def compiled(self, arrays: Sequence[Array]) -> Compiled:
         """The Program for feeds like these, compiled."""
         shapes = tuple([a.shape for a in arrays])
-        found = self._by_shapes.get(shapes)
-        if found is not None and not (found.conditional and not found.holds()):
+        found = self._ready(shapes)
+        if found is not None:
             return found
         with self.engine.lock:
             feeds = [
@@ -303,13 +301,18 @@ class Step:
                 try:
                     with uncollected():
                         found = self._compile(feeds, symbolic, static, contents)
-                except (Cut, Irregular, Stepwise) as refused:
+                except REFUSALS as refused:
                     if len(self._refused) < KEPT:  # with other sizes a loop may be compiled yet: see _compile
                         self._refused[symbolic if isinstance(refused, Cut) else static, contents] = _without_traceback(refused)
                     raise
             if not contents:
                 self._by_shapes[shapes] = found
             return found
+
+    def _ready(self, shapes: Any) -> Compiled | None:
+        """What served feeds of these shapes before, if it still may."""
+        found = self._by_shapes.get(shapes)
+        return None if found is None or found.conditional and not found.holds() else found
 
     def _find(self, key: Any, sizes: Mapping[str, int]) -> Compiled | None:
         return next((c for c in self._by_pattern.get(key, ()) if c.holds(sizes)), None)
@@ -332,7 +335,7 @@ class Step:
                 raise
             try:
                 captured, pattern = self._capture(feeds, static), static
-            except (ValueError, TypeError, Cut, Irregular, Stepwise):
+            except (ValueError, TypeError, *REFUSALS):
                 raise refused from None
         names = [t.name for t in self.feeds if t not in self.known]
         chosen = options()
