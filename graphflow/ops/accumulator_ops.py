@@ -5,15 +5,14 @@ between runs and let whoever takes wait, so their operations are called by Pytho
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import NUMERIC, DType, complex64, complex128, int32, int64, resource
-from graphflow.errors import CancelledError, DeadlineExceededError, InvalidArgumentError
+from graphflow.dtypes import NUMERIC, DType, complex64, complex128, int32, int64
+from graphflow.errors import CancelledError, InvalidArgumentError
 from graphflow.graph.op import TensorSpec
-from graphflow.ops.queue_ops import QueueOp
+from graphflow.ops.queue_ops import HandleOp, QueueOp
 from graphflow.ops.queue_state import Deadline
 from graphflow.ops.sizes import shown
 from graphflow.ops.text import refused
@@ -64,14 +63,8 @@ class Accumulator:
         """Waits until there are so many gradients, and begins a new step."""
         if required <= 0:
             raise refused(f"Argument num_required must be positive, got {required}")
-        seconds = self.deadline.seconds
-        end = None if seconds is None else time.monotonic() + seconds
         with self.changed:
-            while self.count < required and not self.cancelled:
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
-                    raise DeadlineExceededError(None, None, "Timed out waiting for notification")
-                self.changed.wait(left)
+            self.deadline.wait(self.changed, lambda: self.count >= required or self.cancelled)
             if self.cancelled:
                 raise CancelledError(None, None, "TakeGrad operation was cancelled")
             result = self.result()
@@ -176,17 +169,13 @@ class SparseAccumulator(Accumulator):
 # -- the operations ---------------------------------------------------------------------------------------------------------------
 
 
-class ResourceConditionalAccumulator(QueueOp):
-    """The accumulator named `shared_name`, or like the operation; made when it is first asked for."""
+class ResourceConditionalAccumulator(HandleOp):
+    """An accumulator of dense gradients."""
 
-    uses_kept = True
-    knows_name = True
-    results = ("handle: resource",)
+    family = "accumulator"
     made = DenseAccumulator
     dtype: DType
     shape: TensorShape
-    container: str = ""
-    shared_name: str = ""
     reduction_type: str = "MEAN"
 
     def infer(self) -> TensorSpec:
@@ -194,19 +183,14 @@ class ResourceConditionalAccumulator(QueueOp):
             raise TypeError(f"an accumulator of {self.dtype.name}")
         if self.reduction_type not in ("MEAN", "SUM"):
             raise ValueError(f"Value for attr 'reduction_type' of \"{self.reduction_type}\" is not in the list of allowed values: \"MEAN\", \"SUM\"")  # noqa: E501
-        return TensorSpec(resource, ())
+        return super().infer()
 
-    def run(self, kept: dict[Any, Any], name: str) -> Any:
-        own = self.shared_name or name
-        key = ("accumulator", self.container, own)
-        found = kept.get(key)
-        if found is None:
-            found = kept.setdefault(key, type(self).made(own, self.dtype, self.shape, self.reduction_type, kept["deadline"]))
+    def new(self, name: str, deadline: Deadline) -> Accumulator:
+        return type(self).made(name, self.dtype, self.shape, self.reduction_type, deadline)
+
+    def check(self, found: Accumulator) -> None:
         if found.dtype is not self.dtype or found.dims != as_shape(self.shape).sizes:
-            raise InvalidArgumentError(None, None, f"Shared accumulator '{own}' has another dtype or shape")
-        handle = np.empty((), object)
-        handle[()] = found
-        return handle
+            raise InvalidArgumentError(None, None, f"Shared accumulator '{found.name}' has another dtype or shape")
 
 
 class SparseConditionalAccumulator(ResourceConditionalAccumulator):

@@ -18,6 +18,7 @@ from graphflow.graph.op import TensorSpec
 from graphflow.io.example import Example, Feature, Features, SequenceExample
 from graphflow.io.wire import DecodeError
 from graphflow.ops.families import HostOp
+from graphflow.ops.sizes import need_rank
 from graphflow.ops.text import refused
 from graphflow.shapes import TensorShape, as_shape
 
@@ -158,8 +159,7 @@ class ParseExample(_Parse):
 
     def infer(self, serialized: TensorSpec, names: TensorSpec, *rest: TensorSpec) -> tuple[TensorSpec, ...]:
         for spec in (serialized, names):
-            if spec.rank not in (None, 1):
-                raise ValueError(f"Shape must be rank 1 but is rank {spec.rank}")
+            need_rank(spec, 1)
         batch = None if serialized.dims is None else serialized.dims[0]
         defaults = rest[len(rest) - len(self.dense_shapes) :]
         dense = (TensorSpec(d.dtype, (batch, *_sizes(s))) for d, s in zip(defaults, self.dense_shapes, strict=True))
@@ -205,8 +205,7 @@ class ParseSingleExample(_Parse):
     dense_shapes: tuple[TensorShape, ...]
 
     def infer(self, serialized: TensorSpec, *defaults: TensorSpec) -> tuple[TensorSpec, ...]:
-        if serialized.rank not in (None, 0):
-            raise ValueError(f"Shape must be rank 0 but is rank {serialized.rank}")
+        need_rank(serialized, 0)
         dense = (TensorSpec(d.dtype, _sizes(s)) for d, s in zip(defaults, self.dense_shapes, strict=True))
         return (*_sparse_specs(self.sparse_types, 1), *dense)
 
@@ -306,8 +305,7 @@ class ParseSingleSequenceExample(_ParseSequence):
     )  # fmt: skip
 
     def infer(self, serialized: TensorSpec, *rest: TensorSpec) -> tuple[TensorSpec, ...]:
-        if serialized.rank not in (None, 0):
-            raise ValueError(f"Shape must be rank 0 but is rank {serialized.rank}")
+        need_rank(serialized, 0)
         defaults = rest[len(rest) - 1 - len(self.context_dense_shapes) : -1]
         dense = (TensorSpec(d.dtype, _sizes(s)) for d, s in zip(defaults, self.context_dense_shapes, strict=True))
         lists = zip(self.feature_list_dense_types, self.feature_list_dense_shapes, strict=True)
@@ -350,8 +348,7 @@ class ParseSequenceExample(_ParseSequence):
     Nfeature_list_dense: int = 0
 
     def infer(self, serialized: TensorSpec, debug_name: TensorSpec, *defaults: TensorSpec) -> tuple[TensorSpec, ...]:
-        if serialized.rank not in (None, 1):
-            raise ValueError(f"Shape must be rank 1 but is rank {serialized.rank}")
+        need_rank(serialized, 1)
         batch = None if serialized.dims is None else serialized.dims[0]
         dense = (TensorSpec(d.dtype, (batch, *_sizes(s))) for d, s in zip(defaults, self.context_dense_shapes, strict=True))
         lists = zip(self.feature_list_dense_types, self.feature_list_dense_shapes, strict=True)

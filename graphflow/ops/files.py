@@ -12,6 +12,7 @@ from graphflow.graph.op import Effect, TensorSpec
 from graphflow.graph.tensor import Tensor
 from graphflow.io.files import make_parents, named_errors
 from graphflow.ops.families import HostOp
+from graphflow.ops.sizes import need_rank, need_rank_at_most
 
 __all__ = ["matching_files", "read_file", "write_file"]
 
@@ -24,8 +25,7 @@ class ReadFile(HostOp):
     results = ("contents: string",)
 
     def infer(self, filename: TensorSpec) -> TensorSpec:
-        if filename.rank not in (None, 0):
-            raise ValueError(f"Shape must be rank 0 but is rank {filename.rank}")
+        need_rank(filename, 0)
         return TensorSpec(dtypes.string, ())
 
     def run(self, filename: Any) -> Any:
@@ -43,8 +43,7 @@ class WriteFile(HostOp):
 
     def infer(self, filename: TensorSpec, contents: TensorSpec) -> tuple[TensorSpec, ...]:
         for spec in (filename, contents):
-            if spec.rank not in (None, 0):
-                raise ValueError(f"Shape must be rank 0 but is rank {spec.rank}")
+            need_rank(spec, 0)
         return ()
 
     def run(self, filename: Any, contents: Any) -> Any:
@@ -63,8 +62,7 @@ class MatchingFiles(HostOp):
     results = ("filenames: string",)
 
     def infer(self, pattern: TensorSpec) -> TensorSpec:
-        if pattern.rank not in (None, 0, 1):
-            raise ValueError(f"Shape must be at most rank 1 but is rank {pattern.rank}")
+        need_rank_at_most(pattern, 1)
         return TensorSpec(dtypes.string, (None,))
 
     def run(self, pattern: Any) -> Any:

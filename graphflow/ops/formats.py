@@ -10,7 +10,7 @@ from graphflow.dtypes import FLOATING, INDEX, int8, int16, int32, int64, uint8
 from graphflow.dtypes import bool as bool_
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.ops.families import Composite
-from graphflow.ops.sizes import i32, need_rank_at_least
+from graphflow.ops.sizes import i32, need_rank, need_rank_at_least, need_rank_at_most
 
 
 class DataFormatDimMap(Composite):
@@ -54,8 +54,7 @@ class DataFormatVecPermute(Composite):
         _check_formats(self.src_format, self.dst_format)
         need_rank_at_least(x, 1)
         if x.dims is not None:
-            if len(x.dims) > 2:
-                raise ValueError(f"Shape must be at most rank 2 but is rank {len(x.dims)}")
+            need_rank_at_most(x, 2)
             if isinstance(x.dims[0], int) and x.dims[0] not in (4, 2):
                 raise ValueError(f"The first dimension of the input must be 4 or 2, but is {x.dims[0]}")
         return TensorSpec(x.dtype, x.dims)
@@ -92,8 +91,7 @@ class CompareAndBitpack(Composite):
 
     def infer(self, input: TensorSpec, threshold: TensorSpec) -> TensorSpec:
         need_rank_at_least(input, 1)
-        if threshold.dims:
-            raise ValueError(f"Shape must be rank 0 but is rank {len(threshold.dims)}")
+        need_rank(threshold, 0)
         if input.dims is None:
             return TensorSpec(uint8, None)
         last = input.dims[-1]

@@ -99,7 +99,7 @@ class ConcatV2(Composite):
         if len(values) == 1:
             return [dy, None]
         axis = axis % rank(values[0])
-        dims = shape_n(values)
+        dims = [shape(v) for v in values] if all(v.shape.is_fully_defined() for v in values) else shape_n(values)
         offsets = make("ConcatOffset", axis, *dims)
         return [*(make("Slice", dy, begin, size) for begin, size in zip(offsets, dims, strict=True)), None]
 

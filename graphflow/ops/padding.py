@@ -18,7 +18,7 @@ from graphflow.ops.families import Composite, Movement
 from graphflow.ops.joining import stack
 from graphflow.ops.reshape import reshape
 from graphflow.ops.shape import rank, shape
-from graphflow.ops.sizes import Size, contents, plus
+from graphflow.ops.sizes import Size, contents, need_rank, plus
 
 __all__ = ["pad"]
 
@@ -30,8 +30,7 @@ def _padded(dims: Sequence[Size] | None, paddings: TensorSpec) -> tuple[Size, ..
     widths = contents(paddings)
     rank = None if dims is None else len(dims)
     if paddings.dims is not None:
-        if len(paddings.dims) != 2:
-            raise ValueError(f"Shape must be rank 2 but is rank {len(paddings.dims)}")
+        need_rank(paddings, 2)
         rows = paddings.dims[0]
         if isinstance(paddings.dims[1], int) and paddings.dims[1] != 2:
             raise ValueError(f"Dimension must be 2 but is {paddings.dims[1]}")

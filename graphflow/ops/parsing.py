@@ -20,6 +20,7 @@ from graphflow.io.tensors import to_array, to_proto
 from graphflow.io.wire import DecodeError
 from graphflow.ops.arguments import renamed
 from graphflow.ops.families import HostOp
+from graphflow.ops.sizes import need_rank
 from graphflow.ops.text import as_bytes, refused
 
 __all__ = ["decode_compressed", "decode_csv", "decode_json_example", "decode_raw", "parse_tensor", "serialize_tensor"]
@@ -115,8 +116,7 @@ class ParseTensor(HostOp):
     out_type: DType
 
     def infer(self, serialized: TensorSpec) -> TensorSpec:
-        if serialized.rank not in (None, 0):
-            raise ValueError(f"Shape must be rank 0 but is rank {serialized.rank}")
+        need_rank(serialized, 0)
         return TensorSpec(self.out_type, None)
 
     def run(self, serialized: Any) -> Any:

@@ -12,7 +12,7 @@ from graphflow.dtypes import bool as bool_
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.op import Effect, TensorSpec
 from graphflow.ops.families import HostOp
-from graphflow.ops.queue_state import PaddingState, PriorityState, QueueState, ShuffleState
+from graphflow.ops.queue_state import Deadline, PaddingState, PriorityState, QueueState, ShuffleState
 from graphflow.shapes import TensorShape, as_shape
 
 
@@ -22,58 +22,86 @@ class QueueOp(HostOp, abstract=True):
     effect = Effect.HOST
 
 
-class _MakeQueue(QueueOp, abstract=True):
-    """The queue named `shared_name`, or like the operation; made when it is first asked for."""
+class KeptOp(QueueOp, abstract=True):
+    """Python with what the session keeps under the name `shared_name`, or the operation's own; made when it is first asked for."""
 
     uses_kept = True
     knows_name = True
-    results = ("handle: resource",)
-    component_types: tuple[DType, ...]
-    shapes: tuple[TensorShape, ...] = ()
-    capacity: int = -1
+    family = ""  # of what shares a name; "": operations of this type alone
     container: str = ""
     shared_name: str = ""
 
+    def new(self, name: str, deadline: Deadline) -> Any:
+        """What is kept from now on."""
+        raise NotImplementedError
+
+    def check(self, found: Any) -> None:
+        """Refuses what another operation made on other terms than this one's."""
+
+    def found(self, kept: dict[Any, Any], name: str) -> Any:
+        """What the session keeps for this operation."""
+        own = self.shared_name or name
+        key = (self.family or self.type, self.container, own)
+        found = kept.get(key)
+        if found is None:
+            found = kept.setdefault(key, self.new(own, kept["deadline"]))
+        self.check(found)
+        return found
+
+
+class HandleOp(KeptOp, abstract=True):
+    """Gives the handle of what the session keeps."""
+
+    results = ("handle: resource",)
+
     def infer(self) -> TensorSpec:
         return TensorSpec(resource, ())
+
+    def run(self, kept: dict[Any, Any], name: str) -> Any:
+        handle = np.empty((), object)
+        handle[()] = self.found(kept, name)
+        return handle
+
+
+class _Queue(HandleOp, abstract=True):
+    """A queue."""
+
+    family = "queue"
+    component_types: tuple[DType, ...]
+    shapes: tuple[TensorShape, ...] = ()
+    capacity: int = -1
+
+    def terms(self) -> tuple[Any, ...]:
+        """Capacity, types and shapes of the components."""
+        given = map(as_shape, self.shapes or [None] * len(self.component_types))
+        shapes = tuple(None if s.ndims is None else tuple(s.as_list()) for s in given)
+        return self.capacity, tuple(t.name for t in self.component_types), shapes
 
     def state(self, *settings: Any) -> QueueState:
         """A new queue."""
         return QueueState(*settings)
 
-    def check_more(self, queue: Any) -> None:
-        """Refuses a shared queue that was made with other attributes than this operation's."""
+    def new(self, name: str, deadline: Deadline) -> QueueState:
+        return self.state(name, *self.terms(), deadline)
 
-    def run(self, kept: dict[Any, Any], name: str) -> Any:
-        own = self.shared_name or name
-        given = map(as_shape, self.shapes or [None] * len(self.component_types))
-        shapes = tuple(None if s.ndims is None else tuple(s.as_list()) for s in given)
-        types = tuple(t.name for t in self.component_types)
-        key = ("queue", self.container, own)
-        queue = kept.get(key)
-        if queue is None:
-            queue = kept.setdefault(key, self.state(own, self.capacity, types, shapes, kept["deadline"]))
-        elif queue.kind != self.type.removesuffix("V2"):
-            raise InvalidArgumentError(None, None, f"Shared queue '{own}' is a {queue.kind}")
-        queue.check_same(self.capacity, types, shapes)
-        self.check_more(queue)
-        handle = np.empty((), object)
-        handle[()] = queue
-        return handle
+    def check(self, found: QueueState) -> None:
+        if found.kind != self.type.removesuffix("V2"):
+            raise InvalidArgumentError(None, None, f"Shared queue '{found.name}' is a {found.kind}")
+        found.check_same(*self.terms())
 
 
-class FIFOQueueV2(_MakeQueue):
+class FIFOQueueV2(_Queue):
     """A queue, first in first out."""
 
 
-class PaddingFIFOQueueV2(_MakeQueue):
+class PaddingFIFOQueueV2(_Queue):
     """A queue of tuples whose components may differ in the sizes left open; several dequeued together are padded."""
 
     def state(self, *settings: Any) -> QueueState:
         return PaddingState(*settings)
 
 
-class RandomShuffleQueueV2(_MakeQueue):
+class RandomShuffleQueueV2(_Queue):
     """A queue that gives its tuples in random order."""
 
     min_after_dequeue: int = 0
@@ -83,15 +111,16 @@ class RandomShuffleQueueV2(_MakeQueue):
     def state(self, *settings: Any) -> QueueState:
         return ShuffleState(self.min_after_dequeue, (self.seed, self.seed2), *settings)
 
-    def check_more(self, queue: Any) -> None:
+    def check(self, found: Any) -> None:
+        super().check(found)
         for what, had, wanted in (
-            ("min_after_dequeue", queue.least, self.min_after_dequeue), ("random seeds", queue.seeds, (self.seed, self.seed2)),
+            ("min_after_dequeue", found.least, self.min_after_dequeue), ("random seeds", found.seeds, (self.seed, self.seed2)),
         ):  # fmt: skip
             if had != wanted and not (what == "random seeds" and wanted == (0, 0)):
-                raise InvalidArgumentError(None, None, f"Shared queue '{queue.name}' has {what} {had} but requested {what} were {wanted}")
+                raise InvalidArgumentError(None, None, f"Shared queue '{found.name}' has {what} {had} but requested {what} were {wanted}")
 
 
-class PriorityQueueV2(_MakeQueue):
+class PriorityQueueV2(_Queue):
     """A queue that gives the tuple with the smallest first component, an int64."""
 
     component_types: tuple[DType, ...] = ()

@@ -10,9 +10,8 @@ import heapq
 import itertools
 import os
 import threading
-import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +38,11 @@ class Deadline(threading.local):
             yield
         finally:
             self.seconds = before
+
+    def wait(self, condition: threading.Condition, until: Callable[[], bool]) -> None:
+        """Waits at a condition that is held. Raises DeadlineExceededError when the time is over."""
+        if not condition.wait_for(until, self.seconds):
+            raise DeadlineExceededError(None, None, "Timed out waiting for notification")
 
 
 class Attempt:
@@ -191,21 +195,13 @@ class QueueState:
 
     def _wait(self, line: deque[Attempt], attempt: Attempt) -> None:
         """Stands in a line until the attempt is done."""
-        seconds = self.deadline.seconds
-        end = None if seconds is None else time.monotonic() + seconds
         with self.lock:
             line.append(attempt)
             try:
                 self._serve()
-                while not attempt.done:
-                    if self.cancelled:
-                        attempt.error = CancelledError(None, None, f"{attempt.what} operation was cancelled")
-                        break
-                    left = None if end is None else end - time.monotonic()
-                    if left is not None and left <= 0:
-                        attempt.error = DeadlineExceededError(None, None, "Timed out waiting for notification")
-                        break
-                    self.lock.wait(left)
+                self.deadline.wait(self.lock, lambda: attempt.done or self.cancelled)
+                if not attempt.done:
+                    raise CancelledError(None, None, f"{attempt.what} operation was cancelled")
             finally:
                 if attempt in line:  # it has given up, or Ctrl-C came
                     line.remove(attempt)

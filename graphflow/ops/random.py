@@ -307,8 +307,7 @@ class RandomUniformInt(Random):
 
     def infer(self, shape: TensorSpec, minval: TensorSpec, maxval: TensorSpec) -> TensorSpec:
         for bound in (minval, maxval):
-            if bound.dims:
-                raise ValueError(f"Shape must be rank 0 but is rank {len(bound.dims)}")
+            need_rank(bound, 0)
         return TensorSpec(minval.dtype, _dims(shape))
 
     def _bits(self, dtype: Any) -> PhiloxNumbers:

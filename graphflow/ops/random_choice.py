@@ -19,6 +19,7 @@ from graphflow.ops.families import Kernelised
 from graphflow.ops.random import RESERVED, PhiloxNumbers, Random, random_uniform, stream
 from graphflow.ops.ranges import Scan
 from graphflow.ops.shape import shape as shape_of
+from graphflow.ops.sizes import need_rank
 
 __all__ = [
     "multinomial", "random_crop", "random_shuffle",
@@ -114,10 +115,8 @@ class Multinomial(Random):
     )  # fmt: skip
 
     def infer(self, logits: TensorSpec, num_samples: TensorSpec) -> TensorSpec:
-        if logits.dims is not None and len(logits.dims) != 2:
-            raise ValueError(f"Shape must be rank 2 but is rank {len(logits.dims)}")
-        if num_samples.dims:
-            raise ValueError(f"Shape must be rank 0 but is rank {len(num_samples.dims)}")
+        need_rank(logits, 2)
+        need_rank(num_samples, 0)
         value = None if num_samples.value is None else num_samples.value.ravel()[0]
         samples = int(value) if isinstance(value, np.generic) else value
         return TensorSpec(self.output_dtype, (None if logits.dims is None else logits.dims[0], samples))

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import int64, resource, string
+from graphflow.dtypes import int64, string
 from graphflow.errors import InvalidArgumentError, UnimplementedError
 from graphflow.graph.op import TensorSpec
 from graphflow.io.files import named_errors
 from graphflow.io.records import opened, read_records
 from graphflow.io.schema import ReaderBaseState
 from graphflow.io.wire import DecodeError
-from graphflow.ops.queue_ops import QueueOp
+from graphflow.ops.queue_ops import HandleOp, QueueOp
+from graphflow.ops.queue_state import Deadline
 
 Record = tuple[bytes, bytes]  # key and value
 
@@ -154,54 +155,43 @@ class TFRecords(Reader):
 # -- the operations ---------------------------------------------------------------------------------------------------------------
 
 
-class _MakeReader(QueueOp, abstract=True):
-    """The reader named `shared_name`, or like the operation; made when it is first asked for."""
+class _Reader(HandleOp, abstract=True):
+    """A reader."""
 
-    uses_kept = True
-    knows_name = True
     results = ("reader_handle: resource",)
     reader: type[Reader] = Reader
-    container: str = ""
-    shared_name: str = ""
 
-    def infer(self) -> TensorSpec:
-        return TensorSpec(resource, ())
-
-    def run(self, kept: dict[Any, Any], name: str) -> Any:
-        own = f"{self.type.removesuffix('V2')} '{self.shared_name or name}'"
-        handle = np.empty((), object)
-        key = ("reader", self.container, own)
-        handle[()] = kept.get(key) or kept.setdefault(key, type(self).reader(own, self))
-        return handle
+    def new(self, name: str, deadline: Deadline) -> Reader:
+        return type(self).reader(f"{self.type.removesuffix('V2')} '{name}'", self)
 
 
-class IdentityReaderV2(_MakeReader):
+class IdentityReaderV2(_Reader):
     """What the queue gives, as key and as value."""
 
     reader = Identities
 
 
-class WholeFileReaderV2(_MakeReader):
+class WholeFileReaderV2(_Reader):
     """The contents of each file."""
 
     reader = WholeFiles
 
 
-class TextLineReaderV2(_MakeReader):
+class TextLineReaderV2(_Reader):
     """The lines of files."""
 
     reader = TextLines
     skip_header_lines: int = 0
 
 
-class TFRecordReaderV2(_MakeReader):
+class TFRecordReaderV2(_Reader):
     """The records of TFRecord files."""
 
     reader = TFRecords
     compression_type: str = ""
 
 
-class FixedLengthRecordReaderV2(_MakeReader):
+class FixedLengthRecordReaderV2(_Reader):
     """Pieces of one size."""
 
     reader = FixedLengthRecords

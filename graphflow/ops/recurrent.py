@@ -11,6 +11,7 @@ from graphflow.dtypes import float16, float32
 from graphflow.graph.build import make
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.ops.families import Composite
+from graphflow.ops.sizes import need_rank
 
 
 def _logistic(x: Any) -> Any:
@@ -81,8 +82,7 @@ class GRUBlockCell(Composite):
 def _state_spec(x: TensorSpec, state: TensorSpec) -> TensorSpec:
     """What the op gives: of the batch's size and the state's width."""
     for spec in (x, state):
-        if spec.dims is not None and len(spec.dims) != 2:
-            raise ValueError(f"Shape must be rank 2 but is rank {len(spec.dims)}")
+        need_rank(spec, 2)
     batch = x.dims[0] if x.dims is not None else None
     return TensorSpec(x.dtype, (batch, state.dims[1] if state.dims is not None else None))
 

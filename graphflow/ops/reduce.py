@@ -15,7 +15,7 @@ from graphflow.kernel.index import Index, product
 from graphflow.ops.broadcast import conjugate, static_dims
 from graphflow.ops.core import identity_of
 from graphflow.ops.families import Composite, axes_tuple
-from graphflow.ops.sizes import need_rank
+from graphflow.ops.sizes import need_rank, need_rank_at_most
 
 _AXES = (
     Case((3, 4), [0]), Case((3, 4), [1]), Case((3, 4), 1, keep_dims=True), Case((2, 3, 4), [0, -1]), Case((33,), [0]), Case((2, 3), []),
@@ -40,8 +40,7 @@ class Reduction(Composite, abstract=True):
     combine = ""
 
     def infer(self, input: TensorSpec, reduction_indices: TensorSpec) -> TensorSpec:
-        if reduction_indices.dims is not None and len(reduction_indices.dims) > 1:
-            raise ValueError(f"Shape must be at most rank 1 but is rank {len(reduction_indices.dims)}")
+        need_rank_at_most(reduction_indices, 1)
         return TensorSpec(input.dtype, self._dims(input.dims, reduction_indices.value))
 
     def _dims(self, dims: tuple[Any, ...] | None, axes: Any) -> tuple[Any, ...] | None:

@@ -15,7 +15,7 @@ from graphflow.ops.logic import cast
 from graphflow.ops.ranges import range as range_of
 from graphflow.ops.reshape import transpose
 from graphflow.ops.shape import shape
-from graphflow.ops.sizes import contents
+from graphflow.ops.sizes import contents, need_rank, need_rank_at_least
 
 __all__: list[str] = []
 
@@ -35,8 +35,7 @@ class Resize(Composite, abstract=True):
     half_pixel_centers: bool = False
 
     def infer(self, images: TensorSpec, size: TensorSpec) -> TensorSpec:
-        if images.rank not in (None, 4):
-            raise ValueError(f"Shape must be rank 4 but is rank {images.rank}")
+        need_rank(images, 4)
         if size.dims is not None and (len(size.dims) != 1 or size.dims[0] not in (None, 2)):
             raise ValueError(f"Dimension must be 2 but is {size.dims[0] if size.dims else 'a scalar'}")
         new = contents(size)
@@ -183,8 +182,7 @@ class AdjustContrastv2(Composite):
     cases = (Case((2, 3, 4, 3), np.float32(1.5), dtypes=("float32",)), Case((3, 4, 1), np.float32(0.5), dtypes=("float32",)))
 
     def infer(self, images: TensorSpec, contrast_factor: TensorSpec) -> TensorSpec:
-        if images.rank is not None and images.rank < 3:
-            raise ValueError(f"Shape must be at least rank 3 but is rank {images.rank}")
+        need_rank_at_least(images, 3)
         return images
 
     def reference(self, images: Any, contrast_factor: Any) -> Any:

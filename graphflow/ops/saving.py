@@ -46,8 +46,7 @@ class SaveV2(HostOp):
 
     def infer(self, prefix: TensorSpec, names: TensorSpec, parts: TensorSpec, *tensors: TensorSpec) -> tuple[TensorSpec, ...]:
         for spec, rank in ((prefix, 0), (names, 1), (parts, 1)):
-            if spec.rank not in (None, rank):
-                raise ValueError(f"Shape must be rank {rank} but is rank {spec.rank}")
+            need_rank(spec, rank)
         return ()
 
     def run(self, prefix: Any, names: Any, parts: Any, *tensors: Any) -> Any:

@@ -61,7 +61,6 @@ class SetSize(HostOp):
     arguments = ("set_indices: int64", "set_values: T", "set_shape: int64")
     results = ("size: int32",)
     types = {"T": ELEMENTS}
-    differentiable = False
     validate_indices: bool = True
 
     def infer(self, set_indices: TensorSpec, set_values: TensorSpec, set_shape: TensorSpec) -> TensorSpec:
@@ -81,7 +80,6 @@ class _SetOperation(HostOp, abstract=True):
 
     results = ("result_indices: int64", "result_values: T", "result_shape: int64")
     types = {"T": ELEMENTS}
-    differentiable = False
     set_operation: str
     validate_indices: bool = True
 

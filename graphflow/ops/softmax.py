@@ -16,6 +16,7 @@ from graphflow.kernel.expr import Expr, call, cast, const, position
 from graphflow.kernel.index import Index
 from graphflow.kernel.nodes import Check
 from graphflow.ops.families import Composite, Elementwise
+from graphflow.ops.sizes import need_rank, need_rank_at_least
 
 _ROWS = (Case((3, 5)), Case((2, 3, 7)), Case((10,)), Case((0, 4)), Case((4, 33), low=-30, high=30))
 
@@ -39,8 +40,7 @@ class AlongRows(Composite, abstract=True):
     cases = _ROWS
 
     def infer(self, logits: TensorSpec) -> TensorSpec:
-        if logits.dims is not None and len(logits.dims) < 1:
-            raise ValueError("Shape must be at least rank 1 but is rank 0")
+        need_rank_at_least(logits, 1)
         return TensorSpec(logits.dtype, logits.dims)
 
 
@@ -182,10 +182,8 @@ class SparseSoftmaxCrossEntropyWithLogits(Composite):
     )  # fmt: skip
 
     def infer(self, features: TensorSpec, labels: TensorSpec) -> tuple[TensorSpec, TensorSpec]:
-        if features.dims is not None and len(features.dims) != 2:
-            raise ValueError(f"Shape must be rank 2 but is rank {len(features.dims)}")
-        if labels.dims is not None and len(labels.dims) != 1:
-            raise ValueError(f"Shape must be rank 1 but is rank {len(labels.dims)}: labels must be 1-D, but got shape {shown(labels.dims)}")
+        need_rank(features, 2)
+        need_rank(labels, 1, f"labels must be 1-D, but got shape {shown(labels.dims)}")
         rows = None if labels.dims is None else labels.dims[0]
         if features.dims is None:
             return TensorSpec(features.dtype, (rows,)), TensorSpec(features.dtype, (rows, None))
@@ -240,10 +238,8 @@ class InTopKV2(Composite):
     )  # fmt: skip
 
     def infer(self, predictions: TensorSpec, targets: TensorSpec, k: TensorSpec) -> TensorSpec:
-        if predictions.dims is not None and len(predictions.dims) != 2:
-            raise ValueError(f"Shape must be rank 2 but is rank {len(predictions.dims)}")
-        if targets.dims is not None and len(targets.dims) != 1:
-            raise ValueError(f"Shape must be rank 1 but is rank {len(targets.dims)}")
+        need_rank(predictions, 2)
+        need_rank(targets, 1)
         rows = merge_size(
             None if predictions.dims is None else predictions.dims[0], None if targets.dims is None else targets.dims[0]
         )

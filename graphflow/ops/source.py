@@ -23,6 +23,7 @@ from graphflow.graph.operation import Operation
 from graphflow.graph.scopes import colocate_with, control_dependencies, device
 from graphflow.graph.tensor import Tensor
 from graphflow.ops.families import Composite
+from graphflow.ops.sizes import need_rank
 from graphflow.shapes import Dimension, TensorShape
 
 __all__ = [
@@ -192,10 +193,8 @@ class Fill(Composite):
     )
 
     def infer(self, dims: TensorSpec, value: TensorSpec) -> TensorSpec:
-        if value.rank not in (None, 0):
-            raise ValueError(f"Shape must be rank 0 but is rank {value.rank}: value must be a scalar")
-        if dims.rank not in (None, 1):
-            raise ValueError(f"Shape must be rank 1 but is rank {dims.rank}: dims must be a vector")
+        need_rank(value, 0, "value must be a scalar")
+        need_rank(dims, 1, "dims must be a vector")
         if dims.value is None:
             count = dims.dims[0] if dims.dims else None
             return TensorSpec(value.dtype, (None,) * count if isinstance(count, int) else None)

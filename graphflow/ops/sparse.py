@@ -28,7 +28,7 @@ from graphflow.ops.scatter import ScatterAdd
 from graphflow.ops.scatter_nd import flat_positions
 from graphflow.ops.segments import ScatterRows
 from graphflow.ops.shape import shape, size
-from graphflow.ops.sizes import contents, i32, need_rank, shown
+from graphflow.ops.sizes import contents, i32, need_rank, need_rank_at_most, shown
 from graphflow.ops.source import constant, ones_like, zeros
 
 __all__ = ["sparse_reduce_max", "sparse_reduce_sum", "sparse_tensor_dense_matmul", "sparse_tensor_to_dense", "sparse_to_dense"]
@@ -78,8 +78,7 @@ class SparseToDense(Composite):
     def infer(self, sparse_indices: TensorSpec, output_shape: TensorSpec, sparse_values: TensorSpec,
               default_value: TensorSpec) -> TensorSpec:  # fmt: skip
         need_rank(output_shape, 1, "output_shape should be a vector")
-        if sparse_indices.rank is not None and sparse_indices.rank > 2:
-            raise ValueError(f"Shape must be at most rank 2 but is rank {sparse_indices.rank}")
+        need_rank_at_most(sparse_indices, 2)
         dims: Any = contents(output_shape)
         if dims is None and output_shape.dims is not None and isinstance(output_shape.dims[0], int):
             dims = [None] * output_shape.dims[0]

@@ -9,7 +9,8 @@ import numpy as np
 
 from graphflow.dtypes import DType, int64
 from graphflow.graph.op import TensorSpec
-from graphflow.ops.queue_ops import QueueOp
+from graphflow.ops.queue_ops import KeptOp
+from graphflow.ops.queue_state import Deadline
 from graphflow.ops.sizes import need_rank
 from graphflow.ops.text import refused
 
@@ -39,17 +40,13 @@ class SparseMap:
             return self.held.pop(number)
 
 
-class _OfMap(QueueOp, abstract=True):
-    """Python with the map of that name, made when it is first asked for."""
+class _OfMap(KeptOp, abstract=True):
+    """Python with a map of sparse tensors."""
 
-    uses_kept = True
-    knows_name = True
-    container: str = ""
-    shared_name: str = ""
+    family = "sparse map"
 
-    def map_of(self, kept: dict[Any, Any], name: str) -> SparseMap:
-        """The map that the session keeps."""
-        return kept.setdefault(("sparse map", self.container, self.shared_name or name), SparseMap())  # type: ignore[no-any-return]
+    def new(self, name: str, deadline: Deadline) -> SparseMap:
+        return SparseMap()
 
 
 def _check_parts(indices: Any, values: Any, shape: Any) -> None:
@@ -71,7 +68,7 @@ class AddSparseToTensorsMap(_OfMap):
 
     def run(self, kept: dict[Any, Any], name: str, *parts: Any) -> Any:
         _check_parts(*parts)
-        return np.array(self.map_of(kept, name).add(parts), np.int64)  # type: ignore[arg-type]
+        return np.array(self.found(kept, name).add(parts), np.int64)
 
 
 class AddManySparseToTensorsMap(AddSparseToTensorsMap):
@@ -88,7 +85,7 @@ class AddManySparseToTensorsMap(AddSparseToTensorsMap):
         _check_parts(*parts)
         if len(shape) < 2:
             raise refused(f"Rank of input SparseTensor should be > 1, but saw rank: {len(shape)}")
-        found = self.map_of(kept, name)
+        found = self.found(kept, name)
         rows = (indices[:, 0] == row for row in range(int(shape[0])))
         return np.array([found.add((indices[here, 1:], values[here], shape[1:])) for here in rows], np.int64)
 
@@ -105,7 +102,7 @@ class TakeManySparseFromTensorsMap(_OfMap):
         return TensorSpec(int64, (None, None)), TensorSpec(self.dtype, (None,)), TensorSpec(int64, (None,))
 
     def run(self, kept: dict[Any, Any], name: str, sparse_handles: Any) -> Any:
-        source = self.map_of(kept, name)
+        source = self.found(kept, name)
         found = [source.take(number) for number in sparse_handles.tolist()]
         if len({len(shape) for _, _, shape in found}) > 1:
             raise refused(f"Inconsistent rank across SparseTensors: {[len(shape) for _, _, shape in found]}")

@@ -14,7 +14,7 @@ from graphflow.dtypes import DType
 from graphflow.graph.dims import merge_dims, merge_size
 from graphflow.graph.op import Kind, Op, TensorSpec
 from graphflow.graph.tensor import GraphSpec, Tensor
-from graphflow.ops.control_flow.ops import scalar
+from graphflow.ops.sizes import need_rank
 from graphflow.shapes import TensorShape
 
 _ANY = TensorShape(None)
@@ -80,7 +80,7 @@ class TensorArrayV3(TensorArrayOp):
     tensor_array_name: str = ""
 
     def infer(self, size: TensorSpec) -> tuple[TensorSpec, ...]:
-        scalar(size)
+        need_rank(size, 0)
         return _handle(), _flow()
 
 
@@ -91,7 +91,7 @@ class TensorArrayWriteV3(TensorArrayOp):
     results = ("flow_out: float",)
 
     def infer(self, handle: TensorSpec, index: TensorSpec, value: TensorSpec, flow_in: TensorSpec) -> TensorSpec:
-        scalar(index)
+        need_rank(index, 0)
         merge_dims(element_dims(handle)[1], value.dims)
         return _flow()
 
@@ -104,7 +104,7 @@ class TensorArrayReadV3(TensorArrayOp):
     dtype: DType
 
     def infer(self, handle: TensorSpec, index: TensorSpec, flow_in: TensorSpec) -> TensorSpec:
-        scalar(index)
+        need_rank(index, 0)
         return TensorSpec(self.dtype, element_dims(handle)[1])
 
 
@@ -117,8 +117,7 @@ class TensorArrayGatherV3(TensorArrayOp):
     element_shape: TensorShape = _ANY
 
     def infer(self, handle: TensorSpec, indices: TensorSpec, flow_in: TensorSpec) -> TensorSpec:
-        if indices.rank not in (None, 1):
-            raise ValueError(f"Shape must be rank 1 but is rank {indices.rank}")
+        need_rank(indices, 1)
         same, dims = element_dims(handle)
         if not same:
             dims = self.element_shape.sizes
@@ -133,8 +132,7 @@ class TensorArrayScatterV3(TensorArrayOp):
     results = ("flow_out: float",)
 
     def infer(self, handle: TensorSpec, indices: TensorSpec, value: TensorSpec, flow_in: TensorSpec) -> TensorSpec:
-        if indices.rank not in (None, 1):
-            raise ValueError(f"Shape must be rank 1 but is rank {indices.rank}")
+        need_rank(indices, 1)
         if value.dims is not None:
             if not value.dims:
                 raise ValueError("Shape must be at least rank 1 but is rank 0")
@@ -162,8 +160,7 @@ class TensorArraySplitV3(TensorArrayOp):
     results = ("flow_out: float",)
 
     def infer(self, handle: TensorSpec, value: TensorSpec, lengths: TensorSpec, flow_in: TensorSpec) -> TensorSpec:
-        if lengths.rank not in (None, 1):
-            raise ValueError(f"Shape must be rank 1 but is rank {lengths.rank}")
+        need_rank(lengths, 1)
         return _flow()
 
 

@@ -24,6 +24,7 @@ from graphflow.kernel.index import Index
 from graphflow.ops.control_flow.cond import cond
 from graphflow.ops.families import Composite, HostOp, Movement
 from graphflow.ops.show import summarize, summarize_ends
+from graphflow.ops.sizes import need_rank
 from graphflow.ops.source import group, no_op
 
 __all__ = ["Assert", "Print", "add_check_numerics_ops", "check_numerics", "print", "verify_tensor_all_finite"]
@@ -72,8 +73,7 @@ class AssertOp(HostOp):
     summarize: int = 3
 
     def infer(self, condition: TensorSpec, *data: TensorSpec) -> tuple[TensorSpec, ...]:
-        if condition.rank not in (None, 0):
-            raise ValueError(f"Shape must be rank 0 but is rank {condition.rank}")
+        need_rank(condition, 0)
         return ()
 
     def run(self, condition: Any, *data: Any) -> Any:
@@ -167,8 +167,7 @@ class PrintV2(HostOp):
     end: str = "\n"
 
     def infer(self, input: TensorSpec) -> tuple[TensorSpec, ...]:
-        if input.rank not in (None, 0):
-            raise ValueError(f"Shape must be rank 0 but is rank {input.rank}")
+        need_rank(input, 0)
         return ()
 
     def run(self, input: Any) -> Any:

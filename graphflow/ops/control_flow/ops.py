@@ -23,12 +23,7 @@ from graphflow.graph.scopes import colocate_with
 from graphflow.graph.tensor import Tensor
 from graphflow.nest import assert_same_structure, flatten, is_composite, map_structure, pack_sequence_as
 from graphflow.ops.ranges import range as range_
-
-
-def scalar(spec: TensorSpec) -> None:
-    """Refuses what is certainly not a scalar."""
-    if spec.rank not in (None, 0):
-        raise ValueError(f"Shape must be rank 0 but is rank {spec.rank}")
+from graphflow.ops.sizes import need_rank
 
 
 class ControlOp(Op, abstract=True):
@@ -49,7 +44,7 @@ class Switch(ControlOp):
     results = ("output_false: T", "output_true: T")
 
     def infer(self, data: TensorSpec, pred: TensorSpec) -> tuple[TensorSpec, ...]:
-        scalar(pred)
+        need_rank(pred, 0)
         return TensorSpec(data.dtype, data.dims), TensorSpec(data.dtype, data.dims)
 
 
@@ -140,7 +135,7 @@ class LoopCond(ControlOp):
     differentiable = False
 
     def infer(self, input: TensorSpec) -> TensorSpec:
-        scalar(input)
+        need_rank(input, 0)
         return TensorSpec(input.dtype, ())
 
 
