@@ -7,28 +7,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphflow.dtypes import INDEX
 from graphflow.graph.build import make
 from graphflow.graph.op import Case, Effect, TensorSpec
 from graphflow.ops.families import Composite, StateUpdate
 from graphflow.ops.sizes import i32
-from graphflow.ops.slicing import StridedSlice, StridedSliceGrad
+from graphflow.ops.slicing import Masked, StridedSlice, StridedSliceGrad
 from graphflow.ops.source import zeros_like
 
 _OPERANDS = ("begin: Index", "end: Index", "strides: Index", "value: T")
 
 
-class TensorStridedSliceUpdate(Composite):
+class TensorStridedSliceUpdate(Masked, Composite):
     """The input, with `value` where StridedSlice would read."""
 
     arguments = ("input: T", *_OPERANDS)
     results = ("output: T",)
-    types = {"Index": INDEX}
-    begin_mask: int = 0
-    end_mask: int = 0
-    ellipsis_mask: int = 0
-    new_axis_mask: int = 0
-    shrink_axis_mask: int = 0
     cases = (
         Case((5, 7), i32(1), i32(4), i32(2), (2, 7)), Case((5, 7), i32(0, 0), i32(0, 0), i32(1, -3), (5, 3), begin_mask=3, end_mask=3),
         Case((5, 7), i32(-1), i32(0), i32(1), (7,), shrink_axis_mask=1), Case((4,), i32(3), i32(1), i32(1), (0,)),
@@ -37,10 +30,7 @@ class TensorStridedSliceUpdate(Composite):
     )  # fmt: skip
 
     def _slice(self) -> StridedSlice:
-        return StridedSlice(**self._masks())
-
-    def _masks(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in StridedSlice._fields}
+        return StridedSlice(*self.masks)
 
     def infer(self, input: TensorSpec, begin: TensorSpec, end: TensorSpec, strides: TensorSpec, value: TensorSpec) -> TensorSpec:
         return TensorSpec(input.dtype, input.dims)
@@ -60,15 +50,15 @@ class TensorStridedSliceUpdate(Composite):
         if 0 in part.shape:
             return input
         _check_shape(part.shape, value.shape)
-        spread, sizes = StridedSliceGrad(**self._masks()), b.constant(list(input.shape), "int32")
+        spread, sizes = StridedSliceGrad(*self.masks), b.constant(list(input.shape), "int32")
         written = b.decompose(spread, sizes, begin, end, strides, b.broadcast(b.constant(1, "float32"), part.shape))
         placed = b.decompose(spread, sizes, begin, end, strides, value)
         return b.select(b.make("Greater", written, 0), placed, input)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         _, begin, end, strides, value = node.inputs
-        rest = make(self.type, dy, begin, end, strides, zeros_like(value), **self._masks())
-        return [rest, None, None, None, make("StridedSlice", dy, begin, end, strides, **self._masks())]
+        rest = make(self.type, dy, begin, end, strides, zeros_like(value), **self.masks._asdict())
+        return [rest, None, None, None, make("StridedSlice", dy, begin, end, strides, **self.masks._asdict())]
 
 
 def _check_shape(part: Sequence[Any], value: Sequence[Any]) -> None:
@@ -76,24 +66,18 @@ def _check_shape(part: Sequence[Any], value: Sequence[Any]) -> None:
         raise ValueError(f"a part of shape {list(part)} cannot be given a value of shape {list(value)}")
 
 
-class StridedSliceAssign(StateUpdate):
+class StridedSliceAssign(Masked, StateUpdate):
     """Gives a part of a variable a new value."""
 
     arguments = ("ref: Ref(T)", *_OPERANDS)
     results = ("output_ref: Ref(T)",)
-    types = {"Index": INDEX}
     effect = Effect.WRITES
     differentiable = False
     updates: ClassVar[tuple[int, ...]] = (0,)
-    begin_mask: int = 0
-    end_mask: int = 0
-    ellipsis_mask: int = 0
-    new_axis_mask: int = 0
-    shrink_axis_mask: int = 0
 
     def infer(self, ref: TensorSpec, begin: TensorSpec, end: TensorSpec, strides: TensorSpec, value: TensorSpec) -> TensorSpec:
         return TensorSpec(ref.dtype, ref.dims)
 
     def decompose(self, b: Any, ref: Any, begin: Any, end: Any, strides: Any, value: Any) -> Any:
-        update = TensorStridedSliceUpdate(**{name: getattr(self, name) for name in StridedSlice._fields})
+        update = TensorStridedSliceUpdate(*self.masks)
         return b.decompose(update, ref, begin, end, strides, value)

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphflow.dtypes import INDEX, as_dtype, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
-from graphflow.graph.op import Case, TensorSpec
+from graphflow.graph.op import Case, Op, TensorSpec
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import Index, bounds, maximum, minimum
 from graphflow.ops import positions
@@ -247,17 +247,27 @@ def _numpy_index(masks: Spec, begin: Any, end: Any, strides: Any) -> tuple[Any, 
     return tuple(out)
 
 
-class StridedSlice(Composite):
-    """numpy's basic indexing: bit i of a mask says how entry i of begin, end and strides is meant."""
+class Masked(Op, abstract=True):
+    """Of a part of a tensor, by numpy's basic indexing: bit i of a mask says how entry i of begin, end and strides is meant."""
 
-    arguments = ("input: T", "begin: Index", "end: Index", "strides: Index")
-    results = ("output: T",)
     types = {"Index": INDEX}
     begin_mask: int = 0
     end_mask: int = 0
     ellipsis_mask: int = 0
     new_axis_mask: int = 0
     shrink_axis_mask: int = 0
+
+    @property
+    def masks(self) -> Spec:
+        """All five masks."""
+        return Spec(self.begin_mask, self.end_mask, self.ellipsis_mask, self.new_axis_mask, self.shrink_axis_mask)
+
+
+class StridedSlice(Masked, Composite):
+    """The part."""
+
+    arguments = ("input: T", "begin: Index", "end: Index", "strides: Index")
+    results = ("output: T",)
     symbolic = True
     cases = (
         Case((5, 7), i32(1), i32(4), i32(2)), Case((5, 7), i32(0, -1), i32(0, 0), i32(1, -2), begin_mask=1, end_mask=1),
@@ -267,11 +277,6 @@ class StridedSlice(Composite):
         Case((3,), i32(3), i32(4), i32(1), shrink_axis_mask=1, error=("ValueError", "slice index 3 of dimension 0 out of bounds")),
         Case((3,), i32(0), i32(2), i32(0), error=("ValueError", "strides[0] must be non-zero")),
     )  # fmt: skip
-
-    @property
-    def masks(self) -> Spec:
-        """All five masks."""
-        return Spec(self.begin_mask, self.end_mask, self.ellipsis_mask, self.new_axis_mask, self.shrink_axis_mask)
 
     def infer(self, input: TensorSpec, begin: TensorSpec, end: TensorSpec, strides: TensorSpec) -> TensorSpec:
         for spec in (begin, end, strides):
@@ -315,17 +320,11 @@ class StridedSlice(Composite):
         return [make("StridedSliceGrad", dims, begin, end, strides, dy, **self.masks._asdict()), None, None, None]
 
 
-class StridedSliceGrad(Composite):
+class StridedSliceGrad(Masked, Composite):
     """Zeros of the given shape, with dy where StridedSlice would read."""
 
     arguments = ("shape: Index", "begin: Index", "end: Index", "strides: Index", "dy: T")
     results = ("output: T",)
-    types = {"Index": INDEX}
-    begin_mask: int = 0
-    end_mask: int = 0
-    ellipsis_mask: int = 0
-    new_axis_mask: int = 0
-    shrink_axis_mask: int = 0
     cases = (
         Case(i32(5, 7), i32(1), i32(4), i32(2), (2, 7)),
         Case(i32(5, 7), i32(0, -1), i32(0, 0), i32(1, -2), (5, 3), begin_mask=1, end_mask=1),
@@ -333,11 +332,6 @@ class StridedSliceGrad(Composite):
         Case(i32(3, 4), i32(0, 1), i32(0, 99), i32(1, 1), (1, 2, 4), new_axis_mask=1), Case(i32(6), i32(4), i32(2), i32(1), (0,)),
         Case(i32(6), i32(5), i32(0), i32(-3), (2,)),
     )  # fmt: skip
-
-    @property
-    def masks(self) -> Spec:
-        """All five masks."""
-        return Spec(self.begin_mask, self.end_mask, self.ellipsis_mask, self.new_axis_mask, self.shrink_axis_mask)
 
     def infer(self, shape: TensorSpec, begin: TensorSpec, end: TensorSpec, strides: TensorSpec, dy: TensorSpec) -> TensorSpec:
         dims = contents(shape)
