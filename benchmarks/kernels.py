@@ -27,6 +27,7 @@ import numpy as np
 import graphflow as tf
 from benchmarks import found
 from benchmarks.contractions import Product, Row, fixed, groups, request
+from benchmarks.peers.timing import BURST, best
 from graphflow.compiler.llvm.stmt import inner
 from graphflow.compiler.plan import BoundCall, BoundPlan
 from graphflow.kernel.nodes import Contract, Stmt
@@ -36,25 +37,7 @@ from graphflow.runtime.jit import default_jit
 from graphflow.runtime.launch import Launch
 
 HERE = Path(__file__).resolve().parent
-BURST = 0.5e-3  # seconds of work that are timed together, and of work in one native call
 FEW = 32  # columns below which the lanes that they leave empty are taken out of the peak
-
-
-def best(action: Callable[[], Any], seconds: float) -> float:
-    """The least seconds of one call, of bursts that are long beside the steps of the thread's clock."""
-    action()
-    count, least, end = 1, math.inf, time.thread_time() + seconds
-    while True:
-        began = time.thread_time()
-        for _ in range(count):
-            action()
-        now = time.thread_time()
-        if now - began < BURST:
-            count *= 2
-            continue
-        least = min(least, (now - began) / count)
-        if now > end:
-            return least
 
 
 class Measured:

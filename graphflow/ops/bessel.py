@@ -14,7 +14,7 @@ import numpy as np
 from graphflow.dtypes import FLOATING
 from graphflow.graph.build import convert, make, name_scope
 from graphflow.graph.op import Case
-from graphflow.kernel.expr import Expr, call, const, select
+from graphflow.kernel.expr import Expr, call, const, maximum, select
 from graphflow.ops.broadcast import like
 from graphflow.ops.families import Elementwise
 from graphflow.ops.unary import ANY, also_sparse, unary
@@ -82,7 +82,8 @@ class BesselI0e(Elementwise):
         near, far = self.series
         size = call("abs", x)
         small = _series(size / 4 - 1, near)
-        large = _series(16 / select(size < 8, const(8, x.type), size) - 1, far) / call("sqrt", select(size < 8, const(8, x.type), size))
+        outside = maximum(size, 8)
+        large = _series(16 / outside - 1, far) / call("sqrt", outside)
         if self.order:
             small, large = small * x, select(x < 0, -large, large)
         return select(call("le", size, const(8, x.type)), small, select(call("eq", x, x), large, x))

@@ -8,13 +8,14 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from graphflow import errors
 from graphflow.compiler.plan import Argument, BoundCall, BoundJump, BoundMeasuring, BoundPlan, BoundRow, HostArgument, HostCall, cost_of
 from graphflow.kernel.index import evaluate
+from graphflow.kernel.nodes import Check
 from graphflow.runtime.buffers import Arena, address, aligned_copy
 from graphflow.runtime.executor import (
     STATUS,
@@ -218,20 +219,10 @@ class Launch:
         """Raise what the failed check of a kernel says."""
         step = self.bound.compiled.steps[failure.call]
         if step.measuring is not None:
-            if failure.value < 0:
-                name = step.group.origins[-1].name if step.group.origins else step.measuring.symbol
-                raise errors.InvalidArgumentError(None, None, f"{name}: a size of {failure.value}, which must be >= 0")
-            if step.measuring.tentative:
-                self._restore()
-            changed = not step.measuring.tentative and self._changed_before(failure.call)
-            raise Overrun(step.measuring.symbol, failure.value, changed)
+            self._fail_size(step, failure)
         check = step.checks[failure.check]
         if check.error == "Overrun":
-            if failure.value >= 0:
-                self._restore()
-                raise Overrun(check.message, failure.value + 1, False)
-            size = f"array is not resizeable and size is: {self.sizes()[check.message]}"
-            raise errors.InvalidArgumentError(None, None, f"{check.origin}: Tried to write to index {failure.value} but {size}")
+            self._fail_growth(check, failure.value)
         origin = next((o for o in reversed(step.group.origins) if o.name == check.origin), None)
         message, value = check.message, failure.value
         sizes = self.sizes()
@@ -247,6 +238,24 @@ class Launch:
         message = message.replace("{value}", str(value)).replace("{name}", check.origin)
         place = f"\nCreated at {origin.line}." if origin is not None and origin.line else ""
         raise getattr(errors, check.error)(None, None, f"{check.origin}: {message}{place}")
+
+    def _fail_size(self, step: Any, failure: Failure) -> NoReturn:
+        """A size that depends on data is negative, or larger than its memory."""
+        if failure.value < 0:
+            name = step.group.origins[-1].name if step.group.origins else step.measuring.symbol
+            raise errors.InvalidArgumentError(None, None, f"{name}: a size of {failure.value}, which must be >= 0")
+        changed = not step.measuring.tentative and self._changed_before(failure.call)
+        if step.measuring.tentative:
+            self._restore()
+        raise Overrun(step.measuring.symbol, failure.value, changed)
+
+    def _fail_growth(self, check: Check, index: int) -> NoReturn:
+        """An array that grows was written to past its memory, or before its begin."""
+        if index >= 0:
+            self._restore()
+            raise Overrun(check.message, index + 1, False)
+        size = f"array is not resizeable and size is: {self.sizes()[check.message]}"
+        raise errors.InvalidArgumentError(None, None, f"{check.origin}: Tried to write to index {index} but {size}")
 
 
 def check_room(bound: BoundPlan) -> None:

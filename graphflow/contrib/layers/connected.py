@@ -53,11 +53,16 @@ def _weighted(default_name: str, inputs: Any, make_layer: Callable[..., Any], gi
             ("kernel", "weights"), ("depthwise_kernel", "weights"), ("pointwise_kernel", "weights"), ("bias", "biases"),
         ):  # fmt: skip
             collect_variable(getattr(made, attribute, None), given["variables_collections"], name)
-        if given["normalizer_fn"] is not None:
-            outputs = given["normalizer_fn"](outputs, **(given["normalizer_params"] or {}))
-        if given["activation_fn"] is not None:
-            outputs = given["activation_fn"](outputs)
-        return collect_output(given["outputs_collections"], scope.name, outputs)
+        return _finished(outputs, given, scope)
+
+
+def _finished(outputs: Any, given: dict[str, Any], scope: Any) -> Any:
+    """What a layer gives: normalized, through its activation, and noted in its collections."""
+    if given["normalizer_fn"] is not None:
+        outputs = given["normalizer_fn"](outputs, **(given["normalizer_params"] or {}))
+    if given["activation_fn"] is not None:
+        outputs = given["activation_fn"](outputs)
+    return collect_output(given["outputs_collections"], scope.name, outputs)
 
 
 @add_arg_scope
@@ -186,17 +191,13 @@ def _depthwise(inputs: Any, kernel_size: Any, stride: Any, rate: Any, initialize
         )  # fmt: skip
         strides = [1, 1, *_pair(stride)] if data_format == "NCHW" else [1, *_pair(stride), 1]
         outputs = depthwise_conv2d(inputs, weights, strides, given["padding"], rate=_pair(rate), data_format=data_format)
-        if given["normalizer_fn"] is not None:
-            outputs = given["normalizer_fn"](outputs, **(given["normalizer_params"] or {}))
-        elif given["biases_initializer"] is not None:
+        if given["normalizer_fn"] is None and given["biases_initializer"] is not None:
             biases = model_variable(
                 "biases", [multiplier * channels], dtype, given["biases_initializer"], given["biases_regularizer"], trainable,
                 variable_collections(collections, "biases"),
             )  # fmt: skip
             outputs = nn_bias_add(outputs, biases, data_format=data_format)
-        if given["activation_fn"] is not None:
-            outputs = given["activation_fn"](outputs)
-        return collect_output(given["outputs_collections"], scope.name, outputs)
+        return _finished(outputs, given, scope)
 
 
 @add_arg_scope
