@@ -269,10 +269,10 @@ def raw(tf):
     return results(written.stack(), state)
 
 
-def _decoded(tf, cell, helper, **settings):
+def _decoded(tf, cell, helper, batch=BATCH, **settings):
     seq2seq = tf.contrib.seq2seq
     logits = tf.layers.Dense(6, name="logits")
-    decoder = seq2seq.BasicDecoder(cell, helper, cell.zero_state(BATCH, tf.float32), logits)
+    decoder = seq2seq.BasicDecoder(cell, helper, cell.zero_state(batch, tf.float32), logits)
     outputs, state, lengths = seq2seq.dynamic_decode(decoder, **settings)
     found = results(outputs, [])
     found["lengths"] = lengths
@@ -304,6 +304,28 @@ def inferred(tf):
     with tf.variable_scope("custom"):
         found.update(("custom_" + k, v) for k, v in _decoded(tf, tf.nn.rnn_cell.GRUCell(3), custom, maximum_iterations=3).items())
     return found
+
+
+def sampled(tf):
+    """Each next input is drawn from the last output."""
+    table = tf.get_variable("table", [6, DEPTH])
+    helper = tf.contrib.seq2seq.SampleEmbeddingHelper(table, tf.fill([BATCH], 1), 2, softmax_temperature=0.7, seed=3)
+    return _decoded(tf, tf.nn.rnn_cell.GRUCell(3), helper, maximum_iterations=6)
+
+
+def scheduled_embedding(tf):
+    """Some of the inputs are drawn from the outputs instead of the program's own."""
+    table, x = tf.get_variable("table", [6, DEPTH]), given(tf, "x", 5, 4, DEPTH)
+    helper = tf.contrib.seq2seq.ScheduledEmbeddingTrainingHelper(x, tf.constant([4, 2, 3, 4, 1]), table, 0.5, seed=3, scheduling_seed=4)
+    return _decoded(tf, tf.nn.rnn_cell.GRUCell(3), helper, batch=5, parallel_iterations=1)  # else TensorFlow draws in any order
+
+
+def scheduled_output(tf):
+    """Some of the inputs are the last outputs, through a layer."""
+    layer = tf.layers.Dense(DEPTH, name="again")
+    x, lengths = given(tf, "x", 5, 4, DEPTH), tf.constant([4, 2, 3, 4, 1])
+    helper = tf.contrib.seq2seq.ScheduledOutputTrainingHelper(x, lengths, 0.5, seed=3, next_inputs_fn=layer)
+    return _decoded(tf, tf.nn.rnn_cell.GRUCell(3), helper, batch=5, parallel_iterations=1)  # else TensorFlow draws in any order
 
 
 def translated(tf):
@@ -397,9 +419,10 @@ LOOPS = {
     "trained": trained, "greedy": greedy, "luong": luong, "bahdanau": bahdanau, "monotonic": monotonic, "beams": beams,
     "stacked_loops_both_ways": stacked_loops_both_ways, "fused": fused, "inferred": inferred, "translated": translated,
     "luong_monotonic": luong_monotonic, "two_attentions": two_attentions, "attention_parts": attention_parts,
-    "beams_of_lstm": beams_of_lstm,
+    "beams_of_lstm": beams_of_lstm, "sampled": sampled, "scheduled_embedding": scheduled_embedding, "scheduled_output": scheduled_output,
 }  # fmt: skip
-WITHOUT_GRADIENTS = ("greedy", "beams", "beams_of_lstm", "inferred")
+DRAWN = ("sampled", "scheduled_embedding", "scheduled_output")  # their loops hold random numbers
+WITHOUT_GRADIENTS = ("greedy", "beams", "beams_of_lstm", "inferred", "sampled")
 PROGRAMS = dict(STATIC, **LOOPS)
 PROGRAMS.update((name, unrolled(make)) for name, make in BLOCKS.items())
 

@@ -50,9 +50,9 @@ def test_compiled_loops_compute_what_tensorflow_computes(name: str) -> None:
     compare(recurrent.run(tf, graph, found), expected(name))
 
 
-@pytest.mark.parametrize("name", recurrent.LOOPS)
+@pytest.mark.parametrize("name", [name for name in recurrent.LOOPS if name not in recurrent.DRAWN])
 def test_nets_with_loops_compute_what_tensorflow_computes(name: str) -> None:
-    """By the oracle executor, which runs a graph op by op: the graph means the right thing, whatever compiles it."""
+    """By the oracle executor, which draws no numbers and runs a graph op by op: the graph means the right thing, whatever compiles it."""
     graph, _, found = recurrent.built(tf, name)
     with graph.as_default():
         session = DataflowSession(graph)
