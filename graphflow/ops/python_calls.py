@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,12 +80,20 @@ class PyFuncStateless(PyFunc):
 
 
 def _array(value: Any) -> Any:
+    """What a function gave as an array; texts are objects of type bytes. Raises InternalError for what no tensor holds."""
     array = np.asarray(value, order="C")
-    if array.dtype.kind == "U":
-        encoded = np.empty(array.shape, object)
-        encoded[...] = np.char.encode(array, "utf-8").astype(object)
-        return encoded
-    return array.astype(object) if array.dtype.kind == "S" else array
+    if array.dtype.kind in "USO":
+        return np.asarray(_encoded(np.asarray(value, object)), object)  # as an array of texts it loses zeros at their ends
+    if array.dtype.kind not in "biufc":
+        raise errors.InternalError(None, None, f"Unsupported numpy data type: {array.dtype}")
+    return array
+
+
+@partial(np.frompyfunc, nin=1, nout=1)
+def _encoded(text: Any) -> bytes:
+    if not isinstance(text, (bytes, str)):
+        raise errors.InternalError(None, None, f"Unsupported object type {type(text).__name__}")
+    return text.encode() if isinstance(text, str) else text
 
 
 def py_func(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, stateful: bool = True, name: str | None = None) -> Any:
