@@ -49,7 +49,7 @@ _REF_OFFSET = 100
 class DType:
     """One element type. There is one object per type; equality also takes whatever `as_dtype` takes."""
 
-    __slots__ = ("_enum", "_is_ref", "_kind", "_twin", "as_numpy_dtype", "kernel_type", "name")
+    __slots__ = ("_enum", "_is_ref", "_kind", "_size", "_twin", "as_numpy_dtype", "kernel_type", "name")
     _twin: DType
 
     def __init__(self, enum: int, name: str, numpy_type: Any, kernel_type: str | None, kind: str) -> None:
@@ -59,6 +59,7 @@ class DType:
         self.kernel_type = kernel_type
         self._is_ref = enum > _REF_OFFSET
         self._kind = kind
+        self._size = 1 if name.startswith(("resource", "variant")) else int(np.dtype(numpy_type).itemsize)
 
     @property
     def _is_ref_dtype(self) -> builtins.bool:
@@ -148,9 +149,7 @@ class DType:
     @property
     def size(self) -> int:
         """Bytes of one element; 1 where numpy has no such elements."""
-        if not self.is_numpy_compatible:
-            return 1
-        return int(np.dtype(self.as_numpy_dtype).itemsize)
+        return self._size
 
     def is_compatible_with(self, other: Any) -> builtins.bool:
         """Whether a tensor of type `other` may go where this type is asked for: equal, or a reference to it."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from graphflow import dtypes
+from graphflow.autodiff.counts import counted_for
 from graphflow.autodiff.loop_states import LoopStates
 from graphflow.autodiff.registry import gradient_function
 from graphflow.graph.build import convert_to_tensor, make, name_scope
@@ -252,12 +253,13 @@ class _Walk:
         if function is None:
             return nothing
         given = list(shares)
-        own = op.definition.partial_gradient and getattr(function, "__self__", None) is op.definition
+        own_function = getattr(function, "__self__", None) is op.definition
         for number, output in enumerate(op.outputs):
-            if given[number] is None and is_trainable(output) and not own:
+            if given[number] is None and is_trainable(output) and not (own_function and op.definition.partial_gradient):
                 given[number] = self._loops.zeros_like(op, number)
         with name_scope(op.name + "_grad"):
-            found = function(op, *given)
+            with op.graph._count.counting_for(counted_for(op, given) if own_function else None):
+                found = function(op, *given)
             found = list(found) if isinstance(found, (list, tuple)) else [found]
             if len(found) != len(op.inputs):
                 raise ValueError(

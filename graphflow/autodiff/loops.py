@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from graphflow import dtypes
+from graphflow.autodiff.counts import recorded
 from graphflow.autodiff.loop_parts import (
     PASSING,
     LoopVariable,
@@ -113,15 +114,17 @@ class GradLoop:
     def real_value(self, value: Tensor) -> Tensor:
         """In the loop backwards: what `value`, a tensor of the forward loop, was in the iteration gone back to."""
         found = self._real.get(value)
-        if found is None:
+        if found is not None:
+            return found
+        with self.graph._count.counting_for(None, apart=value.op.type != "Shape"):  # shapes are in the numbers of autodiff/counts.py
             with control_dependencies(None), inside(self.graph, self.grad_context):
                 found = self._outside(value)
                 if found is None:
                     found = self._again(value)
             if found is None:
-                with control_dependencies(None):
+                with control_dependencies(None), self.graph._count.counting_for(recorded(value.op)):
                     found = self._recorded(value)
-            self._real[value] = found
+        self._real[value] = found
         return found
 
     def _outside(self, value: Tensor) -> Tensor | None:

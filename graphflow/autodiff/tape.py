@@ -52,11 +52,11 @@ class GradientTape:
 
     def _start(self) -> None:
         self._graph = get_default_graph()
-        self._since = self._graph._last_id
+        self._since = self._graph._count.made
 
     def _stop(self) -> None:
         assert self._since is not None
-        self._spans.append((self._since, self._graph._last_id))
+        self._spans.append((self._since, self._graph._count.made))
         self._since = None
 
     def _recorded(self, op: Operation) -> bool:

@@ -72,6 +72,7 @@ class ProgramBuilder(Measuring):
         self._random: dict[str, Value] = {}
         self._makers: dict[int, Node] = {}
         self._looked = 0  # nodes that _makers knows
+        self.numbers: dict[Any, list[Value]] = {}  # see templates.py: results of arithmetic on single numbers, by op and operands
         self.asked = 0  # times that somebody asked who made a value
         self._parts: dict[int, tuple[Value, Value]] = {}  # real and imaginary part of complex values, by id
 
@@ -87,9 +88,15 @@ class ProgramBuilder(Measuring):
         self.asked += 1
         while self._looked < len(self.nodes):
             node = self.nodes[self._looked]
-            self._makers.update((v.id, node) for v in node.outputs)
+            for made in node.outputs:
+                self._makers[made.id] = node
             self._looked += 1
         return self._makers.get(value.id)
+
+    def withdraw(self, count: int) -> None:
+        """Forget all but the first `count` nodes."""
+        del self.nodes[count:]
+        self._looked = min(self._looked, count)
 
     def input(self, source: Source, name: str, dtype: DType, shape: Sequence[Index]) -> Value:
         """A FEED or STATE input of the Program."""

@@ -16,6 +16,7 @@ compiler/enclose.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from graphflow.compiler.program import Program, Source
 from graphflow.compiler.regions import every_node
 from graphflow.compiler.scope import ROOM, Cut, Scope, Shared, Stepwise, Variables
 from graphflow.compiler.templates import Templates
+from graphflow.graph.op import Kind
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
 from graphflow.kernel.index import Index, IndexExpr, evaluate, symbol, symbols_of
@@ -161,7 +163,7 @@ def _captured(scope: Scope, fetches: Sequence[Tensor], targets: Sequence[Operati
     for feed, sizes in zip(feeds, pattern.sizes, strict=True):
         _enter(scope, feed, sizes)
     fed = tuple(f.tensor for f in feeds)
-    level = needed_operations(fetches, targets, set(fed), done, lambda op: op.inputs)
+    level = needed_operations(fetches, targets, set(fed), done, attrgetter("inputs"))
     operations = level.operations
     scope.run(level, operations, guards(level, operations) if level.controlled else {})
     outputs = [scope.read(tensor, -1) for tensor in fetches]
@@ -195,7 +197,13 @@ def _enter(scope: Scope, feed: Feed, sizes: tuple[int | str, ...]) -> None:
 def _guards(program: Program, operations: Sequence[Operation], more: Sequence[IndexExpr]) -> tuple[IndexExpr, ...]:
     """What the Program takes for granted of its symbols."""
     found: dict[IndexExpr, None] = {}
+    seen: set[Any] = set()
     for node in every_node(program):
+        if node.op.kind not in (Kind.REGION, Kind.HOST):
+            alike = node.op, *[v.shape for v in (*node.inputs, *node.outputs)]
+            if alike in seen:
+                continue
+            seen.add(alike)
         try:
             for size in assumptions(node):
                 if isinstance(size, IndexExpr):

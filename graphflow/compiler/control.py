@@ -185,13 +185,15 @@ class Needed:
         """Operations to wait for; one whose results are all given has nothing left to do."""
         return (c for c in op._control_inputs if not c.outputs or not all(t in self.hidden for t in c.outputs))
 
-    def waits_for(self, op: Operation) -> Iterator[Operation]:
+    def waits_for(self, op: Operation) -> Sequence[Operation]:
         """What an operation of this level follows."""
-        if op.type in EXITS:
-            yield from self._before(op)
-            return
-        yield from (t.op for t in op.inputs if t not in self.hidden)
-        yield from self._control_inputs(op)
+        if op.definition.type in EXITS:
+            return list(self._before(op))
+        hidden = self.hidden
+        found = [t.op for t in op.inputs if t not in hidden]
+        if op._control_inputs:
+            found.extend(self._control_inputs(op))
+        return found
 
     @property
     def operations(self) -> list[Operation]:
@@ -199,8 +201,7 @@ class Needed:
         if self._ordered is None:
             self.settle()
             found = sorted(self._found, key=_created)
-            in_order = all(before._id < op._id for op in found for before in self._follows(op))
-            self._ordered = found if in_order else topological(found, self.waits_for)
+            self._ordered = found if self._in_order(found) else topological(found, self.waits_for)
         return self._ordered
 
     @property
@@ -211,11 +212,18 @@ class Needed:
             found.update(dict.fromkeys(frame.at_all_levels()))
         return sorted(found, key=_created)
 
-    def _follows(self, op: Operation) -> Iterable[Operation]:
-        """`waits_for`, perhaps more: the order of creation is right nearly always, and this is quickly asked."""
-        if self.controlled or op._control_inputs:
-            return self.waits_for(op)
-        return [t.op for t in op.inputs]
+    def _in_order(self, found: Sequence[Operation]) -> bool:
+        """Whether each of these operations was created after all that it waits for, as nearly always."""
+        for op in found:
+            if self.controlled or op._control_inputs:
+                for before in self.waits_for(op):
+                    if before._id >= op._id:
+                        return False
+            else:  # perhaps more than it waits for, but this is quickly asked
+                for tensor in op.inputs:
+                    if tensor.op._id >= op._id:
+                        return False
+        return True
 
     def settle(self) -> None:
         """Exits that were needed later may have drawn more into their loops, which needs more out here."""

@@ -103,7 +103,7 @@ def _company(clusters: Clusters, numbers: set[int]) -> set[int]:
 
 def _neighbours(clusters: Clusters, a: set[int], b: set[int]) -> bool:
     sides = _company(clusters, a), _company(clusters, b)
-    return any(clusters.reads(k) & other for one, other in (sides, sides[::-1]) for k in one if k not in clusters.floating)
+    return any(clusters.reads[k] & other for one, other in (sides, sides[::-1]) for k in one if k not in clusters.floating)
 
 
 def _taken_apart(report: CompiledReport, first: str, second: str) -> str:

@@ -17,6 +17,9 @@ from graphflow.graph.op import Kind, Op, TensorSpec
 from graphflow.kernel.index import Index
 
 
+LANES = 16  # of the widest vectors, in elements of four bytes
+
+
 class Shape(Enum):
     """The loop nest of a group."""
 
@@ -106,10 +109,14 @@ def floating(nodes: Sequence[Node]) -> frozenset[int]:
     light: set[int] = set()  # values that are one literal number everywhere
     for number, node in enumerate(nodes):
         movement = node.op.kind is Kind.MOVEMENT
-        same = (movement or node.op.kind is Kind.ELEMENTWISE) and node.op.type not in BORDERS
-        same = same and bool(node.inputs) and all(v.id in light or inlined(v) for v in node.inputs)
+        same = (movement or node.op.kind is Kind.ELEMENTWISE) and bool(node.inputs) and node.op.type not in BORDERS
         if same:
-            light.update(v.id for v in node.outputs)
+            for value in node.inputs:
+                if value.id not in light and not inlined(value):
+                    same = False
+                    break
+        if same:
+            light.update([v.id for v in node.outputs])
         if same or movement:
             found.add(number)
     return frozenset(found)
@@ -125,15 +132,16 @@ def uniform(known: np.ndarray[Any, Any]) -> Any:
         return 0
     if known.size > UNIFORM_LIMIT:
         return None
+    if known.size == 1:
+        return known.item()
     first: Any = known.flat[0]
-    if known.size > 1:
-        if known.dtype == object:
-            if any(e != first for e in known.ravel()):
-                return None
-        elif not np.array_equal(known, np.broadcast_to(first, known.shape)):
+    if known.dtype == object:
+        if any(e != first for e in known.ravel()):
             return None
-        elif known.dtype.kind == "f" and np.ptp(np.signbit(known).astype(np.int8)):
-            return None  # zeros of both signs
+    elif not np.array_equal(known, np.broadcast_to(first, known.shape)):
+        return None
+    elif known.dtype.kind == "f" and np.ptp(np.signbit(known).astype(np.int8)):
+        return None  # zeros of both signs
     if isinstance(first, np.generic):
         return first.item()
     return first
@@ -142,3 +150,9 @@ def uniform(known: np.ndarray[Any, Any]) -> Any:
 def unit(size: Index) -> bool:
     """Whether a dimension is statically 1."""
     return isinstance(size, int) and size == 1
+
+
+def beside(join: Node) -> bool:
+    """Whether one loop nest can store the parts of a concatenation: they have one shape, and rows that fill vectors."""
+    shape = join.inputs[0].shape
+    return all(v.shape == shape for v in join.inputs) and isinstance(shape[-1], int) and shape[-1] >= LANES

@@ -68,7 +68,7 @@ def place(blocks: Sequence[Block]) -> Placement:
     best: tuple[int, str, list[int]] | None = None
     pairs = 0
     for name, order in ORDERS.items():
-        offsets, total = _first_fit(blocks, order(blocks))
+        offsets, total = _first_fit(blocks, order(blocks), None if best is None else best[0] - 1)
         if best is None or total < best[0]:
             best = total, name, offsets
         pairs += len(blocks) ** 2
@@ -136,7 +136,7 @@ def _search(blocks: Sequence[Block], order: Sequence[int], bound: int) -> tuple[
             position = chance.randrange(max(current.index(moved), 1))
             changed = [k for k in current if k != moved]
             changed.insert(position, moved)
-            new_offsets, new_total = _first_fit(blocks, changed)
+            new_offsets, new_total = _first_fit(blocks, changed, total)
             if new_total <= total:
                 current, offsets, total = changed, new_offsets, new_total
                 if total < best_total:
@@ -144,8 +144,9 @@ def _search(blocks: Sequence[Block], order: Sequence[int], bound: int) -> tuple[
     return _first_fit(blocks, [*best, *small])
 
 
-def _first_fit(blocks: Sequence[Block], order: Sequence[int]) -> tuple[list[int], int]:
-    """Each block in turn into the tightest gap between those already placed that live at the same time."""
+def _first_fit(blocks: Sequence[Block], order: Sequence[int], most: int | None = None) -> tuple[list[int], int]:
+    """Each block in turn into the tightest gap between those already placed that live at the same time. Gives up where that takes more than
+    `most` bytes."""
     offsets = [0] * len(blocks)
     placed: list[tuple[int, int, int, int]] = []  # (offset, end, first, last), sorted
     total = 0
@@ -160,10 +161,13 @@ def _first_fit(blocks: Sequence[Block], order: Sequence[int]) -> tuple[list[int]
             gap = offset - end
             if gap >= size and (best < 0 or gap - size < waste):
                 best, waste = end, gap - size
-            end = max(end, stop)
+            if stop > end:
+                end = stop
         if best < 0:
             best = end
         offsets[k] = best
         total = max(total, best + size)
+        if most is not None and total > most:
+            break
         insort(placed, (best, best + size, first, last))
     return offsets, total

@@ -25,6 +25,7 @@ from graphflow.compiler.dump import CompiledReport, Stage, write
 from graphflow.compiler.groups import singleton
 from graphflow.compiler.linear import linearise
 from graphflow.compiler.lower import KERNEL_NAME, Lowered
+from graphflow.compiler.passes.borders import note_borders
 from graphflow.compiler.passes.canonicalise import canonicalise
 from graphflow.compiler.passes.cleanup import cse, dce, fold_constants
 from graphflow.compiler.passes.fuse import fuse
@@ -35,6 +36,7 @@ from graphflow.compiler.passes.overwrite import overwrite
 from graphflow.compiler.passes.rewrite import recorded
 from graphflow.compiler.passes.settle import settle, settle_body
 from graphflow.compiler.passes.simplify import simplify
+from graphflow.compiler.passes.turn import turn
 from graphflow.compiler.plan import BoundPlan, CompiledProgram, Parameters
 from graphflow.compiler.program import Program, Source
 from graphflow.compiler.regions import Region, in_bodies
@@ -77,6 +79,8 @@ PASSES: tuple[Pass, ...] = (
     Pass("dce", dce, "what simplification left unused must not be fused"),
     Pass("gather_sums", gather_sums, "before fusion: a product takes the sum of those before it into its epilogue"),
     Pass("layout", choose_layout, "before fusion: what feeds a contraction is then read in place", establishes=(LAYOUT,)),
+    Pass("turn", turn, "after layout, which has products read what is transposed where it lies", requires=(LAYOUT,)),
+    Pass("borders", note_borders, "after layout and turn, whose maps of the operands are the last", requires=(LAYOUT,)),
     Pass("settle", settle, "fusion must see the copies that outputs and variables need", establishes=(OWNED,), required=True,
          inner=settle_body),
     Pass("fuse", fuse, "one kernel for what belongs together", requires=(OWNED,), establishes=(GROUPS,), required=True),
@@ -132,8 +136,15 @@ def compile_program(
     """Passes, lowering, native code. `operations`: those that it was captured from, for the report and the dump."""
     stages: list[Stage] = []
     program = run_passes(program, options, stages.append)
-    # Kernels are compiled on other threads from the moment that they are lowered.
-    linear = linearise(program, jit.target, jit.notes, lambda low: jit.begin(_request(low, jit.target)))
+    announced: set[str] = set()
+
+    def begin(low: Lowered) -> None:
+        """Has a kernel compiled on another thread from now on."""
+        if low.text not in announced:
+            announced.add(low.text)
+            jit.begin(_request(low, jit.target))
+
+    linear = linearise(program, jit.target, jit.notes, begin)
     steps = linear.steps
     kernel_of, kernels = distinct([s.lowered for s in steps])
     codes = jit.compile_many([_request(low, jit.target) for low in kernels]) if kernels else []

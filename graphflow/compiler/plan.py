@@ -114,6 +114,9 @@ class Argument(NamedTuple):
     value: int
 
 
+STATUS = Argument("status", 0)
+
+
 class BoundCall(NamedTuple):
     """A kernel call with its arguments; `kernel` is the number of the kernel among CompiledProgram.kernels."""
 
@@ -312,18 +315,18 @@ class BoundPlan:
                 arguments.append(Argument("arena", self.placement.offsets[self.compiled.scratch[n, b]]))
             else:
                 arguments.append(self._place(held))
-        for name, size in zip(lowered.symbols, lowered.sizes(self.sizes.__getitem__).values(), strict=True):
-            measured = name in self.measured
-            arguments.append(Argument("measured", self.measured.index(name)) if measured else Argument("size", size))
-        arguments.append(Argument("status", 0))
+        for symbol in lowered.symbols:
+            if symbol in self.measured:
+                arguments.append(Argument("measured", self.measured.index(symbol)))
+            else:
+                arguments.append(Argument("size", symbol if isinstance(symbol, int) else self.sizes[symbol]))
+        arguments.append(STATUS)
         kernel = self.compiled.kernel_of[n]
         return BoundCall(kernel, tuple(arguments), self.compiled.parallel[kernel], True)
 
     def _place(self, value_id: int) -> Argument:
-        location = self.compiled.places[value_id]
-        if location.kind == "block":
-            return Argument("arena", self.placement.offsets[location.number])
-        return Argument(location.kind, location.number)
+        kind, number = self.compiled.places[value_id]
+        return Argument("arena", self.placement.offsets[number]) if kind == "block" else Argument(kind, number)
 
     def _host(self, step: Step, number: Callable[[Index], int]) -> HostCall:
         node = step.group.nodes[0]
@@ -338,57 +341,77 @@ class BoundPlan:
         """Threads meet after a call only where the next one touches what calls since the last meeting wrote, or writes what they read, and
         before jumps and calls of Python."""
         out = list(calls)
-        reads: list[Span] = []
-        writes: list[Span] = []
+        reads, writes = Touched(), Touched()
         failing = False
+        sizes: dict[Any, list[int]] = {}  # of the buffers, by kernel and what it is told of sizes
         for n, call in enumerate(out):
             if not isinstance(call, BoundCall):
-                reads, writes, failing = [], [], False
+                reads, writes, failing = Touched(), Touched(), False
                 continue
-            mine_in, mine_out = self._spans(n, call)
-            updates = any(s[0] == "state" for s in mine_out)
+            mine_in, mine_out = self._touched(n, call, sizes)
+            updates = any(kind == "state" for kind, _ in mine_out.whole)
             before = out[n - 1] if n else None
             if isinstance(before, BoundCall):
-                meet = _overlap(mine_in, writes) or _overlap(mine_out, writes) or _overlap(mine_out, reads) or (failing and updates)
-                if meet:
-                    reads, writes, failing = [], [], False
+                if mine_in.meets(writes) or mine_out.meets(writes) or mine_out.meets(reads) or (failing and updates):
+                    reads, writes, failing = Touched(), Touched(), False
                 else:
                     out[n - 1] = before._replace(barrier=False)
-            reads += mine_in
-            writes += mine_out
+            reads.add(mine_in)
+            writes.add(mine_out)
             failing = failing or bool(self.compiled.steps[n].checks)
         return tuple(out)
 
-    def _spans(self, n: int, call: BoundCall) -> tuple[list[Span], list[Span]]:
-        """Memory that a call reads and that it writes."""
+    def _touched(self, n: int, call: BoundCall, known: dict[Any, list[int]]) -> tuple[Touched, Touched]:
+        """Memory that a call reads and that it writes. `known`: sizes of the buffers of other calls."""
         lowered = self.compiled.steps[n].lowered
         assert lowered is not None
+        told = call.kernel, call.arguments[len(lowered.values) :]
+        sizes = known.get(told)
+        if sizes is None:
+            sizes = known[told] = self._buffer_sizes(lowered)
+        reads, writes = Touched(), Touched()
+        for buffer, size, (kind, where) in zip(lowered.kernel.buffers, sizes, call.arguments, strict=False):
+            mine = reads if buffer.role is Role.IN else writes
+            if kind == "row":
+                whole = self.rows[where]
+                (kind, where), size = whole.place, whole.rows * whole.size
+            if kind == "arena":
+                mine.spans.append((where, where + size))
+            elif kind != "constant":
+                mine.whole.add((kind, where))
+        return reads, writes
+
+    def _buffer_sizes(self, lowered: Lowered) -> list[int]:
+        """The bytes of a kernel's buffers, at most."""
         sizes = lowered.sizes(self.sizes.__getitem__)
         limits = {k: sizes[k] for k, s in zip(sizes, lowered.symbols, strict=True) if s in self.measured}
         env = {k: v for k, v in sizes.items() if k not in limits}
-        reads: list[Span] = []
-        writes: list[Span] = []
-        for buffer, argument in zip(lowered.kernel.buffers, call.arguments, strict=False):
-            if argument.kind == "constant":
-                continue
-            if argument.kind == "row":
-                whole = self.rows[argument.value]
-                first = whole.place.value
-                span = (whole.place.kind, first, first + (whole.rows * whole.size if whole.place.kind == "arena" else 1))
-            elif argument.kind == "arena":
-                size = largest(product(buffer.shape), env, limits) * TYPES[buffer.type].itemsize
-                span = ("arena", argument.value, argument.value + size)
-            else:
-                span = (argument.kind, argument.value, argument.value + 1)
-            (reads if buffer.role is Role.IN else writes).append(span)
-        return reads, writes
+        return [largest(product(buffer.shape), env, limits) * TYPES[buffer.type].itemsize for buffer in lowered.kernel.buffers]
 
 
-Span = tuple[str, int, int]
+class Touched:
+    """Memory: whole variables, feeds and outputs by kind and number, and parts of the arena from a byte to another."""
 
+    __slots__ = ("whole", "spans")
 
-def _overlap(some: Sequence[Span], others: Sequence[Span]) -> bool:
-    return any(a[0] == b[0] and a[1] < b[2] and b[1] < a[2] for a in some for b in others)
+    def __init__(self) -> None:
+        self.whole: set[tuple[str, int]] = set()
+        self.spans: list[tuple[int, int]] = []
+
+    def add(self, other: Touched) -> None:
+        """This and the other."""
+        self.whole |= other.whole
+        self.spans += other.spans
+
+    def meets(self, other: Touched) -> bool:
+        """Whether some byte belongs to both."""
+        if not self.whole.isdisjoint(other.whole):
+            return True
+        for begin, end in self.spans:
+            for first, last in other.spans:
+                if begin < last and first < end:
+                    return True
+        return False
 
 
 def filled(given: Input, sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
@@ -404,7 +427,7 @@ def filled(given: Input, sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:
 
 def bytes_of(value: Value) -> Index:
     """The memory a value takes."""
-    return product(value.shape) * value.dtype.size
+    return value.size * value.dtype.size
 
 
 def cost_of(step: Step, number: Any) -> float:
@@ -422,7 +445,7 @@ def cost_of(step: Step, number: Any) -> float:
     if step.row is not None:
         return 1e-7
     elements = max([number(v.size) for v in touched], default=1)
-    work = sum(2 if n.op.type not in EXPENSIVE else 12 for n in step.group.nodes)
+    work = sum([2 if op.type not in EXPENSIVE else 12 for n in step.group.nodes for op in n.op.elementary])
     return float(elements) * work / 1.6e10 + 1e-7
 
 

@@ -143,24 +143,30 @@ def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[V
     """A Program of what `outputs` and `updates` need of `nodes`, in their order; known operands become CONSTANT inputs."""
     given = {i.value.id: i for i in inputs if i.source is not Source.CONSTANT}
     literals: dict[int, Value] = {}
-    needed: set[int] = set()
+    needed: set[Value] = set()
 
-    def need(values: Iterable[Value]) -> None:
-        for value in values:
+    kept = []
+    read: Iterable[Value] = (*outputs, *updates.values())
+    waiting = reversed(nodes)
+    while True:
+        for value in read:
             if value.known is None:
-                needed.add(value.id)
+                needed.add(value)
             else:
                 literals.setdefault(value.id, value)
-
-    need(outputs)
-    need(updates.values())
-    kept = []
-    for node in reversed(nodes):
-        if node.op.kind is Kind.HOST or node.op.effect is Effect.HOST or any(v.id in needed for v in node.outputs):
-            kept.append(node)
-            need(node.inputs)
+        for node in waiting:
+            if not needed.isdisjoint(node.outputs) or node.op.kind is Kind.HOST or node.op.effect is Effect.HOST:
+                break
+        else:
+            break
+        kept.append(node)
+        read = node.inputs
     kept.reverse()
-    produced = {v.id for n in kept for v in n.outputs}
-    used = [i for k, i in given.items() if i.source is Source.FEED or k in needed or i.name in updates]
-    constants = [Input(Source.CONSTANT, "", v, v.known) for k, v in sorted(literals.items()) if k not in produced]
+    used = [i for i in given.values() if i.source is Source.FEED or i.value in needed or i.name in updates]
+    if literals:
+        for node in kept:
+            for value in node.outputs:
+                if value.known is not None:
+                    literals.pop(value.id, None)
+    constants = [Input(Source.CONSTANT, "", v, v.known) for _, v in sorted(literals.items())]
     return Program((*used, *constants), tuple(kept), tuple(outputs), dict(updates), dict(symbols))

@@ -112,28 +112,40 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
     left = {root: len(users_) for root, users_ in readers.items()}
     size = {v.id: typical(bytes_of(v)) for g in kernels for v in g.outputs}
     updated = {roots.root(v).id for v in program.updates.values()}
-    grown = [sum(size[v.id] for v in g.outputs if v.id not in updated) for g in kernels]
+    grown = [sum([size[v.id] for v in g.outputs if v.id not in updated]) for g in kernels]
+    done = [False] * len(kernels)
 
     def rank(k: int) -> tuple[bool, int, int]:
         """What frees memory first, most first; else the order of the program."""
-        gain = grown[k]
-        for root in reads[k]:
-            if root in size and root not in kept and left[root] == 1:
-                gain -= size[root]
-        return gain > 0, min(gain, 0), k
+        return grown[k] > 0, min(grown[k], 0), k
 
+    def read_once_more(root: int) -> None:
+        """The one that has yet to read `root` gives its memory free."""
+        if root in size and root not in kept:
+            for k in readers[root]:
+                if not done[k]:
+                    grown[k] -= size[root]
+                    ranks[k] = rank(k)
+
+    ranks = [rank(k) for k in range(len(kernels))]
+    for root, times in left.items():
+        if times == 1:
+            read_once_more(root)
     ready = [k for k, w in enumerate(waits) if w == 0]
     result: list[int] = []
     checks_left = len(failing)
     while ready:
         free = [k for k in ready[:WINDOW] if not held[k] and (checks_left == 0 or k not in releases.writers)]
-        chosen = min(free or [k for k in ready if not held[k]] or ready, key=rank)
+        chosen = min(free or [k for k in ready if not held[k]] or ready, key=ranks.__getitem__)
         ready.remove(chosen)
         result.append(chosen)
+        done[chosen] = True
         if chosen in failing:
             checks_left -= 1
         for root in reads[chosen]:
             left[root] -= 1
+            if left[root] == 1:
+                read_once_more(root)
         for k in releases.by_reader.get(chosen, ()):
             held[k] -= 1
         for k in users[chosen]:

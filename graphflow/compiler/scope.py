@@ -23,6 +23,7 @@ from graphflow import dtypes
 from graphflow.compiler.arrays import Array, Handle, Irregular, run_array_op
 from graphflow.compiler.branches import Conditional, Guards, arrange
 from graphflow.compiler.builder import DataDependent, ProgramBuilder
+from graphflow.compiler.composed import compose
 from graphflow.compiler.control import SWITCHES, Frame, Needed
 from graphflow.compiler.measuring import FIRST_ROOM, Unmeasured
 from graphflow.compiler.program import Origin, Source, Value
@@ -90,6 +91,7 @@ class Version(NamedTuple):
 
 
 Entry = Value | Memory | Array | Handle
+PLAIN = {Value}
 
 
 class Shared:
@@ -284,7 +286,9 @@ class Scope:
         if kind is Kind.CONTROL:
             self._control(op, mask)
             return
-        if op.inputs:
+        operands: list[Any] = [self.values.get(t) for t in op.inputs]
+        plain = not operands or {*map(type, operands)} == PLAIN
+        if not plain:
             first = self.entry(op.inputs[0])
             if definition.forwards and isinstance(first, Memory):
                 self.values[op.outputs[0]] = first
@@ -297,8 +301,8 @@ class Scope:
             return
         if not getattr(definition, "validate_shape", True):
             self._reshape(op, mask)
-        # an update continues from the latest one, ordered or not: none may be lost
-        operands = [self.read(t, -1 if k in definition.updates else mask) for k, t in enumerate(op.inputs)]
+        if not plain:  # an update continues from the latest one, ordered or not: none may be lost
+            operands = [self.read(t, -1 if k in definition.updates else mask) for k, t in enumerate(op.inputs)]
         self.b.expected = op.outputs[0]._shape_tuple() if op.outputs else None
         key = key_of(self.b, definition, operands, self.b.expected)
         template = None if key is None else self.shared.templates.get(key)
@@ -332,11 +336,13 @@ class Scope:
                 raise Cut([self.origin_of(error.value, op)]) from None
             except Unmeasured:
                 raise Cut(op.outputs, contents=False) from None
+            if kind is Kind.STATE and isinstance(results, (tuple, Value)):
+                compose(self.b, before.nodes, results if isinstance(results, tuple) else (results,))
         self.shared.guards += [size for size in equal if isinstance(size, IndexExpr)]
         if len(self.b.measured) > sizes:
             self.shared.measuring.append(op)
         if key is not None:
-            self.shared.templates.remember(key, self.b, before, operands, results, self.shared.guards[guards:])
+            results = self.shared.templates.remember(key, self.b, before, operands, results, self.shared.guards[guards:])
         return results
 
     def _assert(self, op: Operation, mask: int) -> None:

@@ -22,8 +22,7 @@ from graphflow.kernel.index import Index, IndexExpr
 KEPT = 4096  # templates of a session
 SMALL = 64  # elements of known contents that are compared
 
-Reference = tuple[int, int]  # OPERAND, CONSTANT or MADE, and a number
-OPERAND, CONSTANT, MADE = range(3)
+Reference = int  # a number among the operands, the constants and what has been made, in this order
 
 
 class _Call(NamedTuple):
@@ -31,6 +30,7 @@ class _Call(NamedTuple):
     inputs: tuple[Reference, ...]
     outputs: tuple[tuple[DType, tuple[Index, ...]], ...]
     inferred: bool
+    number: bool  # arithmetic on single numbers, done once for equal operands
 
 
 class _Literal(NamedTuple):
@@ -55,13 +55,22 @@ class Template(NamedTuple):
 
     def copied(self, b: ProgramBuilder, operands: Sequence[Value]) -> Any:
         """The results for other operands, the nodes added to the builder's."""
-        made: list[Value] = []
-        values = operands, [c.value(b) for c in self.constants], made
+        values = [*operands, *[c.value(b) for c in self.constants]]
         for call in self.calls:
-            outputs = [b.value(dtype, shape) for dtype, shape in call.outputs]
-            b.nodes.append(Node(call.op, [values[kind][n] for kind, n in call.inputs], outputs, b.origins, call.inferred))
-            made += outputs
-        results = tuple([values[kind][n] for kind, n in self.results])
+            inputs = [values[n] for n in call.inputs]
+            equal = (call.op, *inputs) if call.number else None
+            if equal in b.numbers:
+                values += b.numbers[equal]
+                continue
+            outputs = []
+            for dtype, shape in call.outputs:
+                outputs.append(Value(b._next, dtype, shape))
+                b._next += 1
+            b.nodes.append(Node(call.op, inputs, outputs, b.origins, call.inferred))
+            if equal is not None:
+                b.numbers[equal] = outputs
+            values += outputs
+        results = tuple([values[n] for n in self.results])
         return results[0] if self.single else results
 
 
@@ -69,12 +78,14 @@ class Situation(NamedTuple):
     """What a builder was like before an operation was made."""
 
     nodes: int
+    next: int
+    scalars: int
     rest: tuple[int, ...]
 
 
 def situation(b: ProgramBuilder) -> Situation:
     """To be given to `Templates.remember` when the operation has been made."""
-    return Situation(len(b.nodes), _rest(b))
+    return Situation(len(b.nodes), b._next, len(b._scalars), _rest(b))
 
 
 def _rest(b: ProgramBuilder) -> tuple[int, ...]:
@@ -86,38 +97,56 @@ class Templates(dict[Hashable, Template]):
 
     def remember(
         self, key: Hashable, b: ProgramBuilder, before: Situation, operands: Sequence[Value], results: Any, guards: Sequence[IndexExpr]
-    ) -> None:
-        """Keep what has just been made of `operands`, unless more than they decided about it."""
-        if _rest(b) != before.rest:
-            return
-        constants: list[_Literal] = []
-        places: dict[int, Reference] = {}
-
-        def place(value: Value) -> Reference | None:
-            found = places.get(value.id)
-            if found is None and value.known is not None:
-                found = places[value.id] = CONSTANT, len(constants)
-                constants.append(_Literal(value.dtype, value.known, b.is_shared(value)))
-            return found
-
-        for n, value in enumerate(operands):
-            places.setdefault(value.id, (OPERAND, n))
-        calls, made = [], 0
-        for node in b.nodes[before.nodes :]:
-            inputs = [place(v) for v in node.inputs]
-            if None in inputs or any(v.known is not None for v in node.outputs):
-                return
-            calls.append(_Call(node.op, tuple(inputs), tuple([(v.dtype, v.shape) for v in node.outputs]), node.inferred))  # type: ignore[arg-type]
-            for value in node.outputs:
-                places[value.id] = MADE, made
-                made += 1
-        single = isinstance(results, Value)
-        found = [place(v) for v in ((results,) if single else results)]
-        if None in found:
-            return
+    ) -> Any:
+        """Keep what has just been made of `operands`, unless more than they decided about it; the results. What had been computed of single
+        numbers before is not computed again."""
+        template = None if _rest(b) != before.rest else self._template(b, before, operands, results, guards)
+        if template is None:
+            return results
         if len(self) >= KEPT:
             self.clear()
-        self[key] = Template(tuple(calls), tuple(constants), tuple(found), single, tuple(guards))  # type: ignore[arg-type]
+        self[key] = template
+        new = b.nodes[before.nodes :]
+        numbers = {(n.op, *n.inputs): list(n.outputs) for n, call in zip(new, template.calls, strict=True) if call.number}
+        if b.numbers.keys().isdisjoint(numbers):
+            b.numbers.update(numbers)
+            return results
+        b.withdraw(before.nodes)
+        while len(b._scalars) > before.scalars:
+            b._scalars.popitem()
+        b._next = before.next
+        return template.copied(b, operands)
+
+    @staticmethod
+    def _template(
+        b: ProgramBuilder, before: Situation, operands: Sequence[Value], results: Any, guards: Sequence[IndexExpr]
+    ) -> Template | None:
+        """What has been made since `before`; None where it was made of more than the operands."""
+        constants: list[_Literal] = []
+        places: dict[int, Reference] = {}
+        new = b.nodes[before.nodes :]
+        for n, value in enumerate(operands):
+            places.setdefault(value.id, n)
+        single = isinstance(results, Value)
+        found = (results,) if single else tuple(results)
+        for value in (*[v for node in new for v in node.inputs], *found):
+            if value.known is not None and value.id not in places:
+                places[value.id] = len(operands) + len(constants)
+                constants.append(_Literal(value.dtype, value.known, b.is_shared(value)))
+        made = [v for node in new for v in node.outputs]
+        for n, value in enumerate(made, len(operands) + len(constants)):
+            places[value.id] = n
+        read = [v for node in new for v in node.inputs]
+        if any(v.id not in places for v in (*read, *found)) or any(v.known is not None for v in made):
+            return None
+        calls = [
+            _Call(
+                n.op, tuple([places[v.id] for v in n.inputs]), tuple([(v.dtype, v.shape) for v in n.outputs]), n.inferred,
+                n.op.kind is Kind.ELEMENTWISE and n.op.effect is Effect.PURE and not n.outputs[0].shape,
+            )
+            for n in new
+        ]  # fmt: skip
+        return Template(tuple(calls), tuple(constants), tuple([places[v.id] for v in found]), single, tuple(guards))
 
 
 def key_of(b: ProgramBuilder, op: Op, operands: Sequence[Value], expected: Sequence[int | None] | None) -> Hashable | None:
@@ -127,9 +156,13 @@ def key_of(b: ProgramBuilder, op: Op, operands: Sequence[Value], expected: Seque
     described = []
     for value in operands:
         known, dtype = value.known, value.dtype
-        if dtype.is_complex or (known is not None and known.size > SMALL):
+        if dtype.is_complex:
             return None
-        contents = None if known is None else tuple(known.ravel()) if known.dtype == object else known.tobytes()
+        contents = None
+        if known is not None:
+            if known.size > SMALL:
+                return None
+            contents = tuple(known.ravel()) if known.dtype == object else known.tobytes()
         described.append((dtype, value.shape, contents))
     same = tuple([operands.index(v) for v in operands]) if len(set(operands)) < len(operands) else None
     return op, expected, tuple(described), same

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from graphflow.compiler.plan import BoundPlan
 
 
+NOT_IN_PROGRAMS = (Kind.COMPOSITE, Kind.STATE, Kind.SOURCE)
+
+
 class VerificationError(Exception):
     """A pass has left a Program that is not well formed."""
 
@@ -38,96 +41,138 @@ def verify_plan(bound: BoundPlan) -> None:
         raise VerificationError(problem)
 
 
-def problems(program: Program, inside: bool = False, thorough: bool = True) -> Iterator[str]:
+def problems(program: Program, inside: bool = False, thorough: bool = True) -> list[str]:
     """Every rule that is broken. `inside`: it is the body of a loop or branch, whose sizes are read outside."""
-    defined: dict[int, Value] = {}
+    found = _Found(program, thorough)
     names: set[tuple[Source, str]] = set()
     for given in program.inputs:
-        if given.value.id in defined:
-            yield f"%{given.value.id} is defined twice"
-        defined[given.value.id] = given.value
+        found.define(given.value)
         if given.source is Source.CONSTANT:
             if given.data is None or given.data.shape != given.value.shape:
-                yield f"the literal %{given.value.id} has no contents of its shape"
+                found.append(f"the literal %{given.value.id} has no contents of its shape")
         elif (given.source, given.name) in names:
-            yield f"two inputs are called {given.name!r}"
+            found.append(f"two inputs are called {given.name!r}")
         else:
             names.add((given.source, given.name))
-        yield from _sizes(program, given.value.shape, f"input %{given.value.id}")
+        found.look_at_sizes(given.value.shape, given.value)
     for name, (source, axis) in () if inside else program.symbols.items():
         if not source:
             continue
         feed = next((i for i in program.inputs if i.name == source and i.source is not Source.CONSTANT), None)
         if feed is None or not 0 <= axis < len(feed.value.shape):
-            yield f"the size {name} is read from axis {axis} of {source!r}, which is not there"
+            found.append(f"the size {name} is read from axis {axis} of {source!r}, which is not there")
     for node in program.nodes:
-        yield from _node(program, node, defined, thorough)
+        if isinstance(node, Group):
+            found.look_at_group(node)
+        else:
+            found.look_at(node)
     for value in (*program.outputs, *program.updates.values()):
-        if value.id not in defined:
-            yield f"the output %{value.id} is not defined"
+        if value.id not in found.defined:
+            found.append(f"the output %{value.id} is not defined")
     states = {i.name: i.value for i in program.inputs if i.source is Source.STATE}
     for name, value in program.updates.items():
         if name not in states:
-            yield f"{name!r} is updated but not an input"
+            found.append(f"{name!r} is updated but not an input")
         elif states[name].dtype != value.dtype:
-            yield f"{name!r} is of type {states[name].dtype.name}, its update of type {value.dtype.name}"
+            found.append(f"{name!r} is of type {states[name].dtype.name}, its update of type {value.dtype.name}")
+    return found
 
 
-def _node(program: Program, node: Node, defined: dict[int, Value], thorough: bool) -> Iterator[str]:
-    for value in node.inputs:
-        if value.id not in defined:
-            yield f"%{value.id} is used by {node!r} before it is defined"
-        elif defined[value.id] is not value and (defined[value.id].shape, defined[value.id].dtype) != (value.shape, value.dtype):
-            yield f"%{value.id} is {defined[value.id]!r} where it is defined and {value!r} in {node!r}"
-    if isinstance(node, Group):
-        inner = {v.id: v for n in node.nodes for v in n.inputs if v.known is not None}
-        own = {v.id for n in node.nodes for v in n.outputs}
-        saved = {i: defined.get(i) for i in (*inner, *own)}  # what the group says of them counts inside it only
-        defined.update(inner)
-        for number in floating(node.nodes):  # may also stand in other groups, and in memory
-            for value in node.nodes[number].outputs:
-                defined.pop(value.id, None)
-        for part in node.nodes:
-            yield from _node(program, part, defined, thorough)
-        missing = [v.id for v in node.outputs if v.id not in defined]
+class _Found(list[str]):
+    """The rules that are broken, and the values that are defined so far, by number."""
+
+    def __init__(self, program: Program, thorough: bool) -> None:
+        super().__init__()
+        self.program = program
+        self.thorough = thorough
+        self.defined: dict[int, Value] = {}
+        self._sound: set[tuple[Index, ...]] = set()  # shapes that have been looked at
+
+    def define(self, value: Value) -> None:
+        """From here on a value may be used."""
+        if value.id in self.defined:
+            self.append(f"%{value.id} is defined twice")
+        self.defined[value.id] = value
+
+    def look_at_inputs(self, node: Node) -> None:
+        """Whether what a node reads is there."""
+        for value in node.inputs:
+            known = self.defined.get(value.id)
+            if known is value:
+                continue
+            if known is None:
+                self.append(f"%{value.id} is used by {node!r} before it is defined")
+            elif (known.shape, known.dtype) != (value.shape, value.dtype):
+                self.append(f"%{value.id} is {known!r} where it is defined and {value!r} in {node!r}")
+
+    def look_at_group(self, group: Group) -> None:
+        """A group, and the nodes in it; what these say of values counts inside it only."""
+        self.look_at_inputs(group)
+        inner = [v for n in group.nodes for v in n.inputs if v.known is not None]
+        own = [v for n in group.nodes for v in n.outputs]
+        saved = {v.id: self.defined.get(v.id) for v in (*inner, *own)}
+        self.defined.update([(v.id, v) for v in inner])
+        if any(v.id in self.defined for v in own):
+            for number in floating(group.nodes):  # may also stand in other groups, and in memory
+                for value in group.nodes[number].outputs:
+                    self.defined.pop(value.id, None)
+        for part in group.nodes:
+            self.look_at(part)
+        missing = [v.id for v in group.outputs if v.id not in self.defined]
         for i, before in saved.items():
             if before is None:
-                defined.pop(i, None)
+                self.defined.pop(i, None)
             else:
-                defined[i] = before
-        for value in node.outputs:
-            if value.id in defined:
-                yield f"%{value.id} is defined twice"
-            defined[value.id] = value
+                self.defined[i] = before
+        for value in group.outputs:
+            self.define(value)
         for i in missing:
-            yield f"the group does not compute its output %{i}"
-        return
-    for value in node.outputs:
-        if value.id in defined:
-            yield f"%{value.id} is defined twice"
-        defined[value.id] = value
-        yield from _sizes(program, value.shape, node)
-    if node.op.kind in (Kind.COMPOSITE, Kind.STATE, Kind.SOURCE):
-        yield f"{node!r}: ops of kind {node.op.kind.value} do not stand in Programs"
-        return
-    if node.inferred and not thorough:
-        return
-    try:
-        inferred = node.op.infer(*[v.spec for v in node.inputs])
-    except ValueError as error:
-        yield f"{node!r}: {error}"
-        return
-    specs = inferred if isinstance(inferred, tuple) else (inferred,)
-    if isinstance(node.op, Region):
-        yield from _bodies(node, node.op, thorough)
-    if len(specs) != len(node.outputs):
-        yield f"{node!r}: {len(specs)} results by its shape rule"
-        return
-    for spec, value in zip(specs, node.outputs, strict=True):
-        if spec.dtype.base_dtype != value.dtype:
-            yield f"{node!r}: the result is of type {spec.dtype.name} by its shape rule"
-        if not _agrees(spec.dims, value.shape):
-            yield f"{node!r}: the result is {spec!r} by its shape rule"
+            self.append(f"the group does not compute its output %{i}")
+
+    def look_at(self, node: Node) -> None:
+        """A node that is no group."""
+        self.look_at_inputs(node)
+        for value in node.outputs:
+            self.define(value)
+            self.look_at_sizes(value.shape, node)
+        if node.op.kind in NOT_IN_PROGRAMS:
+            self.append(f"{node!r}: ops of kind {node.op.kind.value} do not stand in Programs")
+        elif self.thorough or not node.inferred:
+            self.look_at_rule(node)
+
+    def look_at_rule(self, node: Node) -> None:
+        """Whether a node's results are what its op's shape rule gives."""
+        try:
+            inferred = node.op.infer(*[v.spec for v in node.inputs])
+        except ValueError as error:
+            self.append(f"{node!r}: {error}")
+            return
+        specs = inferred if isinstance(inferred, tuple) else (inferred,)
+        if isinstance(node.op, Region):
+            self.extend(_bodies(node, node.op, self.thorough))
+        if len(specs) != len(node.outputs):
+            self.append(f"{node!r}: {len(specs)} results by its shape rule")
+            return
+        for spec, value in zip(specs, node.outputs, strict=True):
+            if spec.dtype.base_dtype != value.dtype:
+                self.append(f"{node!r}: the result is of type {spec.dtype.name} by its shape rule")
+            if not _agrees(spec.dims, value.shape):
+                self.append(f"{node!r}: the result is {spec!r} by its shape rule")
+
+    def look_at_sizes(self, shape: tuple[Index, ...], where: object) -> None:
+        """Whether sizes are numbers, or made of symbols that are declared."""
+        if shape in self._sound:
+            return
+        count = len(self)
+        for size in shape:
+            if isinstance(size, IndexExpr):
+                unknown = symbols_of(size) - self.program.symbols.keys() - measured_in(size)
+                if unknown:
+                    self.append(f"{where!r} uses the undeclared size {', '.join(sorted(unknown))}")
+            elif not isinstance(size, int) or size < 0:
+                self.append(f"{where!r} has the size {size!r}")
+        if len(self) == count:
+            self._sound.add(shape)
 
 
 def _bodies(node: Node, op: Region, thorough: bool) -> Iterator[str]:
@@ -153,13 +198,3 @@ def _agrees(dims: tuple[Index | None, ...] | None, shape: tuple[Index, ...]) -> 
     if dims is None or len(dims) != len(shape):
         return False
     return all(a == b or not (isinstance(a, int) and isinstance(b, int)) for a, b in zip(dims, shape, strict=True))
-
-
-def _sizes(program: Program, shape: tuple[Index, ...], where: object) -> Iterator[str]:
-    for size in shape:
-        if isinstance(size, IndexExpr):
-            unknown = symbols_of(size) - program.symbols.keys() - measured_in(size)
-            if unknown:
-                yield f"{where} uses the undeclared size {', '.join(sorted(unknown))}"
-        elif not isinstance(size, int) or size < 0:
-            yield f"{where} has the size {size!r}"

@@ -15,6 +15,7 @@ from graphflow.errors import NotFoundError
 from graphflow.graph import devices, threads
 from graphflow.graph.context import ControlFlowContext, check_inputs
 from graphflow.graph.control import ControlDependencies
+from graphflow.graph.counting import OperationCount
 from graphflow.graph.foreign import foreign_op
 from graphflow.graph.lookup import by_text
 from graphflow.graph.nodedef import GraphDef, VersionDef
@@ -41,7 +42,7 @@ class Graph(Shown):
         self._lock = threading.RLock()
         self._operations: list[Operation] = []
         self._by_name: dict[str, Operation] = {}
-        self._id_counter = 0
+        self._count = OperationCount()
         self._version = 0
         self._names_in_use: dict[str, int] = {}
         self._scopes = threads.Scopes()
@@ -67,13 +68,12 @@ class Graph(Shown):
     # -- making operations -------------------------------------------------------------------------------------------------
 
     def _next_id(self) -> int:
-        self._id_counter += 1
-        return self._id_counter
+        return self._count.next_id()
 
     @property
     def _last_id(self) -> int:
-        """How many operations have been made; op seeds are derived from it."""
-        return self._id_counter
+        """How many operations TensorFlow would have made by now; op seeds are derived from it."""
+        return self._count.total
 
     def switch_to_thread_local(self) -> None:
         """From now on the scopes (of names, devices, control dependencies, colocation) that a thread enters are its own."""
@@ -315,12 +315,13 @@ class Graph(Shown):
         return GRAPHS.controller(self)
 
     def as_graph_def(self, from_version: int | None = None, add_shapes: bool = False) -> GraphDef:
-        """The graph as a GraphDef; with `from_version`, only the operations made after that version."""
+        """The graph as a GraphDef, control inputs sorted by name; with `from_version`, only the operations made after that version."""
         nodes = []
         for op in self._operations:
             if from_version is not None and op._id <= from_version:
                 continue
             node = op.node_def
+            node.input[len(op.inputs) :] = sorted(node.input[len(op.inputs) :])
             if add_shapes:
                 node.attr["_output_shapes"] = tuple(t.shape for t in op.outputs)
             nodes.append(node)

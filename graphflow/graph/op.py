@@ -214,14 +214,26 @@ class Op:
         return isinstance(other, Op) and self.__dict__["_key"] == other.__dict__["_key"]
 
     def __hash__(self) -> int:
-        try:
-            return hash(self.__dict__["_key"])
-        except TypeError:  # a field is a TensorShape, which has no hash
-            return hash((type(self), repr(self)))
+        found: int | None = self.__dict__.get("_hash")
+        if found is None:
+            try:
+                found = hash(self.__dict__["_key"])
+            except TypeError:  # a field is a TensorShape, which has no hash
+                found = hash((type(self), repr(self)))
+            self.__dict__["_hash"] = found
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.__dict__["_key"][1:]  # hashes of texts differ from process to process
 
     def __repr__(self) -> str:
         shown = (f"{n}={getattr(self, n)!r}" for n in self._fields if n not in self._defaults or getattr(self, n) != self._defaults[n])
         return f"{self.type}({', '.join(shown)})"
+
+    @property
+    def elementary(self) -> tuple[Op, ...]:
+        """The ops that it consists of: itself, but for what the compiler has composed of several."""
+        return (self,)
 
     # -- meaning ---------------------------------------------------------------------------------------------------------------
 

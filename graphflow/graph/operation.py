@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 from collections.abc import Sequence
-from functools import cached_property
+from functools import lru_cache
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -122,14 +122,13 @@ class Operation:
         """The operations that this one shall be placed with."""
         return list(self._extra.get("_class", ())) or [b"loc:@" + self.name.encode()]
 
-    @cached_property
+    @property
     def created_at(self) -> str:
         """The user's line that made it: "train.py:41 in build_model"."""
         if not self._frames:
             return ""
         code, line = self._frames[-1]
-        place = f"{os.path.basename(code.co_filename)}:{line}"
-        return place if code.co_name == "<module>" else f"{place} in {code.co_name}"
+        return _place(code.co_filename, code.co_name, line)
 
     @property
     def traceback(self) -> list[tuple[str, int, str, str]]:
@@ -191,6 +190,13 @@ class Operation:
 
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.name}' type={self.type}>"
+
+
+@lru_cache(1024)
+def _place(file: str, function: str, line: int) -> str:
+    """A line as people read it. A program makes most of its operations in few lines."""
+    place = f"{os.path.basename(file)}:{line}"
+    return place if function == "<module>" else f"{place} in {function}"
 
 
 def _public(value: Any) -> Any:

@@ -92,7 +92,7 @@ def _uses(statements: Sequence[Stmt], name: str) -> bool:
             return True
         if isinstance(s, If) and _uses(s.body, name):
             return True
-        if isinstance(s, Contract) and any(name in symbols_of(a.extent) for a in s.free + s.reduced):
+        if isinstance(s, Contract) and any(name in symbols_of(i) for a in s.free + s.reduced for i in (a.start, a.extent)):
             return True
     return False
 
@@ -222,6 +222,7 @@ class _Run:
             self.open(axis.name, int(extent.max(initial=0)), first + n)
             if extent.size > 1:  # the last part of a reduction that was cut may be shorter
                 self.mask = self.mask & (self.symbols[axis.name] < extent)
+            self.symbols[axis.name] = self.symbols[axis.name] + self.index(axis.start)
         left, right = (self.load(x) for x in (s.left, s.right))
         if self.mask is not outer:
             left = np.where(self.mask, left, left.dtype.type(0))

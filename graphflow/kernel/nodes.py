@@ -106,10 +106,11 @@ class Loop:
 
 @dataclass(frozen=True)
 class Axis:
-    """One loop of a contraction."""
+    """One loop of a contraction: `extent` steps from `start` on. Those of a reduced axis may depend on free axes."""
 
     name: str
     extent: Index
+    start: Index = 0
 
 
 @dataclass(frozen=True)

@@ -211,4 +211,6 @@ def _closed(text: str) -> str:
 
 
 def _axes(axes: Sequence[Axis]) -> str:
-    return ", ".join(f"{a.name} < {index_text(a.extent)}" for a in axes)
+    return ", ".join(
+        (f"{index_text(a.start)} <= " if a.start != 0 else "") + f"{a.name} < {index_text(a.start + a.extent)}" for a in axes
+    )

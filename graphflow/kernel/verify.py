@@ -114,7 +114,7 @@ class _Phase:
         self.locals: dict[str, tuple[str, bool]] = {}  # name -> (type, mutable), those in scope
         self.declared: set[str] = set()
         self.loops: list[Loop] = []
-        self.axes: dict[str, Index] = {}  # open loop variables and their extents
+        self.axes: dict[str, tuple[Index, Index]] = {}  # open loop variables, their first values and their last
         self.ranges: dict[str, Range] = {}
         self.certain = True  # not inside a conditional
         self.guards: list[Expr] = []
@@ -190,15 +190,20 @@ class _Phase:
     def open_vector(self) -> Loop | None:
         return next((loop for loop in self.loops if loop.mode is Mode.VECTOR), None)
 
-    def open_axis(self, name: str, extent: Index) -> None:
+    def open_axis(self, name: str, extent: Index, start: Index = 0) -> None:
         if name in self.axes or name in self.kernel.symbols:
             self.say(f"the loop variable {name} has the name of another loop or size around it")
         self.symbols(extent, f"the extent of loop {name}")
+        self.symbols(start, f"the beginning of loop {name}")
         low, high = limits(extent, self.ranges)
         if high is not None and high < 0:
             self.say(f"the extent of loop {name} is negative: {index_text(extent)}")
-        self.axes[name] = extent
-        self.ranges[name] = (0, None if high is None else max(high - 1, 0))
+        first, last = start, start + extent - 1
+        (least, _), (_, most) = limits(first, self.ranges), limits(last, self.ranges)
+        if start != 0 and least is not None and most is not None:  # offsets are monotone in numbers, not in what depends on other loops
+            first, last = least, most
+        self.axes[name] = first, last
+        self.ranges[name] = (least, None if most is None else max(most, 0))
 
     def close_axis(self, name: str) -> None:
         self.axes.pop(name, None)
@@ -276,7 +281,7 @@ class _Phase:
         if s.left.type != s.right.type:
             self.say(f"a contraction of {s.left.type} and {s.right.type}")
         for axis in (*s.free, *s.reduced):
-            self.open_axis(axis.name, axis.extent)
+            self.open_axis(axis.name, axis.extent, axis.start)
         self.expression(s.left)
         self.expression(s.right)
         for axis in s.reduced:
@@ -389,7 +394,7 @@ class _Phase:
         for name in reversed(list(self.axes)):
             if name not in symbols_of(first) | symbols_of(last):
                 continue
-            end = self.axes[name] - 1
+            start, end = self.axes[name]
             ends: list[Index] = []
             for value, up in ((first, False), (last, True)):
                 step = coefficient(value, name)
@@ -399,7 +404,7 @@ class _Phase:
                 rises, falls = low is not None and low >= 0, high is not None and high <= 0
                 if not rises and not falls:
                     return None
-                ends.append(substitute(value, {name: end if rises == up else 0}))
+                ends.append(substitute(value, {name: end if rises == up else start}))
             first, last = ends
         return first, last
 

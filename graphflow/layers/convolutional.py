@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from graphflow.dtypes import int32
-from graphflow.graph.build import convert_to_tensor
 from graphflow.layers.base import ZEROS, InputSpec, Layer, activation_of, applied, initializer_of, tuple_of
 from graphflow.layers.pooling import layout_of
 from graphflow.nn.convolution import conv1d as nn_conv1d
@@ -16,6 +12,7 @@ from graphflow.nn.convolution import conv2d_transpose as nn_conv2d_transpose
 from graphflow.nn.convolution import conv3d as nn_conv3d
 from graphflow.nn.convolution import conv3d_transpose as nn_conv3d_transpose
 from graphflow.nn.convolution import separable_conv2d as nn_separable_conv2d
+from graphflow.nn.dilated import DilatedWindows
 from graphflow.ops.joining import stack
 from graphflow.ops.matmul import bias_add
 from graphflow.ops.padding import pad
@@ -83,8 +80,8 @@ class Conv(Layer):
             self.kernel_regularizer, True, self.kernel_constraint,
         )  # fmt: skip
         self._add_bias()
-        # TensorFlow makes this constant while it looks whether there is a dilation; names and seeds of later ops count on it.
-        convert_to_tensor(np.array(self.dilation_rate, np.int32), int32, name="dilation_rate")
+        padding = "VALID" if self.padding == "causal" else self.padding.upper()
+        self._windows = DilatedWindows(self.dilation_rate, padding, self.kernel.shape, data_format=self.layout)
         self.built = True
 
     def _causal(self, inputs: Any) -> Any:
@@ -96,15 +93,14 @@ class Conv(Layer):
         return (1, *values, 1) if self._last else (1, 1, *values)
 
     def call(self, inputs):
-        padding = self.padding
-        if padding == "causal":
-            inputs, padding = self._causal(inputs), "valid"
-        strides, dilations = self._everywhere(self.strides), self._everywhere(self.dilation_rate)
-        function = (nn_conv1d, nn_conv2d, nn_conv3d)[self.rank - 1]
-        if self.rank == 1:
-            strides, dilations = self.strides, self.dilation_rate
-        outputs = function(inputs, self.kernel, strides, padding.upper(), data_format=self.layout, dilations=dilations)
-        return self._finished(outputs)
+        if self.padding == "causal":
+            inputs = self._causal(inputs)
+        return self._finished(self._windows(inputs, self._plain))
+
+    def _plain(self, inputs: Any, rank: int, padding: str) -> Any:
+        function = (nn_conv1d, nn_conv2d, nn_conv3d)[rank - 1]
+        strides = self.strides if rank == 1 else self._everywhere(self.strides)
+        return function(inputs, self.kernel, strides, padding, data_format=self.layout)
 
     def _finished(self, outputs: Any) -> Any:
         """Bias and activation."""

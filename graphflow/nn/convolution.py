@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.dtypes import int32
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.tensor import Tensor
+from graphflow.nn.dilated import DilatedWindows
 from graphflow.ops.arguments import renamed
+from graphflow.ops.blocks import batch_to_space, space_to_batch
 from graphflow.ops.joining import concat
 from graphflow.ops.reshape import expand_dims, squeeze
 from graphflow.ops.shape import shape
@@ -194,11 +195,23 @@ def convolution(input, filter=None, padding=None, strides=None, dilation_rate=No
     if max(strides) > 1 and max(dilations) > 1:
         raise ValueError("strides > 1 not supported in conjunction with dilation_rate > 1")
     with name_scope(name, "convolution", [input, filter]) as name:
-        if spatial == 1:
-            return conv1d(input, filter, strides, padding, data_format=data_format, dilations=dilations, name=name)
-        kind, default = ("Conv2D", "NHWC") if spatial == 2 else ("Conv3D", "NDHWC")
-        fields = {"strides": strides, "padding": padding, "data_format": data_format or default, "dilations": dilations}
-        return make(kind, input, filter, name=name, **fields)
+
+        def plain(input: Any, _: int, padding: str) -> Any:
+            if spatial == 1:
+                return conv1d(input, filter, strides, padding, data_format=data_format, name=name)
+            kind, default = ("Conv2D", "NHWC") if spatial == 2 else ("Conv3D", "NDHWC")
+            return make(kind, input, filter, name=name, strides=strides, padding=padding, data_format=data_format or default)
+
+        if max(dilations) == 1:
+            return plain(input, spatial, padding)
+        input, filter = convert_to_tensor(input, name="input"), convert_to_tensor(filter, name="filter")
+        return _dilated(dilations, padding, filter.shape, data_format)(input, plain)
+
+
+def _dilated(dilations: Sequence[int], padding: str, filter_shape: Any, data_format: str | None) -> DilatedWindows:
+    """Of a convolution whose dilations are given per dimension."""
+    spatial = dilations[2:] if data_format is not None and data_format.startswith("NC") else dilations[1:-1]
+    return DilatedWindows(spatial, padding, filter_shape, data_format=data_format)
 
 
 def atrous_conv2d(value, filters, rate, padding, name=None):
@@ -209,12 +222,32 @@ def atrous_conv2d(value, filters, rate, padding, name=None):
 def atrous_conv2d_transpose(value, filters, output_shape, rate, padding, name=None):
     """The transpose of atrous_conv2d."""
     with name_scope(name, "atrous_conv2d_transpose", [value, filters, output_shape]) as name:
+        value = convert_to_tensor(value, name="value")
+        filters = convert_to_tensor(filters, name="filters")
+        if not value.shape.with_rank(4)[3].is_compatible_with(filters.shape.with_rank(4)[3]):
+            raise ValueError(f"value's input channels does not match filters' input channels, {value.shape[3]} != {filters.shape[3]}")
         if rate < 1:
             raise ValueError(f"rate {rate} cannot be less than one")
-        return make(
-            "Conv2DBackpropInput", output_shape, filters, value, strides=(1, 1, 1, 1), padding=padding, dilations=(1, rate, rate, 1),
-            name=name,
-        )  # fmt: skip
+        if rate == 1:
+            return conv2d_transpose(value, filters, output_shape, [1, 1, 1, 1], padding)
+        sizes: Any = convert_to_tensor(output_shape, name="output_shape")
+        sizes.shape.assert_is_compatible_with([4])
+        sizes = output_shape if isinstance(output_shape, (list, tuple, np.ndarray)) else sizes
+        if padding == "SAME":
+            window = filters.shape.as_list() if filters.shape.is_fully_defined() else shape(filters)
+            around = [rate * (window[n] - 1) for n in range(2)]
+        elif padding == "VALID":
+            around = [0, 0]
+        else:
+            raise ValueError(f"padding must be either VALID or SAME: {padding}")
+        before = [extra // 2 for extra in around]
+        after = [extra - start for extra, start in zip(around, before, strict=True)]
+        full = [sizes[1] + before[0] + after[0], sizes[2] + before[1] + after[1]]
+        more = [(rate - extent % rate) % rate for extent in full]  # so that blocks of `rate` fill it
+        blocks = space_to_batch(value, [[0, more[0]], [0, more[1]]], rate)
+        inner = [rate * rate * sizes[0], (full[0] + more[0]) // rate, (full[1] + more[1]) // rate, sizes[3]]
+        blocks = make("Conv2DBackpropInput", inner, filters, blocks, strides=(1, 1, 1, 1), padding="VALID", data_format="NHWC")
+        return batch_to_space(blocks, [[start, end + extra] for start, end, extra in zip(before, after, more, strict=True)], rate)
 
 
 def depthwise_conv2d_native(input, filter, strides, padding, data_format="NHWC", dilations=(1, 1, 1, 1), name=None):
@@ -261,15 +294,14 @@ def depthwise_conv2d(input, filter, strides, padding, rate=None, name=None, data
         dilations = per_dimension(rate, 2, _channel(data_format, 2), "rate")
         if max(dilations) > 1 and max(strides) > 1:
             raise ValueError("strides > 1 not supported in conjunction with dilation_rate > 1")
-        _dilation_constants(filter, dilations, data_format)
-        return depthwise_conv2d_native(input, filter, strides, padding, data_format=data_format, dilations=dilations, name=name)
+        return _depthwise(input, filter, strides, padding, data_format, dilations, name)
 
 
-def _dilation_constants(filter: Any, dilations: Sequence[int], data_format: str) -> None:
-    """TensorFlow makes these constants while it looks whether there is a dilation; names and seeds of later ops count on them."""
-    shape(filter)
-    spatial = dilations[2:] if data_format.startswith("NC") else dilations[1:-1]
-    convert_to_tensor(np.array(spatial, np.int32), int32, name="dilation_rate")
+def _depthwise(input: Any, filter: Any, strides: Any, padding: Any, data_format: str, dilations: Sequence[int], name: str) -> Any:
+    def plain(input: Any, _: int, padding: Any) -> Any:
+        return depthwise_conv2d_native(input, filter, strides, padding, data_format=data_format, name=name)
+
+    return _dilated(dilations, padding, shape(filter), data_format)(input, plain)
 
 
 def separable_conv2d(input, depthwise_filter, pointwise_filter, strides, padding, rate=None, name=None, data_format=None,
@@ -285,8 +317,5 @@ def separable_conv2d(input, depthwise_filter, pointwise_filter, strides, padding
         sizes.dims[1].assert_is_compatible_with(1)
         data_format = data_format or "NHWC"
         dilations = per_dimension(rate, 2, _channel(data_format, 2), "rate")
-        _dilation_constants(depthwise_filter, dilations, data_format)
-        depthwise = depthwise_conv2d_native(
-            input, depthwise_filter, strides, padding, data_format=data_format, dilations=dilations, name="depthwise"
-        )
+        depthwise = _depthwise(input, depthwise_filter, strides, padding, data_format, dilations, "depthwise")
         return conv2d(depthwise, pointwise_filter, (1, 1, 1, 1), "VALID", data_format=data_format, name=name)

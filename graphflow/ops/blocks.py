@@ -294,6 +294,7 @@ def required_space_to_batch_paddings(input_shape, block_shape, base_paddings=Non
             return convert_to_tensor(paddings, int32, name="paddings"), convert_to_tensor(crops, int32, name="crops")
         before, after = base[:, 0], base[:, 1]
         extra = (block_shape - (input_shape + before + after) % block_shape) % block_shape
-        paddings = stack([[before[n], (after + extra)[n]] for n in range(count)], name="paddings")
+        end = after + extra
+        paddings = stack([[before[n], end[n]] for n in range(count)], name="paddings")
         crops = stack([[0, extra[n]] for n in range(count)], name="crops")
         return paddings, crops

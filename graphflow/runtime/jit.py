@@ -100,6 +100,7 @@ class Jit:
         self._links = 0
         self._generator = CodeGenerator(self.target)
         self._begun: dict[str, Generation] = {}  # by key: what `begin` began and nobody has asked for since
+        self._digests: dict[str, str] = {}  # by key
         self._identity: tuple[str, ...] | None = None
         _jits.add(self)
 
@@ -199,9 +200,14 @@ class Jit:
 
     def _digest(self, key: str) -> str:
         """The name of a kernel's object on disk: everything that its machine code depends on."""
-        if self._identity is None:
-            self._identity = (*toolchain(), self.target.triple, self.target.cpu, self.target.features, repr(self.target))
-        return digest_of((key, *self._identity))
+        found = self._digests.get(key)
+        if found is None:
+            if self._identity is None:
+                self._identity = (*toolchain(), self.target.triple, self.target.cpu, self.target.features, repr(self.target))
+            if len(self._digests) >= KEPT:
+                self._digests.clear()
+            found = self._digests[key] = digest_of((key, *self._identity))
+        return found
 
 
 class DiskNotes:

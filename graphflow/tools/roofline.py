@@ -7,9 +7,11 @@ and bytes at the rate of the memory level in which they stay.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from graphflow.compiler.contract.cuts import lengths
 from graphflow.compiler.llvm.stmt import expressions, inner
 from graphflow.kernel.expr import FLOATS, TYPES, Call, Load, walk
 from graphflow.kernel.index import Index, evaluate, product
@@ -58,7 +60,8 @@ def traffic_of(kernel: Kernel, sizes: Mapping[str, int]) -> tuple[float, dict[st
             for buffer, count in _touches(statement).items():
                 touched[buffer] = touched.get(buffer, 0.0) + times * count
             if isinstance(statement, Contract):
-                terms = times * _product([a.extent for a in (*statement.free, *statement.reduced)], sizes)
+                terms = times * _product([a.extent for a in statement.free], sizes)
+                terms *= math.prod(sum(n) / len(n) for n in (lengths(a, statement.free, sizes) for a in statement.reduced))
                 flops += 2 * terms
                 for load in (statement.left, statement.right):
                     touched[load.buffer] = touched.get(load.buffer, 0.0) + terms

@@ -102,9 +102,10 @@ from graphflow.train.saving_hooks import (
     SummarySaverHook,
 )
 from graphflow.train.scaffold import Scaffold
+from graphflow.train.server import ClusterSpec, Server, replica_device_setter
 from graphflow.train.session_manager import SessionManager
 from graphflow.train.session_run_hook import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
-from graphflow.train.supervisor import Supervisor
+from graphflow.train.supervisor import Supervisor, basic_train_loop
 from graphflow.train.training_util import (
     assert_global_step,
     create_global_step,

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from graphflow import dtypes
 from graphflow.compat import logging
+from graphflow.errors import AbortedError
 from graphflow.graph.collections import GraphKeys
 from graphflow.graph.graph import Graph, get_default_graph
 from graphflow.graph.importer import write_graph
@@ -310,6 +311,20 @@ class Supervisor:
     StopOnException = stop_on_exception
     WaitForStop = wait_for_stop
     SummaryComputed = summary_computed
+
+
+def basic_train_loop(supervisor: Supervisor, train_step_fn: Callable[..., Any], args: Sequence[Any] | None = None,
+                     kwargs: Mapping[str, Any] | None = None, master: str = "") -> None:  # fmt: skip
+    """Calls `train_step_fn(session, *args, **kwargs)` in a managed session until the supervisor is to stop; after an AbortedError in a new
+    session."""
+    while True:
+        try:
+            with supervisor.managed_session(master) as session:
+                while not supervisor.should_stop():
+                    train_step_fn(session, *(args or ()), **(kwargs or {}))
+            return
+        except AbortedError:
+            continue
 
 
 def _given_or(given: Any, key: str, make_default: Callable[[], Any]) -> Any:

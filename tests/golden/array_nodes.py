@@ -89,6 +89,18 @@ def convolutions(tf):
     tf.nn.batch_normalization(x, m, v, tf.ones([1]), None, 1e-3)
 
 
+def dilated_convolutions(tf):
+    for x in (tf.placeholder(tf.float32, [None, 9, 8, 3]), tf.placeholder(tf.float32, [None, None, None, 3])):
+        tf.nn.convolution(x, tf.ones([3, 3, 3, 4]), "SAME", dilation_rate=[2, 3])
+        tf.nn.atrous_conv2d(x, tf.ones([3, 3, 3, 4]), 2, "VALID", name="a")
+        tf.layers.conv2d(x, 4, 3, dilation_rate=2, padding="same", activation=tf.nn.relu)
+        tf.nn.depthwise_conv2d(x, tf.ones([3, 3, 3, 2]), [1, 1, 1, 1], "SAME", rate=[2, 2])
+    tf.nn.atrous_conv2d_transpose(tf.ones([2, 9, 8, 4]), tf.ones([3, 3, 5, 4]), [2, 9, 8, 5], 2, "SAME")
+    tf.nn.convolution(tf.ones([2, 3, 9, 8]), tf.ones([3, 3, 3, 4]), "SAME", dilation_rate=[2, 2], data_format="NCHW")
+    tf.layers.conv1d(tf.ones([2, 9, 3]), 4, 3, dilation_rate=2)
+    tf.layers.conv3d(tf.ones([2, 9, 8, 7, 3]), 4, 3, dilation_rate=2)
+
+
 def choosing(tf):
     x, i = tf.placeholder(tf.float32, [None, 10], name="x"), tf.placeholder(tf.int32, [None], name="i")
     tf.gather(x, i), tf.gather(x, i, axis=1), tf.gather_nd(x, tf.stack([i, i], 1))
@@ -146,7 +158,8 @@ def batch_normalization_layers(tf):
 
 
 PROGRAMS = (
-    reshaping, slicing, joining, products, convolutions, choosing, dense_layers, convolution_layers, batch_normalization_layers,
+    reshaping, slicing, joining, products, convolutions, dilated_convolutions, choosing, dense_layers, convolution_layers,
+    batch_normalization_layers,
 )  # fmt: skip
 
 

@@ -227,6 +227,16 @@ def test_consumers_and_traceback(graph: Any) -> None:
     assert y.op.created_at == f"test_graph.py:{line} in {function}"
 
 
+def test_a_graph_def_sorts_control_inputs(graph: Any) -> None:
+    """As TensorFlow 1.15; the operation itself keeps the order in which they came."""
+    with graph.as_default():
+        waited_for = [tf.constant(1, name=name) for name in ("b", "a", "c_1", "C")]
+        with tf.control_dependencies(waited_for):
+            op = tf.no_op()
+    assert op.node_def.input == ["^b", "^a", "^c_1", "^C"]
+    assert graph.as_graph_def().node[-1].input == ["^C", "^a", "^b", "^c_1"]
+
+
 def test_graph_def(graph: Any) -> None:
     x = tf.placeholder(tf.float32, [2], name="x")
     version = graph.version

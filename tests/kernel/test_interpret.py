@@ -7,9 +7,11 @@ import pytest
 
 from graphflow.kernel.builder import KernelBuilder
 from graphflow.kernel.expr import Position, as_index, call, cast, const, load, local, position, within
-from graphflow.kernel.index import symbol
+from graphflow.kernel.index import maximum, minimum, symbol
 from graphflow.kernel.interpret import KernelError, run
-from graphflow.kernel.nodes import Mode, Store
+from graphflow.kernel.nodes import Axis, Buffer, Contract, Kernel, Mode, Role, Store
+from graphflow.kernel.printer import text
+from graphflow.kernel.verify import verify
 
 n = symbol("n")
 
@@ -79,6 +81,19 @@ def test_contraction_of_a_convolution_with_empty_batch() -> None:
     expected = np.array([[[(row[o_ : o_ + 3] * w[:, f_]).sum() for f_ in range(2)] for o_ in range(6)] for row in x])
     np.testing.assert_allclose(run(k.build(), {"x": x, "w": w}, {"n": 2})["y"], expected, rtol=1e-5)
     assert run(k.build(), {"x": x[:0], "w": w}, {"n": 0})["y"].shape == (0, 6, 2)
+
+
+def test_contraction_over_the_part_of_a_window_that_meets_the_image() -> None:
+    o, t = symbol("o", 0, 3), symbol("t", 0, 2)
+    start = maximum(0, 1 - o)
+    reduced = Axis("t", minimum(3, 5 - o) - start, start)
+    sums = Contract((Axis("o", 4),), (reduced,), load("x", "f32", o + t), load("w", "f32", t), (Store("y", o, local("acc", "f32")),))
+    buffers = Buffer("x", "f32", (6,), Role.IN), Buffer("w", "f32", (3,), Role.IN), Buffer("y", "f32", (4,), Role.OUT)
+    kernel = Kernel("window", buffers, (), ((sums,),))
+    verify(kernel)
+    assert "max(-o + 1, 0) <= t < min(-o + 5, 3)" in text(kernel)
+    x, w = np.array([np.nan, 1, 2, 3, 4, np.nan], np.float32), np.array([10, 100, 1000], np.float32)
+    np.testing.assert_array_equal(run(kernel, {"x": x, "w": w})["y"], [2100, 3210, 4320, 430])
 
 
 def test_failed_check_names_number_and_value() -> None:

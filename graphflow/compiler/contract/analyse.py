@@ -96,10 +96,15 @@ def axis_symbol(axis: Axis) -> IndexExpr:
 
 def normalise(contract: Contract) -> Contract:
     """An equal contraction with the fewest axes."""
-    unit = [a for a in (*contract.free, *contract.reduced) if a.extent == 1]
-    out = rewrite(contract, {a.name: 0 for a in unit})
-    free = _fuse_all(out, [a for a in contract.free if a.extent != 1])
-    reduced = _fuse_all(out, [a for a in contract.reduced if a.extent != 1])
+    unit = {a.name for a in (*contract.free, *contract.reduced) if a.extent == 1 and a.start == 0}
+    out = rewrite(contract, dict.fromkeys(unit, 0))
+    names = {a.name for a in (*contract.free, *contract.reduced)}
+    tied: set[str] = set()  # axes on which the steps of another one depend, and that one
+    for axis in contract.reduced:
+        on = (symbols_of(axis.extent) | symbols_of(axis.start)) & names
+        tied |= {*on, axis.name} if on else set()
+    free = _fuse_all(out, [a for a in contract.free if a.name not in unit], tied)
+    reduced = _fuse_all(out, [a for a in contract.reduced if a.name not in unit], tied)
     env: dict[str, Index] = {}
     for axis, parts in (*free, *reduced):
         if len(parts) > 1:
@@ -108,10 +113,10 @@ def normalise(contract: Contract) -> Contract:
     return replace(rewrite(out, env), free=tuple(a for a, _ in free), reduced=tuple(a for a, _ in reduced))
 
 
-def _fuse_all(contract: Contract, axes: list[Axis]) -> list[tuple[Axis, list[str]]]:
-    """The axes after fusing, each with the names it stands for. A fused axis keeps the name of its innermost part."""
+def _fuse_all(contract: Contract, axes: list[Axis], tied: set[str]) -> list[tuple[Axis, list[str]]]:
+    """The axes after fusing all but the `tied` ones, each with the names it stands for. A fused axis keeps the name of its innermost
+    part."""
     table = {a.name: [coefficient(i, a.name) for i in indices(contract)] for a in axes}
-    depends = {name for a in axes for name in symbols_of(a.extent)}
     groups: list[tuple[Axis, list[str]]] = [(a, [a.name]) for a in axes]
     changed = True
     while changed:
@@ -119,7 +124,7 @@ def _fuse_all(contract: Contract, axes: list[Axis]) -> list[tuple[Axis, list[str
         for x in range(len(groups)):
             for y in range(len(groups)):
                 outer, inner = groups[x][0], groups[y][0]
-                if x == y or {outer.name, inner.name} & depends or symbols_of(inner.extent) & set(table):
+                if x == y or {outer.name, inner.name} & tied:
                     continue
                 if _contiguous(table[outer.name], table[inner.name], inner.extent):
                     fused = Axis(inner.name, outer.extent * inner.extent)

@@ -95,7 +95,7 @@ def loose(shape: Shape) -> list[Axis]:
     """Free axes on which the length of no reduction depends: those whose steps may share a tile."""
     tied: set[str] = set()
     for axis in shape.contract.reduced:
-        tied |= symbols_of(axis.extent)
+        tied |= symbols_of(axis.extent) | symbols_of(axis.start)
     return [a for a in shape.contract.free if a.name not in tied]
 
 
@@ -125,7 +125,7 @@ def turned_axes(shape: Shape) -> list[tuple[str, str]]:
 def packed_axes(shape: Shape) -> list[tuple[str, int, bool]]:
     """(axis of the results, side, whether it lies across) where a panel of that operand could be copied before tiles pass over it."""
     reduced = shape.contract.reduced
-    if lanes_of(shape) < 2 or len(reduced) != 1 or shape.contract.left.type == "f16":
+    if lanes_of(shape) < 2 or len(reduced) != 1 or reduced[0].start != 0 or shape.contract.left.type == "f16":
         return []
     out = []
     for axis in loose(shape):

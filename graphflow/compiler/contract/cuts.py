@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from graphflow.compiler.contract.plan import Panel, Piece, Plan
 from graphflow.kernel.index import Index, IndexExpr, ceildiv, evaluate, floordiv, symbols_of
+from graphflow.kernel.nodes import Axis
 
 GUESS = 100  # what a size that is known only at run time is taken to be
 EVEN = 7  # rows of a tile from which on there is a second height, this part of it lower
@@ -127,3 +128,11 @@ def guess(extent: Index, known: Mapping[str, int] | None = None) -> int:
     if not isinstance(extent, IndexExpr):
         return max(1, extent)
     return max(1, evaluate(extent, {**dict.fromkeys(symbols_of(extent), GUESS), **(known or {})}))
+
+
+def lengths(axis: Axis, free: Sequence[Axis], known: Mapping[str, int] | None = None) -> list[int]:
+    """How many steps a reduced axis has: one number, or one for each point of the free axis on which they depend."""
+    on = [a for a in free if a.name in symbols_of(axis.extent)]
+    if len(on) != 1 or not isinstance(on[0].extent, int):
+        return [guess(axis.extent, {**dict.fromkeys((a.name for a in free), 0), **(known or {})})]
+    return [guess(axis.extent, {**(known or {}), on[0].name: n}) for n in range(on[0].extent)]

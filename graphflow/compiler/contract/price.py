@@ -11,7 +11,17 @@ import math
 
 from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes
 from graphflow.compiler.contract.plan import Plan
-from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, far_bytes, lanes_of, operand_bytes, panel_count, result_bytes
+from graphflow.compiler.contract.shape import (
+    L1_BYTES,
+    L2_BYTES,
+    Shape,
+    far_bytes,
+    lanes_of,
+    operand_bytes,
+    panel_count,
+    result_bytes,
+    side_bytes,
+)
 from graphflow.kernel.expr import TYPES
 from graphflow.kernel.index import symbols_of
 
@@ -93,14 +103,15 @@ def price(shape: Shape, plan: Plan) -> float:
     many = panel_count(plan.panels)
     far = far_bytes(shape, plan) * FAR_CYCLES / threads
     waits = far if far and len(plan.order) == 1 and not foresees(shape, plan) else 0.0
+    across = crossing_bytes(shape, plan) * FAR_CYCLES / threads
     if plan.split == "rows":
         rows = math.ceil(total_rows / threads)
-        return far + waits * threads + units * sum(guess(p.count) * pass_over(rows, len(p.pieces)) for p in plan.panels)
+        return across + far + waits * threads + units * sum(guess(p.count) * pass_over(rows, len(p.pieces)) for p in plan.panels)
     whole = units * sum(guess(p.count) * pass_over(total_rows, len(p.pieces)) for p in plan.panels)
     tiles = sum(n for _, n, _ in plan.runs)
     shares = units * (many if plan.split == "panels" else tiles if plan.split == "tiles" else 1)
     few = FEW_SHARES if shares < 2 * threads else 1.0
-    return waits + whole * math.ceil(shares / threads) / max(1, shares) * few
+    return across + waits + whole * math.ceil(shares / threads) / max(1, shares) * few
 
 
 def step_cycles(rows: int, columns: int, loads: float) -> float:
@@ -116,6 +127,34 @@ def finish_cycles(plan: Plan, rows: int, columns: int, lanes: int) -> float:
         square = 1 << (rows - 1).bit_length()
         return 15 + columns * (square * math.log2(square) / 2 + lanes)
     return 15 + 2.5 * rows * columns
+
+
+def crossing_bytes(shape: Shape, plan: Plan) -> int:
+    """Bytes of which each thread needs the part that lies in another one's cache, because of how the threads share the work.
+
+    Loops over a tensor share out its outermost axis. Where rows are that axis of an operand and of the results, a thread that takes rows
+    finds what it has made before, and so does the thread that goes on with them; the other operand, say weights, it reads whole. A thread
+    that takes panels of columns reads all rows of the one, and its results are wanted in rows.
+    """
+    if not plan.rows or not plan.vector or plan.outer or plan.turned or plan.dot:
+        return 0
+    wide = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
+    if len(wide) != 1 or shape.side(plan.rows, wide[0]) != 0 or not _outermost(shape, plan.rows, 1 - wide[0]):
+        return 0
+    if plan.split == "panels":
+        return side_bytes(shape, 1 - wide[0]) + len(shape.results) * result_bytes(shape)
+    size = side_bytes(shape, wide[0])
+    return size if plan.split in ("rows", "tiles") and size > L2_BYTES else 0
+
+
+def _outermost(shape: Shape, name: str, side: int) -> bool:
+    """Whether no axis moves the operand and the results further than `name` does."""
+    own = shape.moves[name]
+    return all(
+        isinstance(mine, int) and isinstance(other, int) and abs(other) <= abs(mine)
+        for moves in shape.moves.values()
+        for mine, other in ((own.operand(side), moves.operand(side)), (own.out, moves.out))
+    )
 
 
 def foresees(shape: Shape, plan: Plan) -> bool:
@@ -152,12 +191,12 @@ def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
         if any(isinstance(o, int) and isinstance(move, int) and abs(o) > move for o in others):
             return None
     one = sum(m * size for m in moves if isinstance(m, int))
-    extent = shape.axis(name).extent
+    extent, start = shape.axis(name).extent, shape.axis(name).start
     results = math.prod(shape.size[a.name] for a in shape.contract.free)
     length = max(1, L2_BYTES // one, 4 * results * size // one)  # sums that wait travel less than the operands do
     if isinstance(extent, int) and length >= extent:
         return None
-    if not isinstance(extent, int) and symbols_of(extent) & {a.name for a in shape.contract.free}:
+    if (symbols_of(extent) | symbols_of(start)) & {a.name for a in shape.contract.free}:
         return None
     tiles = math.prod(shape.size[n] for n in plan.outer) * panel_count(plan.panels)
     tiles *= sum(n for _, n, _ in plan.runs) if plan.runs else math.ceil(shape.size[plan.rows] / plan.sizes[0])

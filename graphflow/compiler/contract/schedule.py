@@ -12,15 +12,16 @@ Three things may stand beside the contraction itself, all plain statements of th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides
 from graphflow.compiler.contract.blocking import choose
-from graphflow.compiler.contract.cuts import guess, padded_columns
+from graphflow.compiler.contract.cuts import guess, lengths, padded_columns
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Expr, Load, load, local
-from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
+from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol, symbols_of
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Loop, Mode, Role, Stmt, Store
 
 PARTS = 8  # of a cut reduction: fixed, so that sums do not depend on the number of threads
@@ -47,26 +48,41 @@ class Schedule:
         return (*self.before, (self.contract,), *self.after)
 
 
+Way = Callable[[Contract, Target, str, float], Schedule | None]  # ... the price to beat
+
+
 def schedule_contract(
-    contract: Contract, buffers: Sequence[Buffer], target: Target, prefix: str = "t"
+    contract: Contract, buffers: Sequence[Buffer], target: Target, prefix: str = "t", shorter: Iterable[Contract] = ()
 ) -> tuple[Phases, tuple[Buffer, ...]]:
-    """The phases that compute a contraction and the scratch buffers they need (see the package's text)."""
+    """The phases that compute a contraction and the scratch buffers they need (see the package's text). `shorter`: the same without some
+    products that are zero, which are so many for each point of one free axis and others for the next; the cheapest of all is taken."""
     simple = normalise(contract)
     best = _planned(simple, target, prefix)
-    for sides in ((0,), (1,), (0, 1)):
-        for along in _copy_axes(simple, sides):
-            if _copy_cycles(simple, sides) < best.cycles / 2:
-                best = _better(best, _copied(simple, target, prefix, sides, along))
-        best = _better(best, _spread(simple, target, prefix, sides))
-    best = _better(best, _cut(simple, target, prefix))
+    best_way: Way = _planned
+    for way in _ways(simple):
+        found = way(simple, target, prefix, best.cycles)
+        if found is not None and found.cycles < best.cycles:
+            best, best_way = found, way
+    for other in map(normalise, shorter):
+        some = math.prod(sum(n) / (len(n) * max(n)) for n in (lengths(a, other.free) for a in other.reduced))
+        for way in dict.fromkeys((_planned, best_way)):
+            found = way(other, target, prefix, best.cycles / some)
+            if found is not None and found.cycles * some < best.cycles:
+                best = replace(found, cycles=found.cycles * some)
     return best.phases, best.scratch
 
 
-def _better(best: Schedule, other: Schedule | None) -> Schedule:
-    return best if other is None or other.cycles >= best.cycles else other
+def _ways(contract: Contract) -> Iterator[Way]:
+    """What may stand beside the contraction."""
+    for sides in ((0,), (1,), (0, 1)):
+        for along in _copy_axes(contract, sides):
+            yield partial(_copied, sides=sides, along=along.name)
+        yield partial(_spread, sides=sides)
+    yield _cut
 
 
-def _planned(contract: Contract, target: Target, prefix: str) -> Schedule:
+def _planned(contract: Contract, target: Target, prefix: str, most: float = math.inf) -> Schedule:
+    """The contraction alone."""
     choice = choose(contract, target)
     plan = choice.plan
     if plan.block is None:
@@ -104,21 +120,25 @@ def _copy_cycles(contract: Contract, sides: tuple[int, ...]) -> float:
     elements = 0.0
     for side in sides:
         source = contract.right if side else contract.left
-        used = [guess(a.extent) for a in (*contract.free, *contract.reduced) if coefficient(source.offset, a.name) != 0]
+        used = [max(lengths(a, contract.free)) for a in (*contract.free, *contract.reduced) if coefficient(source.offset, a.name) != 0]
         elements += math.prod(used)
     return elements * COPY_CYCLES / 2
 
 
-def _copied(contract: Contract, target: Target, prefix: str, sides: tuple[int, ...], along: Axis) -> Schedule:
-    """The contraction with operands copied so that `along` is their last axis."""
+def _copied(contract: Contract, target: Target, prefix: str, most: float, *, sides: tuple[int, ...], along: str) -> Schedule | None:
+    """The contraction with operands copied so that `along` is their last axis; None where copying takes half of `most` cycles."""
+    axes = [_whole(a, contract.free) for a in (*contract.free, *contract.reduced)]
+    last = next((a for a in axes if a.name == along), None)
+    if last is None or _copy_cycles(contract, sides) >= most / 2:
+        return None
     out = contract
     before: list[tuple[Stmt, ...]] = []
     scratch: list[Buffer] = []
     for side in sides:
         source = contract.right if side else contract.left
         name = f"{prefix}.{'right' if side else 'left'}"
-        used = [a for a in (*contract.free, *contract.reduced) if coefficient(source.offset, a.name) != 0 and a is not along]
-        copy, buffer, moved, _ = _copy(source, [*used, along], name)
+        used = [a for a in axes if coefficient(source.offset, a.name) != 0 and a is not last]
+        copy, buffer, moved, _ = _copy(source, [*used, last], name)
         before.append(copy)
         scratch.append(buffer)
         out = replace(out, right=moved) if side else replace(out, left=moved)
@@ -127,7 +147,19 @@ def _copied(contract: Contract, target: Target, prefix: str, sides: tuple[int, .
     return replace(way, cycles=cycles, before=tuple(before), scratch=(*way.scratch, *scratch))
 
 
-def _spread(contract: Contract, target: Target, prefix: str, sides: tuple[int, ...]) -> Schedule | None:
+def _tied(axis: Axis, free: Sequence[Axis]) -> bool:
+    """Whether the steps of a reduced axis differ from point to point of a free one."""
+    return bool((symbols_of(axis.start) | symbols_of(axis.extent)) & {a.name for a in free})
+
+
+def _whole(axis: Axis, free: Sequence[Axis]) -> Axis:
+    """The axis over all steps that it has anywhere."""
+    if not _tied(axis, free):
+        return axis
+    return Axis(axis.name, max(lengths(replace(axis, extent=axis.start + axis.extent), free)))
+
+
+def _spread(contract: Contract, target: Target, prefix: str, most: float, *, sides: tuple[int, ...]) -> Schedule | None:
     """The contraction with operands copied so that their rows lie an odd number of cache lines apart; None where they do already."""
     out = contract
     before: list[tuple[Stmt, ...]] = []
@@ -135,7 +167,8 @@ def _spread(contract: Contract, target: Target, prefix: str, sides: tuple[int, .
     cycles = 0.0
     for side in sides:
         source = contract.right if side else contract.left
-        moves = [(coefficient(source.offset, a.name), a) for a in (*contract.free, *contract.reduced)]
+        axes = [_whole(a, contract.free) for a in (*contract.free, *contract.reduced)]
+        moves = [(coefficient(source.offset, a.name), a) for a in axes]
         order = sorted(((m, a) for m, a in moves if isinstance(m, int) and m > 0), key=lambda p: -p[0])
         known = all(isinstance(m, int) and m >= 0 for m, _ in moves) and len(order) == 2 and isinstance(order[1][1].extent, int)
         if not known or order[1][0] != 1 or order[0][0] * TYPES[source.type].itemsize % CROWDED:
@@ -177,7 +210,7 @@ def _copy(source: Load, order: list[Axis], name: str) -> tuple[tuple[Stmt, ...],
 # -- cut reductions -------------------------------------------------------------------------------------------------------------------
 
 
-def _cut(contract: Contract, target: Target, prefix: str) -> Schedule | None:
+def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf) -> Schedule | None:
     """The contraction with its longest reduced axis in PARTS parts; None where there are results enough for all threads."""
     results = 1
     for axis in contract.free:
@@ -188,7 +221,7 @@ def _cut(contract: Contract, target: Target, prefix: str) -> Schedule | None:
     if contract.left.type == "f16" or results * terms < WORTH_CUTTING or results > 4096 or terms < 512:
         return None
     long = max(contract.reduced, key=lambda a: guess(a.extent) if isinstance(a.extent, int) else 1 << 30)
-    if guess(long.extent) < PARTS:
+    if guess(long.extent) < PARTS or _tied(long, contract.free):
         return None
     part = Axis("part", PARTS)
     step = ceildiv(long.extent, PARTS)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from graphflow.compiler.contract.analyse import Strides, first_store, strides
-from graphflow.compiler.contract.cuts import guess
+from graphflow.compiler.contract.cuts import guess, lengths
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Load, walk
@@ -37,8 +37,7 @@ class Shape:
 def shape_of(contract: Contract, target: Target) -> Shape:
     """The contraction's axes with their strides and (guessed) sizes."""
     axes = (*contract.free, *contract.reduced)
-    first = {a.name: 0 for a in axes}
-    moves, size = {a.name: strides(contract, a.name) for a in axes}, {a.name: guess(a.extent, first) for a in axes}
+    moves, size = {a.name: strides(contract, a.name) for a in axes}, {a.name: max(lengths(a, contract.free)) for a in axes}
     return Shape(contract, target, moves, size, results(contract))
 
 
@@ -62,10 +61,12 @@ def lanes_of(shape: Shape) -> int:
 
 def operand_bytes(shape: Shape) -> int:
     """Bytes of both operands (windows that overlap counted as often as they are read)."""
-    total = 0
-    for side in (0, 1):
-        total += math.prod(n for name, n in shape.size.items() if shape.side(name, side) != 0)
-    return total * TYPES[shape.contract.left.type].itemsize
+    return sum(side_bytes(shape, side) for side in (0, 1))
+
+
+def side_bytes(shape: Shape, side: int) -> int:
+    """Bytes of one operand."""
+    return TYPES[shape.contract.left.type].itemsize * math.prod(n for name, n in shape.size.items() if shape.side(name, side) != 0)
 
 
 def result_bytes(shape: Shape) -> int:
@@ -75,11 +76,7 @@ def result_bytes(shape: Shape) -> int:
 
 def far_bytes(shape: Shape, plan: Plan) -> int:
     """Bytes of the operand that columns read, where that is more than the second-level cache holds."""
-    size = TYPES[shape.contract.left.type].itemsize
-    total = 0
-    for side in (0, 1):
-        if plan.vector and shape.side(plan.vector, side) != 0:
-            total += size * math.prod(n for name, n in shape.size.items() if shape.side(name, side) != 0)
+    total = sum(side_bytes(shape, side) for side in (0, 1) if plan.vector and shape.side(plan.vector, side) != 0)
     return total if total > 4 * L2_BYTES else 0
 
 

@@ -114,7 +114,7 @@ class TileEmitter:
         b, em, plan, contract = self.b, self.em, self.plan, self.contract
         rows = size * self.depth
         blocked = plan.block[0] if plan.block else ""
-        origin: dict[str, Index] = {name: 0 for name in plan.order if name != blocked}
+        origin: dict[str, Index] = {name: self.axes[name].start for name in plan.order if name != blocked}
         if plan.sub:
             origin[plan.sub] = 0
         operands = []
@@ -129,7 +129,7 @@ class TileEmitter:
                 continue
             operands.append(
                 Operand(
-                    em.address(source.buffer, substitute(em.rename(source.offset), origin))[0],
+                    em.address(source.buffer, em.rename(substitute(source.offset, origin)))[0],
                     None
                     if down == 0 and deep == 0
                     else tuple(em.index(down * (r // self.depth) + deep * (r % self.depth)) for r in range(rows)),

@@ -1,8 +1,8 @@
 """Exponential functions, logarithms and what is made of them, in vector code: exp, expm1, log, log1p, tanh, sigmoid.
 
 Every formula runs on all lanes without branches and covers the whole range: subnormals, infinities, NaN. Largest
-errors measured by tests/compiler/llvm/test_math.py, in units in the last place: single precision 1 (tanh, sigmoid 2),
-double precision 2. Other functions are in special.py.
+errors measured by tests/compiler/llvm/test_math_accuracy.py, in units in the last place: single precision 1 (tanh,
+sigmoid 2), double precision 2. Other functions are in special.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, nan
+from typing import NamedTuple
 
 from graphflow.compiler.llvm.builder import vector
 from graphflow.compiler.llvm.number import Num
@@ -64,14 +65,21 @@ def power_of_two(n: Num) -> Num:
     return n.op("add", n.like(f.bias)).op("shl", n.like(f.mantissa)).floats()
 
 
-def _reduce(x: Num, f: Format) -> tuple[Num, Num, Num]:
-    """n and r with x = n*ln2 + r, |r| <= ln2/2: (n as integer, r, (e^r - 1 - r)/r^2)."""
+class Reduced(NamedTuple):
+    """n and r with x = n*ln2 + r, |r| <= ln2/2; `whole` is n as a float, `small` is e^r - 1."""
+
+    n: Num
+    whole: Num
+    small: Num
+
+
+def _reduced(x: Num, f: Format) -> Reduced:
     shifted = x.fma(LOG2_E, f.shifter)
     n = shifted.integers().op("sub", x.like(f.shifter).integers())
     whole = shifted - f.shifter
     r = whole.fma(-f.ln2[0], x)
     r = whole.fma(-f.ln2[1], r)
-    return n, r, polynomial(r, f.exp_terms)
+    return Reduced(n, whole, (r * r).fma(polynomial(r, f.exp_terms), r))
 
 
 def _limited(x: Num, low: float, high: float) -> Num:
@@ -80,24 +88,32 @@ def _limited(x: Num, low: float, high: float) -> Num:
     return (x < low).choose(low, x)
 
 
-def _scaled(x: Num, n: Num) -> Num:
+def _estimates(x: Num) -> bool:
+    """Whether there are instructions for estimates of such numbers."""
+    return x.target.estimates and x.scalar == "float"
+
+
+def _scaled(x: Num, by: Reduced) -> Num:
     """x * 2^n for |n| up to twice the exponent's range, rounded once."""
+    n = by.n
+    if _estimates(x):
+        return x.times_power(by.whole)
     half = n.op("add", n.like(4096)).op("lshr", n.like(1)).op("sub", n.like(2048))
     return x * power_of_two(half) * power_of_two(n.op("sub", half))
 
 
 def exp(x: Num) -> Num:
     f = format_of(x)
-    n, r, q = _reduce(_limited(x, *f.exp_range), f)
-    return _scaled((r * r).fma(q, r) + 1.0, n)
+    e = _reduced(_limited(x, *f.exp_range), f)
+    return _scaled(e.small + 1.0, e)
 
 
 def expm1(x: Num) -> Num:
     """2^n*(e^r - 1) + (2^n - 1), halved on the way so that 2^n does not overflow before the result does."""
     f = format_of(x)
-    n, r, q = _reduce(_limited(x, -40.0, f.exp_range[1]), f)
-    scale = power_of_two(n.op("sub", n.like(1)))
-    part = scale.fma((r * r).fma(q, r), scale - 0.5)
+    e = _reduced(_limited(x, -40.0, f.exp_range[1]), f)
+    scale = power_of_two(e.n.op("sub", e.n.like(1)))
+    part = scale.fma(e.small, scale - 0.5)
     return x.compare("fcmp oeq", 0.0).choose(x, part + part)
 
 
@@ -166,31 +182,45 @@ def log1p(x: Num) -> Num:
     return x.compare("fcmp oeq", 0.0).choose(x, _log_edges(u, inside))
 
 
-_TANH_SINGLE = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
+def _quotient(top: Num, bottom: Num, lost: Num) -> Num:
+    """top / (bottom + lost), where `lost` is what the sum `bottom` lost when it was rounded: a step of Newton's method, which is shorter
+    than a division."""
+    estimate = bottom.reciprocal()
+    quotient = top * estimate
+    return quotient.fma(-lost, quotient.fma(-bottom, top)).fma(estimate, quotient)
 
 
 def tanh(x: Num) -> Num:
-    """In single precision x + x^3*p(x^2) near zero and 1 - 2/(e^2|x| + 1) further out; in double t/(t + 2) with t =
-    e^2|x| - 1.
-    """
-    limit = format_of(x).tanh_limit
+    """t/(t + 2) with t = e^2|x| - 1; by divisions 1 - 2/(t + 2) where that is near 1. What the sum lost is made good where it counts."""
+    f = format_of(x)
     size = x.abs()
-    size = (size > limit).choose(limit, size)
+    size = (size > f.tanh_limit).choose(f.tanh_limit, size)
     if x.scalar == "double":
         t = expm1(size + size)
         return (t / (t + 2.0)).copysign(x)
-    square = size * size
-    near = (size * square).fma(polynomial(square, _TANH_SINGLE), size)
-    far = 1.0 - 2.0 / (exp(size + size) + 1.0)
-    return (size < 0.625).choose(near, far).copysign(x)
+    e = _reduced(size + size, f)
+    scale = power_of_two(e.n)
+    t = scale.fma(e.small, scale - 1.0)
+    bottom = t + 2.0
+    lost = t - (bottom - 2.0)
+    if _estimates(x):
+        return _quotient(t, bottom, lost).copysign(x)
+    near = t < 2.0
+    quotient = near.choose(t, 2.0) / bottom
+    return near.choose((quotient * lost).fma(quotient * 0.5 - 0.5, quotient), 1.0 - quotient).copysign(x)
 
 
 def sigmoid(x: Num) -> Num:
-    """From z = e^-|x|, which cannot overflow; the quotient is corrected by what 1 + z lost."""
-    z = exp(-x.abs())
+    """From z = e^-|x|, which cannot overflow: z/(1 + z) or 1/(1 + z), corrected by what the sum lost."""
+    f = format_of(x)
+    size = -x.abs()
+    e = _reduced((size < f.exp_range[0]).choose(f.exp_range[0], size), f)
+    z = _scaled(e.small + 1.0, e)
     bottom = z + 1.0
     lost = z - (bottom - 1.0)
     below = x < 0.0
+    if _estimates(x):
+        return _quotient(below.choose(z, 1.0), bottom, lost)
     quotient = below.choose(z, 1.0) / bottom
     return (quotient * lost).fma(-below.choose(1.0 - quotient, quotient), quotient)
 

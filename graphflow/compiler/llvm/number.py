@@ -6,6 +6,8 @@ integers modulo 2^n; Python numbers become constants of the same type.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphflow.compiler.llvm.builder import FunctionBuilder, Reg, mangle, split_vector, vector
 from graphflow.compiler.llvm.target import Target
 
@@ -140,6 +142,33 @@ class Num:
         unit = 2.0**23 if self.scalar == "float" else 2.0**52  # adding it leaves no bits for a fraction
         return (size < unit).choose((size + unit) - unit, size).copysign(self)
 
+    # -- where the target has estimates ------------------------------------------------------------------------------
+
+    def reciprocal(self) -> Num:
+        """1/x to 14 bits, of floats in single precision."""
+        return self._in_registers("llvm.x86.avx512.rcp14.ps", self)
+
+    def times_power(self, n: Num) -> Num:
+        """x * 2^n for whole n, of floats in single precision, rounded once."""
+        return self._in_registers("llvm.x86.avx512.mask.scalef.ps", self, n)
+
+    def _in_registers(self, intrinsic: str, *operands: Num) -> Num:
+        """An AVX-512 instruction that has a form for each width of registers."""
+        b, lanes = self.b, self.lanes
+        size = min(max(lanes, 4), 16)
+        type_, mask = vector("float", size), Reg(f"i{max(size, 8)}", "-1")
+        rounding = [Reg("i32", "4")] if "scalef" in intrinsic and size == 16 else []  # as the thread is set to
+        parts = []
+        for start in range(0, lanes, size):
+            here = [_window(x, start, size) for x in operands]
+            parts.append(b.call(type_, f"{intrinsic}.{size * 32}", [*here, Reg(type_, "zeroinitializer"), mask, *rounding]))
+        while len(parts) > 1:
+            parts = [_shuffle(b, x, y, range(2 * split_vector(x.type)[1])) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+        whole = parts[0]
+        if lanes == 1:
+            return self._of(b.instruction("float", f"extractelement {whole.type} {whole.ref}, i64 0"))
+        return self._of(whole if lanes >= size else _shuffle(b, whole, whole, range(lanes)))
+
     # -- comparisons and choices -------------------------------------------------------------------------------------
 
     def compare(self, opcode: str, other: Num | float) -> Num:
@@ -188,3 +217,19 @@ class Num:
     def floats(self) -> Num:
         """The bits of an integer as floats of the same width."""
         return self.convert("bitcast", vector("float" if self.scalar == "i32" else "double", self.lanes))
+
+
+def _window(x: Num, start: int, size: int) -> Reg:
+    """`size` lanes of a vector of floats from `start` on; those that it does not have are undefined."""
+    if x.lanes == size:
+        return x.reg
+    if x.lanes == 1:
+        return x.b.instruction(vector("float", size), f"insertelement <{size} x float> poison, float {x.reg.ref}, i64 0")
+    return _shuffle(x.b, x.reg, x.reg, [min(start + n, x.lanes - 1) for n in range(size)])
+
+
+def _shuffle(b: FunctionBuilder, x: Reg, y: Reg, places: Sequence[int]) -> Reg:
+    """Lanes of x and y, counted through both."""
+    mask = ", ".join(f"i32 {n}" for n in places)
+    text = f"shufflevector {x.type} {x.ref}, {y.type} {y.ref}, <{len(places)} x i32> <{mask}>"
+    return b.instruction(vector(split_vector(x.type)[0], len(places)), text)

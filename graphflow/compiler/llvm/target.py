@@ -15,7 +15,7 @@ from graphflow.kernel.expr import TYPES
 @dataclass(frozen=True)
 class Target:
     """One instruction set. `masks`: loads and stores of part of a vector are single instructions; `half`: f16
-    converts in hardware.
+    converts in hardware; `estimates`: reciprocals to 14 bits, and multiplication by a power of two.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Target:
     fma: bool
     half: bool
     rounding: bool
+    estimates: bool = False
 
     def lanes(self, type_: str) -> int:
         """How many elements of an element type fill one vector."""
@@ -45,7 +46,7 @@ _AVX2 = "+avx2,+avx,+fma,+f16c,+bmi,+bmi2,+popcnt,+sse4.2,+lzcnt"
 _AVX512 = _AVX2 + ",+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd"
 SSE2 = Target("sse2", X86_TRIPLE, "x86-64", "", 16, 16, masks=False, fma=False, half=False, rounding=False)
 AVX2 = Target("avx2", X86_TRIPLE, "x86-64", _AVX2, 32, 16, masks=False, fma=True, half=True, rounding=True)
-AVX512 = Target("avx512", X86_TRIPLE, "x86-64", _AVX512, 64, 32, masks=True, fma=True, half=True, rounding=True)
+AVX512 = Target("avx512", X86_TRIPLE, "x86-64", _AVX512, 64, 32, masks=True, fma=True, half=True, rounding=True, estimates=True)
 NEON = Target(
     "neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32, masks=False, fma=True, half=True, rounding=True
 )

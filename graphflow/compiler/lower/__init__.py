@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from graphflow.compiler.composed import Composed, spelled_out
 from graphflow.compiler.groups import Group, Shape, inlined, uniform
 from graphflow.compiler.llvm.kernel import shared
 from graphflow.compiler.lower.columns import lower_columns
@@ -138,6 +139,8 @@ def lower_traced(group: Group, target: Any) -> tuple[Lowered, Provenance]:
 
 
 def _lower(group: Group, target: Any, given: Numbers, provenance: Provenance | None = None) -> Lowered:
+    if any(isinstance(n.op, Composed) for n in group.nodes):
+        group = Group(group.form, spelled_out(group.nodes), group.inputs, group.outputs, group.root)
     names = symbols_of_group(group)
     highs = [given[n][1] if n in given else None for n in names]
     # What a size is at most decides what becomes of expressions, so it must show in the text that kernels are known by.

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from graphflow.compiler.groups import unit
 from graphflow.compiler.lower.nest import axes_of
-from graphflow.compiler.lower.pointwise import Phases, stores
+from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.program import Node, Value
 from graphflow.kernel.expr import Load, load, local
-from graphflow.kernel.index import Index, symbol
+from graphflow.kernel.index import Index, ceildiv, evaluate, maximum, minimum, symbol
 from graphflow.kernel.nodes import Axis, Contract
 from graphflow.ops.families import ravel
+
+WORTH = 0.03  # part of the products, for which it is worth while to leave some out
 
 
 def lower_contraction(scope: Scope, target: Any) -> Phases:
@@ -20,7 +24,9 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
     from graphflow.compiler.contract import schedule_contract  # the cost model is needed only where something is compiled
 
     contract = unplanned(scope)
-    phases, scratch = schedule_contract(contract, tuple(scope.buffers), target, prefix="w")
+    assert scope.group.root is not None
+    shorter = without_borders(contract, scope.group.root.op)
+    phases, scratch = schedule_contract(contract, tuple(scope.buffers), target, "w", shorter)
     scope.adopt(scratch)
     return list(phases)
 
@@ -49,21 +55,7 @@ def unplanned(scope: Scope) -> Contract:
         return local("acc", type_)
 
     reader.fix(result, total)
-    outputs: list[Value] = []
-    places: dict[int, tuple[str, Index]] = {}
-    joins = {n.outputs[0].id: n for n in group.nodes if n.op.type == "Join"}
-    for value in group.outputs:
-        join = joins.get(value.id)
-        if join is None:
-            outputs.append(value)
-            continue
-        axis: int = join.op.axis  # type: ignore[attr-defined]
-        start: Index = 0
-        for part in join.inputs:
-            outputs.append(part)
-            side = (*index[:axis], index[axis] + start, *index[axis + 1 :])
-            places[part.id] = scope.target(value).name, ravel(side, value.shape)
-            start = start + part.shape[axis]
+    outputs, places = side_by_side(scope, index)
     if any(v.size != result.size for v in outputs):
         raise CannotFuse("an output of the epilogue has another shape")
     epilogue = stores(scope, reader, outputs, result.shape, index, places)
@@ -77,3 +69,25 @@ def _operand(scope: Scope, root: Node, number: int, at: list[Index]) -> Load:
     index = tuple(sum((at[a] * c for a, c in terms), start=constant) for terms, constant in forms)
     buffer = scope.source(value)
     return load(buffer.name, buffer.type, ravel(index, value.shape))
+
+
+def without_borders(contract: Contract, op: Any) -> Iterator[Contract]:
+    """The contraction without products with a border of zeros: for each window that reaches into one, its axis cut to what lies inside.
+
+    What is left out is so many rows for each row of the result; a tile whose rows differ in that could not do it.
+    """
+    for (terms, constant), size in op.inside:
+        pair = sorted(terms)
+        if len(pair) != 2 or pair[0][0] >= op.free or pair[1][0] < op.free or not isinstance(constant, int):
+            continue
+        (free, stride), (reduced, step) = pair
+        many, taps = op.extents[free], op.extents[reduced]
+        if stride < 1 or step < 1 or not isinstance(many, int) or not isinstance(taps, int) or min(many, taps) < 2:
+            continue
+        at = symbol(f"f{free}", 0, many - 1)
+        start = minimum(taps, ceildiv(maximum(0, -constant - at * stride), step))
+        end = minimum(taps, ceildiv(maximum(0, size - constant - at * stride), step))
+        lengths = [evaluate(end - start, {f"f{free}": n}) for n in range(many)]
+        if min(lengths) >= 0 and sum(lengths) <= (1 - WORTH) * many * taps:
+            axes = tuple(replace(a, extent=end - start, start=start) if a.name == f"k{reduced}" else a for a in contract.reduced)
+            yield replace(contract, reduced=axes)

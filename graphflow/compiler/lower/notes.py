@@ -64,7 +64,7 @@ def key_text(parts: Sequence[tuple[Any, tuple[int, ...], tuple[int, ...]]], rest
     """The signature of a group as a text that means the same in every process; "" where there is none. parts: (op, operands, results)."""
     ops = []
     for op, inputs, outputs in parts:
-        if not type(op).__module__.startswith("graphflow."):
+        if not all(type(part).__module__.startswith("graphflow.") for part in (op, *op.elementary)):
             return ""  # an op of the program's own: nobody notices when its meaning changes
         ops.append((type(op).__module__, type(op).__qualname__, op, inputs, outputs))
     text = repr((ops, rest))

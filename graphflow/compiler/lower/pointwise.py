@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from graphflow.compiler.groups import unit
+from graphflow.compiler.groups import Group, beside, unit
 from graphflow.compiler.lower.nest import axes_of, broken, parallel_nest
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import blocked, split
 from graphflow.compiler.program import Node, Value
+from graphflow.graph.op import Kind
 from graphflow.kernel.expr import Const, Expr, Local, local
 from graphflow.kernel.index import Index, product
-from graphflow.kernel.nodes import Let, Stmt, Store
+from graphflow.kernel.nodes import Let, Loop, Mode, Stmt, Store
 from graphflow.ops.families import ravel
 
 Phases = list[tuple[Stmt, ...]]
@@ -20,10 +22,44 @@ Phases = list[tuple[Stmt, ...]]
 def lower_pointwise(scope: Scope) -> Phases:
     """The phases of a pointwise group."""
     group = scope.group
+    reader = Reader(scope, group.nodes)
+    made = {v.id for n in group.nodes if n.op.kind is Kind.ELEMENTWISE for v in n.outputs}
+    for join in joins_of(group):
+        if all(v.id in made for v in join.inputs) and beside(join):
+            shape = join.inputs[0].shape
+            axes, index = axes_of(shape, "i")
+            outputs, places = side_by_side(scope, index)
+            return [split(parallel_nest(*blocked(axes, stores(scope, reader, outputs, shape, index, places))))]
     joined = _joined(scope)
     if joined is not None:
         return _parts(scope, *joined)
-    return [domain_nest(scope, Reader(scope, group.nodes), group.outputs)]
+    return [domain_nest(scope, reader, group.outputs)]
+
+
+def joins_of(group: Group) -> list[Node]:
+    """The concatenations among what a group stores."""
+    stored = {v.id for v in group.outputs}
+    return [n for n in group.nodes if n.op.type == "Join" and n.outputs[0].id in stored]
+
+
+def side_by_side(scope: Scope, index: tuple[Index, ...]) -> tuple[list[Value], dict[int, tuple[str, Index]]]:
+    """What a group stores, for a concatenation its parts, and buffer and offset of these, by id, where `index` is the place in a part."""
+    joins = {n.outputs[0].id: n for n in joins_of(scope.group)}
+    outputs: list[Value] = []
+    places: dict[int, tuple[str, Index]] = {}
+    for value in scope.group.outputs:
+        join = joins.get(value.id)
+        if join is None:
+            outputs.append(value)
+            continue
+        axis: int = join.op.axis  # type: ignore[attr-defined]
+        start: Index = 0
+        for part in join.inputs:
+            outputs.append(part)
+            side = (*index[:axis], index[axis] + start, *index[axis + 1 :])
+            places[part.id] = scope.target(value).name, ravel(side, value.shape)
+            start = start + part.shape[axis]
+    return outputs, places
 
 
 def domain_nest(scope: Scope, reader: Reader, outputs: Sequence[Value]) -> tuple[Stmt, ...]:
@@ -107,10 +143,27 @@ def _parts(scope: Scope, node: Node, value: Value) -> Phases:
     start: Index = 0
     reader = Reader(scope, scope.group.nodes)
     target = scope.target(scope.group.outputs[0])
-    for part in node.inputs:
+    for number, part in enumerate(node.inputs):
         if product(part.shape) != 0:
-            axes, index = axes_of(part.shape, "i")
-            at = (*index[:axis], index[axis] + start, *index[axis + 1 :])
-            phases.append(parallel_nest(axes, [Store(target.name, ravel(at, value.shape), reader.at(part, index))]))
+            outer, before = axes_of(part.shape[:axis], "i")
+            inner, behind = axes_of(part.shape[axis:], f"j{number}x")  # a name stands for one range
+            at = (*before, behind[0] + start, *behind[1:])
+            store = Store(target.name, ravel(at, value.shape), reader.at(part, (*before, *behind)))
+            phases.append(parallel_nest((*outer, *inner), [store]))
         start = start + part.shape[axis]
-    return phases
+    return together(phases)
+
+
+def together(phases: Phases) -> Phases:
+    """Neighbouring phases that store in different places and read nothing that another one stores: those over the same rows are one, and so
+    are those that one thread runs."""
+    made: Phases = []
+    for phase in phases:
+        loops = [s for s in (*(made[-1] if made else ()), *phase) if isinstance(s, Loop) and s.mode is Mode.PARALLEL]
+        if made and not loops:
+            made[-1] = (*made[-1], *phase)
+        elif made and len(loops) == 2 and (loops[0].var, loops[0].extent) == (loops[1].var, loops[1].extent):
+            made[-1] = (replace(loops[0], body=(*loops[0].body, *loops[1].body)),)
+        else:
+            made.append(phase)
+    return made

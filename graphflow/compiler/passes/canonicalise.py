@@ -16,11 +16,12 @@ from graphflow.ops import core
 
 COMMUTATIVE = frozenset(("AddV2", "Mul", "Maximum", "Minimum", "Equal", "NotEqual", "LogicalAnd", "LogicalOr"))
 SPELLING = {"Add": "AddV2"}
+TYPES = COMMUTATIVE | SPELLING.keys() | {"Div", "View", "Reduce", "Expand", "Permute", "Section", "Join"}
 
 
 def canonicalise(program: Program) -> Program:
     """See the module's text."""
-    return rewrite(program, _rule)
+    return rewrite(program, _rule, TYPES)
 
 
 def _rule(b: Rewriter, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
@@ -34,7 +35,7 @@ def _rule(b: Rewriter, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]
         b.rule = "literal op x -> x op literal"
         return (b.apply(op, inputs[1], inputs[0]),)
     if isinstance(op, core.View):
-        inner = b.producer(inputs[0])
+        inner = b.maker(inputs[0])
         if inner is not None and inner.op.type == "View":
             return (b.view(inner.inputs[0], op.shape),)
         return (inputs[0],) if op.shape == inputs[0].shape else None
@@ -48,7 +49,7 @@ def _rule(b: Rewriter, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]
         moved = [p for p in op.perm if not unit(inputs[0].shape[p])]
         if moved == sorted(moved):
             return (b.view(inputs[0], node.outputs[0].shape),)
-        inner = b.producer(inputs[0])
+        inner = b.maker(inputs[0])
         if inner is not None and isinstance(inner.op, core.Permute):
             return (b.permute(inner.inputs[0], [inner.op.perm[p] for p in op.perm]),)
     elif isinstance(op, core.Section):

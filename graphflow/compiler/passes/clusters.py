@@ -15,17 +15,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from graphflow.compiler.groups import Shape, floating, inlined, reduction_form, unit
+from graphflow.compiler.groups import Shape, beside, floating, inlined, reduction_form, unit
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Kind
 from graphflow.kernel.index import Index, product
 
-NODES = 64  # most nodes of a kernel
+NODES = 64  # most ops of a kernel
 OPERANDS = 30  # most values that a kernel reads
 WHOLE = 8192  # elements up to which what follows from a sum of everything is done by one thread, in the same kernel
 PREFERENCE = {Shape.CONTRACTION: 0, Shape.ROWS: 1, Shape.COLUMNS: 2, Shape.POINTWISE: 3}
 
 Dims = tuple[Index, ...]
+
+NONE: frozenset[int] = frozenset()
 
 # Why two nodes are not computed together.
 FULL = f"the kernel would have more than {NODES} nodes"
@@ -50,19 +52,21 @@ class Refusal(NamedTuple):
 
 def longer(shape: Iterable[Index]) -> Dims:
     """The sizes that are not 1."""
-    return tuple(d for d in shape if not unit(d))
+    return tuple([d for d in shape if not unit(d)])
 
 
 class Cluster:
     """Nodes by number. `dims`: the index space; `kept` and `reduced`: its parts, for rows and columns; `space`: shape and axes of columns.
     `after`: nodes that depend on a sum of this cluster. `before`: numbers of all nodes whose results it reads. `flat`: nothing in it is
-    broadcast, so that it may run over any other index space with as many points. `operands`: what it read when it had so many nodes."""
+    broadcast, so that it may run over any other index space with as many points. `operands`: what it read when it had so many nodes.
+    `weight`: how many ops its nodes consist of."""
 
-    __slots__ = ("form", "nodes", "dims", "kept", "reduced", "space", "after", "before", "first", "flat", "operands")
+    __slots__ = ("form", "nodes", "dims", "kept", "reduced", "space", "after", "before", "first", "flat", "operands", "weight")
 
-    def __init__(self, form: Shape, node: int, dims: Dims, before: Iterable[int], flat: bool = False) -> None:
+    def __init__(self, form: Shape, node: int, dims: Dims, before: Iterable[int], flat: bool = False, weight: int = 1) -> None:
         self.form = form
         self.nodes = [node]
+        self.weight = weight
         self.dims = dims
         self.kept: Dims = ()
         self.reduced: Dims = ()
@@ -85,9 +89,13 @@ class Clusters:
         self.producer: dict[int, int] = {v.id: k for k, n in enumerate(self.nodes) for v in n.outputs}
         self.floating = floating(self.nodes)
         self.of: list[Cluster | None] = [None] * len(self.nodes)
-        self._sources: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
-        self._far: dict[Node, frozenset[int]] = {}
-        self._needs: list[frozenset[int] | None] = [None] * len(self.nodes)
+        # By node: the computing nodes whose results it sees element by element in place, those seen elsewhere (through a permutation, a
+        # slice, a gather), all of them, and ids of the values that it needs in memory or computed.
+        self.near: list[frozenset[int]] = []
+        self.far: list[frozenset[int]] = []
+        self.reads: list[frozenset[int]] = []
+        self._needs: list[frozenset[int]] = []
+        self._look()
         for k, node in enumerate(self.nodes):
             kind = node.op.kind
             if k in self.floating:
@@ -97,45 +105,36 @@ class Clusters:
             elif kind is Kind.REDUCTION:
                 self._reduction(k, node)
             elif kind is Kind.CONTRACTION:
-                for n in self.reads(k):
+                for n in self.reads[k]:
                     self._refuse((k,), self.of[n], CONTRACTED)
-                self.of[k] = Cluster(Shape.CONTRACTION, k, longer(node.outputs[0].shape), self.reads(k))
+                self.of[k] = Cluster(Shape.CONTRACTION, k, longer(node.outputs[0].shape), self.reads[k])
         self._siblings()
+        self._parts()
 
     # -- what depends on what ------------------------------------------------------------------------------------------------------
 
-    def sources(self, value: Value) -> tuple[frozenset[int], frozenset[int]]:
-        """Numbers of the computing nodes whose results `value` shows: those seen element by element in place, and those seen elsewhere
-        (through a permutation, a slice, a gather)."""
-        found = self._sources.get(value.id)
-        if found is not None:
-            return found
-        number = self.producer.get(value.id)
-        if number is None or value.known is not None:
-            result: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
-        elif number not in self.floating:
-            result = (frozenset((number,)), frozenset())
-        else:
-            node = self.nodes[number]
-            here: frozenset[int] = frozenset()
-            there: frozenset[int] = frozenset()
-            for operand in node.inputs:
-                near, far = self.sources(operand)
-                here, there = here | near, there | far
-            if not aligned(node):
-                here, there = frozenset(), here | there
-            result = here, there
-        self._sources[value.id] = result
-        return result
-
-    def reads(self, number: int) -> set[int]:
-        """Numbers of the computing nodes that a node depends on directly."""
-        found: set[int] = set()
-        for value in self.nodes[number].inputs:
-            near, far = self.sources(value)
-            found |= near
-            found |= far
-        return found
+    def _look(self) -> None:
+        """What each node sees."""
+        shown: dict[int, tuple[frozenset[int], frozenset[int]]] = {}  # by id of a value: what whoever reads it sees in place, and elsewhere
+        for number, node in enumerate(self.nodes):
+            found = [shown[v.id] for v in node.inputs if v.id in shown]
+            near, far = found[0] if found else (NONE, NONE)
+            if len(found) > 1:
+                near = near.union(*[here for here, _ in found[1:]])
+                far = far.union(*[there for _, there in found[1:]])
+            self.near.append(near)
+            self.far.append(far)
+            self.reads.append(near | far if far else near)
+            self._needs.append(frozenset([v.id for v in node.inputs if v.known is None or not inlined(v)]))
+            if number not in self.floating:
+                result = frozenset((number,)), NONE
+            elif aligned(node):
+                result = near, far
+            else:
+                result = NONE, near | far
+            for value in node.outputs:
+                if value.known is None:
+                    shown[value.id] = result
 
     def depends(self, starts: Iterable[int], on: Cluster) -> bool:
         """Whether one of the nodes `starts`, outside the cluster, depends on it."""
@@ -152,9 +151,9 @@ class Clusters:
             seen.add(key)
             if cluster is None:
                 if number > on.first:
-                    stack.extend(self.reads(number))
+                    stack.extend(self.reads[number])
             elif max(cluster.nodes[-1], number) > on.first:
-                stack.extend(n for n in cluster.before if self.of[n] is not cluster)
+                stack.extend([n for n in cluster.before if self.of[n] is not cluster])
         return False
 
     def _refuse(self, nodes: Iterable[int], cluster: Cluster | None, reason: str) -> bool:
@@ -166,15 +165,13 @@ class Clusters:
     # -- joining -------------------------------------------------------------------------------------------------------------------
 
     def _elementwise(self, number: int, node: Node) -> None:
-        reads = self.reads(number)
+        reads = self.reads[number]
         dims = longer(node.outputs[0].shape)
         flat = self._flat(node)
-        candidates: dict[int, Cluster] = {}
-        for n in reads:
-            cluster = self.of[n]
-            if cluster is not None:
-                candidates[id(cluster)] = cluster
-        ranked = sorted(candidates.values(), key=lambda c: (PREFERENCE[c.form], -c.nodes[-1]))
+        candidates = {id(cluster): cluster for n in reads if (cluster := self.of[n]) is not None}
+        ranked = list(candidates.values())
+        if len(ranked) > 1:
+            ranked.sort(key=lambda c: (PREFERENCE[c.form], -c.nodes[-1]))
         home: Cluster | None = None
         for cluster in ranked:
             if home is None:
@@ -192,7 +189,7 @@ class Clusters:
             else:
                 self._refuse((number,), cluster, TAKEN)
         if home is None:
-            home = self.of[number] = Cluster(Shape.POINTWISE, number, dims, reads, flat)
+            home = self.of[number] = Cluster(Shape.POINTWISE, number, dims, reads, flat, len(node.op.elementary))
             for cluster in ranked:
                 if cluster.form is Shape.POINTWISE:
                     self._absorb(home, cluster)
@@ -200,10 +197,12 @@ class Clusters:
     def _flat(self, node: Node) -> bool:
         """Whether the node takes nothing but elements at its own row-major position, and single numbers."""
         out = node.outputs[0]
-        return all(
-            ((v.shape == out.shape or v.size == out.size) and self._in_order(v)) or inlined(v) or all(map(unit, v.shape))
-            for v in node.inputs
-        )
+        for v in node.inputs:
+            if (v.shape == out.shape or v.size == out.size) and self._in_order(v):
+                continue
+            if v.shape and not inlined(v) and not all(map(unit, v.shape)):
+                return False
+        return True
 
     def _in_order(self, value: Value) -> bool:
         """Whether element k of `value` can be had without dividing k."""
@@ -218,19 +217,18 @@ class Clusters:
         return True
 
     def _reduction(self, number: int, node: Node) -> None:
-        reads = self.reads(number)
+        near, reads = self.near[number], self.reads[number]
         shape = node.inputs[0].shape
         axes: Any = node.op.axes  # type: ignore[attr-defined]
         form = reduction_form(node)
         kept = longer(d for a, d in enumerate(shape) if a not in axes)
         reduced = longer(d for a, d in enumerate(shape) if a in axes)
-        near, _ = self.sources(node.inputs[0])
         home: Cluster | None = None
         for n in near:
             cluster = self.of[n]
             if cluster is None:
                 continue
-            if not self._in_place(cluster, node):
+            if not self._in_place(cluster, (number,)):
                 self._refuse((number,), cluster, ELSEWHERE)
                 continue
             if self._circle(cluster, reads):
@@ -250,7 +248,7 @@ class Clusters:
                     continue
                 self._add(cluster, number, reads)
                 home = cluster
-            elif cluster.form is Shape.POINTWISE and len(cluster.nodes) < NODES:
+            elif cluster.form is Shape.POINTWISE and cluster.weight < NODES:
                 self._add(cluster, number, reads)
                 cluster.form = form
                 home = cluster
@@ -266,12 +264,11 @@ class Clusters:
 
     def _obstacle(self, cluster: Cluster, number: int, dims: Dims, flat: bool) -> str:
         """Why the loop nest of `cluster` cannot carry the elementwise node; "" where it can."""
-        if len(cluster.nodes) >= NODES:
+        if cluster.weight + len(self.nodes[number].op.elementary) > NODES:
             return FULL
-        if not self._in_place(cluster, self.nodes[number]):
+        if not self._in_place(cluster, (number,)):
             return ELSEWHERE
-        operands = self._inputs(number)
-        if len(operands) > OPERANDS or len(self._operands(cluster) | operands) > OPERANDS:
+        if self._crowded(self._operands(cluster), self._needs[number]):
             return CROWDED
         if dims not in (cluster.dims, cluster.kept) and product(dims) == product(cluster.dims):
             if cluster.form is Shape.POINTWISE and cluster.flat:
@@ -279,7 +276,7 @@ class Clusters:
             dims = cluster.dims if flat else dims
         if cluster.form in (Shape.POINTWISE, Shape.CONTRACTION):
             return "" if dims == cluster.dims else SPACES
-        follows = any(near & cluster.after for near, _ in map(self.sources, self.nodes[number].inputs))
+        follows = not self.near[number].isdisjoint(cluster.after)
         if cluster.form is Shape.COLUMNS:
             if follows:
                 return "" if dims == cluster.kept else WAITS
@@ -288,40 +285,40 @@ class Clusters:
             return "" if cluster.kept or not follows or small(cluster.dims) else WAITS
         return "" if dims == cluster.kept else SPACES
 
-    def _in_place(self, cluster: Cluster, node: Node) -> bool:
-        """Whether the node sees the cluster's values only where they stand."""
-        far = self._far.get(node)
-        if far is None:
-            far = self._far[node] = frozenset().union(*(self.sources(v)[1] for v in node.inputs))
-        return not any(self.of[n] is cluster for n in far)
+    def _in_place(self, cluster: Cluster, numbers: Iterable[int]) -> bool:
+        """Whether these nodes see the cluster's values only where they stand."""
+        for number in numbers:
+            for n in self.far[number]:
+                if self.of[n] is cluster:
+                    return False
+        return True
 
     def _operands(self, cluster: Cluster) -> frozenset[int]:
         known, found = cluster.operands
         if known != len(cluster.nodes):
             mine = set(cluster.nodes)
-            found = frozenset(v for n in cluster.nodes for v in self._inputs(n) if self.producer.get(v) not in mine)
+            found = frozenset([v for n in cluster.nodes for v in self._needs[n] if self.producer.get(v) not in mine])
             cluster.operands = len(cluster.nodes), found
-        return found
-
-    def _inputs(self, number: int) -> frozenset[int]:
-        """Ids of the values that a node needs in memory or computed."""
-        found = self._needs[number]
-        if found is None:
-            found = self._needs[number] = frozenset(v.id for v in self.nodes[number].inputs if not inlined(v))
         return found
 
     def _circle(self, cluster: Cluster, reads: Iterable[int]) -> bool:
         """Whether something outside the cluster lies between it and a node with these operands."""
-        return self.depends((n for n in reads if self.of[n] is not cluster), cluster)
+        return self.depends([n for n in reads if self.of[n] is not cluster], cluster)
 
-    def _add(self, cluster: Cluster, number: int, reads: set[int]) -> None:
+    @staticmethod
+    def _crowded(some: frozenset[int], others: frozenset[int]) -> bool:
+        """Whether a kernel would read too many values."""
+        return len(some) + len(others) > OPERANDS and len(some | others) > OPERANDS
+
+    def _add(self, cluster: Cluster, number: int, reads: frozenset[int]) -> None:
         """Let `number`, whose results nothing in the cluster reads, belong to it."""
-        outside = (v for v in self._inputs(number) if (maker := self.producer.get(v)) is None or self.of[maker] is not cluster)
+        outside = [v for v in self._needs[number] if (maker := self.producer.get(v)) is None or self.of[maker] is not cluster]
         cluster.operands = len(cluster.nodes) + 1, self._operands(cluster).union(outside)
         cluster.nodes.append(number)
+        cluster.weight += len(self.nodes[number].op.elementary)
         cluster.before |= reads
         self.of[number] = cluster
-        if any(near & cluster.after for near, _ in map(self.sources, self.nodes[number].inputs)):
+        if not self.near[number].isdisjoint(cluster.after):
             cluster.after.add(number)
 
     def _absorb(self, home: Cluster, other: Cluster) -> bool:
@@ -339,7 +336,7 @@ class Clusters:
 
     def _apart(self, home: Cluster, other: Cluster) -> str:
         """Why a pointwise cluster cannot be drawn into `home`."""
-        if len(home.nodes) + len(other.nodes) > NODES:
+        if home.weight + other.weight > NODES:
             return FULL
         if len(self._operands(home)) > OPERANDS + NODES:  # more than the other's nodes could give
             return CROWDED
@@ -347,35 +344,32 @@ class Clusters:
         if other.dims != home.dims and not row:
             if product(other.dims) != product(home.dims) or not (other.flat or (home.flat and home.form is Shape.POINTWISE)):
                 return SPACES
-        if not all(self._in_place(home, self.nodes[n]) for n in other.nodes):
-            return ELSEWHERE
-        if not all(self._in_place(other, self.nodes[n]) for n in home.nodes):
+        if not self._in_place(home, other.nodes) or not self._in_place(other, home.nodes):
             return ELSEWHERE
         outside_home = [n for n in home.before if self.of[n] is not home and self.of[n] is not other]
         outside_other = [n for n in other.before if self.of[n] is not home and self.of[n] is not other]
         if self.depends(outside_home, other) or self.depends(outside_other, home):
             return BETWEEN
-        if len(self._operands(home) | self._operands(other)) > OPERANDS:
+        if self._crowded(self._operands(home), self._operands(other)):
             return CROWDED
         return ""
 
     def _follows(self, some: Cluster, others: Cluster) -> bool:
         """Whether one of the two reads a sum of the other."""
-        for a, b in ((some, others), (others, some)):
-            if any(near & b.after for n in a.nodes for near, _ in map(self.sources, self.nodes[n].inputs)):
-                return True
-        return False
+        return any(not self.near[n].isdisjoint(b.after) for a, b in ((some, others), (others, some)) if b.after for n in a.nodes)
 
     def _merge(self, home: Cluster, other: Cluster) -> None:
         home.nodes = sorted((*home.nodes, *other.nodes))
+        home.weight += other.weight
         home.before |= other.before
         home.after |= other.after
         home.first = min(home.first, other.first)
         for n in other.nodes:
             self.of[n] = home
-        for n in home.nodes:
-            if home.after and any(near & home.after for near, _ in map(self.sources, self.nodes[n].inputs)):
-                home.after.add(n)
+        if home.after:
+            for n in home.nodes:
+                if not self.near[n].isdisjoint(home.after):
+                    home.after.add(n)
 
     def _siblings(self) -> None:
         """Merge reductions over one index space that read the same values and do not depend on each other."""
@@ -389,7 +383,7 @@ class Clusters:
             for other in together[1:]:
                 home = self.of[together[0].nodes[0]]
                 other_now = self.of[other.nodes[0]]
-                if home is None or other_now is None or home is other_now or len(home.nodes) + len(other_now.nodes) > NODES:
+                if home is None or other_now is None or home is other_now or home.weight + other_now.weight > NODES:
                     continue
                 if self.depends((n for n in home.before if self.of[n] not in (home, other_now)), other_now):
                     continue
@@ -397,11 +391,26 @@ class Clusters:
                     continue
                 if home.form is Shape.COLUMNS and self._follows(home, other_now):
                     continue
-                if not all(self._in_place(a, self.nodes[n]) for a, b in ((home, other_now), (other_now, home)) for n in b.nodes):
+                if not self._in_place(home, other_now.nodes) or not self._in_place(other_now, home.nodes):
                     continue  # one reads the other's results through a movement, which would be a circle
-                if len(self._operands(home) | self._operands(other_now)) > OPERANDS:
+                if self._crowded(self._operands(home), self._operands(other_now)):
                     continue
                 self._merge(home, other_now)
+
+    def _parts(self) -> None:
+        """Merge what computes the parts of a concatenation that one kernel can store."""
+        for node in self.nodes:
+            if node.op.type != "Join" or not beside(node):
+                continue
+            makers = [self.producer.get(v.id, -1) for v in node.inputs]
+            dims = longer(node.inputs[0].shape)
+            clusters = [self.of[n] for n in makers if n >= 0]
+            if len(clusters) < len(makers) or any(c is None or c.form is not Shape.POINTWISE or c.dims != dims for c in clusters):
+                continue
+            for n in makers[1:]:
+                home, other = self.of[makers[0]], self.of[n]
+                if home is not None and other is not None:
+                    self._absorb(home, other)
 
 
 def aligned(node: Node) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from graphflow.compiler.groups import Group, Shape, inlined, singleton
+from graphflow.compiler.groups import Group, Shape, beside, inlined, singleton
 from graphflow.compiler.passes.clusters import Cluster, Clusters
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Effect, Kind
@@ -58,8 +58,8 @@ class _Grouping:
                     self._need(node.outputs[0])
         while self._queue:
             self._fill(self._queue.pop())
-        self._absorb()
         self._join()
+        self._absorb()
         groups = [self._group(d) for d in self.drafts.values()]
         return self.program._replace(nodes=tuple(ordered(groups)))
 
@@ -100,7 +100,8 @@ class _Grouping:
             node = self.nodes[number]
             inline = draft.form in INLINES and node is not draft.root
             for value in node.inputs:
-                self._read(draft, value, inline)
+                if self.producer.get(value.id) not in draft.nodes:
+                    self._read(draft, value, inline)
 
     def _read(self, draft: _Draft, value: Value, inline: bool) -> None:
         stack = [value]
@@ -129,7 +130,7 @@ class _Grouping:
         return readers
 
     def _join(self) -> None:
-        """A contraction stores its results side by side where only their concatenation is read."""
+        """A kernel stores its results side by side where only their concatenation is read."""
         readers = self._readers()
         for key, draft in list(self.drafts.items()):
             (node, *others) = draft.nodes.values()
@@ -137,10 +138,13 @@ class _Grouping:
                 continue
             number = self.producer.get(node.inputs[0].id)
             maker = None if number is None else self.drafts.get(id(self.clusters.of[number]))
-            if maker is None or maker.root is None or maker.form is not Shape.CONTRACTION:
+            if maker is None or not all(v.id in maker.outputs and readers[v.id] == 1 for v in node.inputs):
                 continue
-            shape = maker.root.outputs[0].shape
-            if all(v.id in maker.outputs and readers[v.id] == 1 and v.shape == shape for v in node.inputs):
+            if maker.form is Shape.CONTRACTION and maker.root is not None:
+                fits = all(v.shape == maker.root.outputs[0].shape for v in node.inputs)
+            else:
+                fits = maker.form is Shape.POINTWISE and beside(node) and not any(n.op.type == "Join" for n in maker.nodes.values())
+            if fits:
                 for value in node.inputs:
                     del maker.outputs[value.id]
                 maker.nodes.update(draft.nodes)
@@ -161,7 +165,7 @@ class _Grouping:
                 if cluster is None or cluster.form is not Shape.POINTWISE or readers[value.id] != 1:
                     continue
                 other = self.drafts[id(cluster)]
-                if set(other.outputs) != {value.id} or len(other.nodes) > 12:
+                if set(other.outputs) != {value.id} or cluster.weight > 12:
                     continue
                 draft.nodes.update(other.nodes)
                 del draft.inputs[value.id]

@@ -8,7 +8,7 @@ own until all are there.
 
 from __future__ import annotations
 
-from graphflow.compiler.passes.rewrite import Rewriter, note, substituted
+from graphflow.compiler.passes.rewrite import Rewriter, note, substituted, with_inputs
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Kind
 
@@ -38,17 +38,17 @@ def gather_sums(program: Program) -> Program:
             after.setdefault(place[value.id], []).append((node, total, added))
             total = added
         first[number] = [total, *(v for v in node.inputs if not any(v is p for p in products))]
-    env: dict[int, Value] = {}
+    env: dict[Value, Value] = {}
     for number, node in enumerate(program.nodes):
         if number in sums:
-            left = [env.get(v.id, v) for v in first[number]]
+            left = [env.get(v, v) for v in first[number]]
             b.origins = node.origins
-            env[node.outputs[0].id] = left[0] if len(left) == 1 else b.make("AddN", *left)
-            note(node, (env[node.outputs[0].id],), "products add to the sum of those before them")
+            env[node.outputs[0]] = left[0] if len(left) == 1 else b.make("AddN", *left)
+            note(node, (env[node.outputs[0]],), "products add to the sum of those before them")
             continue
-        inputs = tuple([env.get(v.id, v) for v in node.inputs])
-        b.nodes.append(node if inputs == node.inputs else Node(node.op, inputs, node.outputs, node.origins))
+        inputs = tuple([env.get(v, v) for v in node.inputs])
+        b.nodes.append(node if inputs == node.inputs else with_inputs(node, inputs))
         for of, total, added in after.get(number, ()):
             b.origins = of.origins
-            env[added.id] = b.make("AddV2", node.outputs[0], env.get(total.id, total))
+            env[added] = b.make("AddV2", node.outputs[0], env.get(total, total))
     return substituted(program, b.nodes, env)

@@ -29,17 +29,17 @@ def choose_layout(program: Program) -> Program:
         if isinstance(node.op, core.SumOfProducts):
             return _absorb(b, node.op, inputs)
         if isinstance(node.op, core.Permute):
-            inner = b.producer(inputs[0])
+            inner = b.maker(inputs[0])
             if inner is not None and isinstance(inner.op, core.SumOfProducts) and uses.get(node.inputs[0].id) == 1:
                 return (b.apply(_reordered(inner.op, node.op.perm), *inner.inputs),)
         if isinstance(node.op, core.Section):
-            inner = b.producer(inputs[0])
+            inner = b.maker(inputs[0])
             if inner is not None and isinstance(inner.op, core.SumOfProducts) and uses.get(node.inputs[0].id) == 1:
                 narrow = _part(inner.op, node.op)
                 return None if narrow is None else (b.apply(narrow, *inner.inputs),)
         return None
 
-    return rewrite(program, rule)
+    return rewrite(program, rule, ("SumOfProducts", "Permute", "Section"))
 
 
 def _absorb(b: Rewriter, op: core.SumOfProducts, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
@@ -48,7 +48,7 @@ def _absorb(b: Rewriter, op: core.SumOfProducts, inputs: tuple[Value, ...]) -> S
     changed = False
     for value, forms in zip(inputs, (op.left, op.right), strict=True):
         while True:
-            node = b.producer(value)
+            node = b.maker(value)
             found = None if node is None else _through(node, forms)
             if found is None or node is None:
                 break

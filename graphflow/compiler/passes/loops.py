@@ -172,7 +172,7 @@ def _unset(b: Rewriter, node: Node) -> Node:
     inputs = list(node.inputs)
     for k in _filled(node):
         old = inputs[1 + k]
-        maker = b.producer(old)
+        maker = b.maker(old)
         if old.known is not None or maker is not None and maker.op.type == "Expand" and maker.inputs[0].known is not None:
             inputs[1 + k] = b.value(old.dtype, old.shape)
             b.nodes.append(Node(NewRows(old.shape, old.dtype), (), (inputs[1 + k],), node.origins))

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from typing import NamedTuple
 
 from graphflow.compiler.builder import ProgramBuilder
+from graphflow.compiler.groups import Group
 from graphflow.compiler.program import Node, Program, Value, assemble
 
 Rule = Callable[["Rewriter", Node, tuple[Value, ...]], "Sequence[Value] | None"]
 
 
 class Rewriter(ProgramBuilder):
-    """A builder that continues a Program's numbering. `producer(value)` is the (rewritten) node that gives a value."""
+    """A builder that continues a Program's numbering. `maker(value)` is the (rewritten) node that gives a value."""
 
     def __init__(self, program: Program) -> None:
         super().__init__()
         self._next = 1 + highest_id(program)
-        self._made: dict[int, Node] = {}
-        self._seen = 0
         self.rule = ""  # what a rule that replaces a node calls itself
+        self.types = {node.op.type for node in program.nodes}
+        if self.types.isdisjoint(("Measured", "After")):
+            return
         for node in program.nodes:
             if node.op.type == "Measured":
                 self.measured[node.op.symbol] = node.outputs[0]  # type: ignore[attr-defined]
             elif node.op.type == "After":  # in the body of a loop or branch, of a size of the Program around it
                 self.measured.setdefault(node.op.symbol, node.inputs[1])  # type: ignore[attr-defined]
-
-    def producer(self, value: Value) -> Node | None:
-        """The node that defines `value`, None for an input or a literal."""
-        while self._seen < len(self.nodes):
-            node = self.nodes[self._seen]
-            self._made.update((v.id, node) for v in node.outputs)
-            self._seen += 1
-        return self._made.get(value.id)
 
 
 class Change(NamedTuple):
@@ -65,42 +59,58 @@ def note(node: Node, results: Sequence[Value], rule: str) -> None:
 
 
 def highest_id(program: Program) -> int:
-    """The largest value number in use."""
+    """The largest value number in use. What nodes read is an input of the Program or made by a node; Groups also read literals."""
     ids = [i.value.id for i in program.inputs]
-    ids += [v.id for n in program.nodes for v in (*n.inputs, *n.outputs)]
-    ids += [v.id for n in program.nodes for part in getattr(n, "nodes", ()) for v in (*part.inputs, *part.outputs)]
+    ids += [v.id for node in program.nodes for v in node.outputs]
+    if program.nodes and isinstance(program.nodes[0], Group):
+        parts = [part for group in program.nodes for part in getattr(group, "nodes", ())]
+        ids += [v.id for part in parts for v in (*part.inputs, *part.outputs)]
     return max(ids, default=-1)
 
 
-def rewrite(program: Program, rule: Rule) -> Program:
+def rewrite(program: Program, rule: Rule, types: Collection[str] | None = None) -> Program:
     """The Program with every node for which `rule(builder, node, inputs)` gives values replaced by them; the same object if there is none.
-    `inputs` are the node's operands after replacement; a new value must have the type and shape of the one it stands for."""
+    `inputs` are the node's operands after replacement; a new value must have the type and shape of the one it stands for. `types`: of the
+    ops that the rule looks at, where it does not look at all."""
     b = Rewriter(program)
-    env: dict[int, Value] = {}
+    if types is not None and b.types.isdisjoint(types):
+        return program
+    nodes = b.nodes
+    env: dict[Value, Value] = {}
+    gone = env.keys()
     changed = False
     for node in program.nodes:
-        inputs = tuple([env.get(v.id, v) for v in node.inputs])
-        b.origins = node.origins
-        start = len(b.nodes)
-        results = rule(b, node, inputs)
-        if results is None:
-            del b.nodes[start:]
-            b.nodes.append(node if inputs == node.inputs else Node(node.op, inputs, node.outputs, node.origins))
-            continue
-        changed = True
-        note(node, results, b.rule)
-        b.rule = ""
-        for old, new in zip(node.outputs, results, strict=True):
-            if old.dtype != new.dtype or len(old.shape) != len(new.shape):
-                raise TypeError(f"a rule replaces {old!r} by {new!r}")
-            env[old.id] = new
-    if not changed:
-        return program
-    return substituted(program, b.nodes, env)
+        inputs = node.inputs
+        replaced = changed and not gone.isdisjoint(inputs)
+        if replaced:
+            inputs = tuple([env.get(v, v) for v in inputs])
+        if types is None or node.op.type in types:
+            b.origins = node.origins
+            start = len(nodes)
+            results = rule(b, node, inputs)
+            if results is not None:
+                changed = True
+                note(node, results, b.rule)
+                b.rule = ""
+                for old, new in zip(node.outputs, results, strict=True):
+                    if old.dtype != new.dtype or len(old.shape) != len(new.shape):
+                        raise TypeError(f"a rule replaces {old!r} by {new!r}")
+                    env[old] = new
+                continue
+            if len(nodes) > start:
+                b.withdraw(start)
+        nodes.append(with_inputs(node, inputs) if replaced else node)
+    return substituted(program, nodes, env) if changed else program
 
 
-def substituted(program: Program, nodes: Sequence[Node], env: Mapping[int, Value]) -> Program:
+def with_inputs(node: Node, inputs: Sequence[Value]) -> Node:
+    """The node with operands of the same types in place of its own."""
+    alike = [v.shape for v in inputs] == [v.shape for v in node.inputs]
+    return Node(node.op, inputs, node.outputs, node.origins, node.inferred and alike)
+
+
+def substituted(program: Program, nodes: Sequence[Node], env: Mapping[Value, Value]) -> Program:
     """The Program with other nodes, its outputs and updates renamed by `env`; what nothing needs is left out."""
-    outputs = [env.get(v.id, v) for v in program.outputs]
-    updates = {name: env.get(v.id, v) for name, v in program.updates.items()}
+    outputs = [env.get(v, v) for v in program.outputs]
+    updates = {name: env.get(v, v) for name, v in program.updates.items()}
     return assemble(program.inputs, nodes, outputs, updates, program.symbols)

@@ -31,7 +31,7 @@ def _settle(program: Program, literals: bool) -> Program:
     states = {i.name: i.value.id for i in program.inputs}
 
     def base(value: Value) -> int:
-        node = b.producer(value)
+        node = b.maker(value)
         while node is not None:
             if node.op.type == "View" or node.op.kind is Kind.ALIAS:
                 value = node.inputs[0]
@@ -39,11 +39,11 @@ def _settle(program: Program, literals: bool) -> Program:
                 value = node.inputs[node.op.inplace[node.outputs.index(value)]]
             else:
                 break
-            node = b.producer(value)
+            node = b.maker(value)
         return value.id
 
     def copy(value: Value) -> Value:
-        origin = b.producer(value)
+        origin = b.maker(value)
         if value.dtype.is_complex:
             if value.known is not None:
                 value = b.constant(value.known, value.dtype)

@@ -21,7 +21,7 @@ Rule = Callable[[Rewriter, Node, Values], Any]
 def literal(b: Rewriter, value: Value) -> Any:
     """The number that every element of `value` is, if that is known; looks through broadcasts and views."""
     while value.known is None:
-        node = b.producer(value)
+        node = b.maker(value)
         if node is None or node.op.type not in ("Expand", "View"):
             return None
         value = node.inputs[0]
@@ -38,7 +38,8 @@ def neutral(element: float, sides: Sequence[int]) -> Rule:
 
     def rule(b: Rewriter, node: Node, inputs: Values) -> Any:
         for side in sides:
-            if literal(b, inputs[side]) == element and not isinstance(literal(b, inputs[side]), bool):
+            number = literal(b, inputs[side])
+            if number == element and not isinstance(number, bool):
                 return _shaped(node, inputs[1 - side])
         return None
 
@@ -53,13 +54,13 @@ def same(b: Rewriter, node: Node, inputs: Values) -> Any:
 
 def twice(b: Rewriter, node: Node, inputs: Values) -> Any:
     """op(op(x)) -> x"""
-    inner = b.producer(inputs[0])
+    inner = b.maker(inputs[0])
     return inner.inputs[0] if inner is not None and inner.op.type == node.op.type else None
 
 
 def again(b: Rewriter, node: Node, inputs: Values) -> Any:
     """op(op(x)) -> op(x)"""
-    inner = b.producer(inputs[0])
+    inner = b.maker(inputs[0])
     return inputs[0] if inner is not None and inner.op.type == node.op.type else None
 
 
@@ -78,7 +79,7 @@ def power(b: Rewriter, node: Node, inputs: Values) -> Any:
 def add_negative(b: Rewriter, node: Node, inputs: Values) -> Any:
     """x + (-y) -> x - y"""
     for side in (1, 0):
-        inner = b.producer(inputs[side])
+        inner = b.maker(inputs[side])
         if inner is not None and inner.op.type == "Neg":
             return b.make("Sub", inputs[1 - side], inner.inputs[0])
     return None
@@ -86,7 +87,7 @@ def add_negative(b: Rewriter, node: Node, inputs: Values) -> Any:
 
 def subtract_negative(b: Rewriter, node: Node, inputs: Values) -> Any:
     """x - (-y) -> x + y"""
-    inner = b.producer(inputs[1])
+    inner = b.maker(inputs[1])
     return b.make("AddV2", inputs[0], inner.inputs[0]) if inner is not None and inner.op.type == "Neg" else None
 
 
@@ -105,7 +106,7 @@ def expanded_operand(b: Rewriter, node: Node, inputs: Values) -> Any:
     """An operand broadcast in full where the op broadcasts by itself: take what was broadcast."""
     shape = node.outputs[0].shape
     for side, value in enumerate(inputs):
-        inner = b.producer(value)
+        inner = b.maker(value)
         if inner is None or not isinstance(inner.op, core.Expand):
             continue
         if inner.op.axes != tuple(range(len(shape) - len(inner.inputs[0].shape), len(shape))):
@@ -142,11 +143,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
 
 def simplify(program: Program) -> Program:
     """Apply the table."""
-    return rewrite(program, _rule)
+    return rewrite(program, _rule, RULES)
 
 
 def _rule(b: Rewriter, node: Node, inputs: Values) -> Sequence[Value] | None:
-    for rule in RULES.get(node.op.type, ()):
+    for rule in RULES[node.op.type]:
         result = rule(b, node, inputs)
         if result is not None:
             b.rule = (rule.__doc__ or "").strip()

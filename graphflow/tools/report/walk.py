@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from graphflow.compiler.composed import spelled_out
 from graphflow.compiler.plan import bytes_of
 from graphflow.compiler.program import Node, Value
 from graphflow.kernel.index import evaluate
@@ -12,7 +13,7 @@ from graphflow.kernel.index import evaluate
 
 def leaves(nodes: Sequence[Node]) -> Iterator[Node]:
     """The nodes themselves, in place of the groups and regions that hold them; a region comes before what is inside."""
-    for node in nodes:
+    for node in spelled_out(nodes):
         inside = getattr(node, "nodes", None)
         if inside is not None:
             yield from leaves(inside)

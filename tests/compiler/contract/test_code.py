@@ -219,3 +219,13 @@ def test_a_plan_reads_well() -> None:
     assert repr(Compiled(matmul(28, 32, 64), AVX512).plan()) == "<lanes j: 1 x [16 16]; rows i: 2 x 14; inside k; threads share tiles>"
     conv_plan = repr(Compiled(conv(N, 18, 18, 32, 5, 64), AVX512).plan())
     assert conv_plan == "<lanes oc: 2 x [16 16]; rows ow: 1 x 14; inside kh, ic; threads share units>"
+
+
+def test_threads_share_rows_where_what_stands_beside_the_product_does() -> None:
+    """A product of few enough weights: what a thread reads of the one operand and the results it makes stay in its caches. Of large weights
+    each thread takes some columns, and so it does where the rows are columns of the operand."""
+
+    def split(case: Case) -> str:
+        return Compiled(case, AVX512).plan().split
+
+    assert [split(matmul(N, 512, 156)), split(matmul(N, 2048, 1024)), split(matmul(156, 512, N, "TN"))] == ["rows", "panels", "panels"]

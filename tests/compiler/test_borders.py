@@ -1,0 +1,92 @@
+"""Borders of zeros around images: contractions do not multiply by those that lie above and below, and give the same results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphflow as tf
+from graphflow.kernel.nodes import Contract
+
+PADDED = {  # image, window, strides, padding, dilation, channels
+    "same": ((9, 7), (3, 3), 1, "SAME", 1),
+    "wide": ((8, 8), (5, 5), 1, "SAME", 1),
+    "even window": ((6, 6), (4, 2), 1, "SAME", 1),
+    "strides": ((9, 9), (5, 5), 2, "SAME", 1),
+    "dilated": ((9, 9), (3, 3), 1, "SAME", 2),
+    "valid": ((8, 8), (5, 5), 1, "VALID", 1),
+    "window larger than the image": ((3, 3), (7, 7), 1, "SAME", 1),
+    "one tap for each row": ((4, 9), (2, 7), 3, "VALID", 1, 64, 32),
+    "border on one side": ((28, 28), (3, 3), 2, "SAME", 1, 16, 16),  # its gradient copies the filter first
+}
+
+
+def layer(
+    image: Any, window: Any, strides: int, padding: str, dilation: int, inputs: int = 3, outputs: int = 32
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Images, filters, and the convolution with both gradients."""
+    x, w = tf.placeholder("float32", [None, *image, inputs]), tf.placeholder("float32", [*window, inputs, outputs])
+    y = tf.nn.conv2d(x, w, [1, strides, strides, 1], padding, dilations=[1, dilation, dilation, 1])
+    dy = tf.cos(tf.reshape(tf.cast(tf.range(tf.size(y)), "float32"), tf.shape(y)))
+    dx, dw = tf.gradients(y, [x, w], dy)
+    return x, w, {"y": y, "dx": dx, "dw": dw}
+
+
+def plain(x: np.ndarray, w: np.ndarray, strides: int, padding: str, dilation: int) -> dict[str, np.ndarray]:
+    """The same in numpy, over a padded image."""
+    taps = [(k - 1) * dilation + 1 for k in w.shape[:2]]
+    out = [-(-n // strides) if padding == "SAME" else (n - t) // strides + 1 for n, t in zip(x.shape[1:3], taps, strict=True)]
+    room = [max((o - 1) * strides + t - n, 0) if padding == "SAME" else 0 for o, t, n in zip(out, taps, x.shape[1:3], strict=True)]
+    padded = np.pad(x.astype(float), [(0, 0), *((r // 2, r - r // 2) for r in room), (0, 0)])
+    y = np.zeros((len(x), *out, w.shape[-1]))
+    dy = np.cos(np.arange(y.size, dtype=np.float32)).reshape(y.shape).astype(float)
+    dx, dw = np.zeros_like(padded), np.zeros(w.shape)
+    for i, j in np.ndindex(*w.shape[:2]):
+        at = np.s_[:, i * dilation :: strides, j * dilation :: strides]
+        rows, columns = (slice(o) for o in out)
+        part = padded[at][:, rows, columns]
+        y += part @ w[i, j]
+        dw[i, j] = np.einsum("nabc,nabd->cd", part, dy)
+        dx[at][:, rows, columns] += dy @ w[i, j].T
+    top, left = (r // 2 for r in room)
+    return {"y": y, "dx": dx[:, top : top + x.shape[1], left : left + x.shape[2]], "dw": dw}
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_results_are_those_of_the_padded_image(name: str) -> None:
+    image, window, *rest = PADDED[name]
+    x, w, results = layer(image, window, *rest)
+    rng = np.random.default_rng(0)
+    values = {x: rng.standard_normal((3, *image, w.shape[2].value), np.float32), w: rng.standard_normal(w.shape.as_list(), np.float32)}
+    with tf.Session() as session:
+        found = session.run(results, values)
+    for what, expected in plain(values[x], values[w], *rest[:3]).items():
+        np.testing.assert_allclose(found[what], expected, rtol=1e-4, atol=1e-4, err_msg=what)
+
+
+def sums(fetch: Any, feeds: dict[Any, np.ndarray]) -> list[Contract]:
+    """The contractions of a fetch."""
+    with tf.Session() as session:
+        steps = session.compiled(fetch, feeds).report.compiled.steps
+    kernels = [s.lowered.kernel for s in steps if s.lowered is not None]
+    return [s for k in kernels for phase in k.phases for s in phase if isinstance(s, Contract)]
+
+
+def test_rows_of_the_border_are_left_out() -> None:
+    x, w, results = layer((14, 14), (5, 5), 1, "SAME", 1)
+    feeds = {x: np.zeros((2, 14, 14, 3), np.float32), w: np.zeros((5, 5, 3, 32), np.float32)}
+    (forward,) = sums(results["y"], feeds)
+    axis = next(a for a in forward.reduced if a.start != 0)
+    assert str(axis.start) == "max(-f1 + 2, 0)"
+    assert str(axis.start + axis.extent) == "min(-f1 + 16, 5)"
+
+
+def test_an_infinite_weight_does_not_meet_the_border() -> None:
+    x, w, results = layer((8, 8), (3, 1), 1, "SAME", 1)
+    filters = np.ones((3, 1, 3, 32), np.float32)
+    filters[0] = np.inf  # above the first row is nothing; zero times infinity would be no number
+    with tf.Session() as session:
+        y = session.run(results["y"], {x: np.ones((1, 8, 8, 3), np.float32), w: filters})
+    assert np.all(y[:, 0] == 6) and np.all(np.isposinf(y[:, 1:]))
