@@ -16,10 +16,14 @@ from graphflow.ops.samplers import (
     log_uniform_candidate_sampler,
     uniform_candidate_sampler,
 )  # fmt: skip
+from graphflow.ops.stateless_random import stateless_categorical, stateless_multinomial, stateless_truncated_normal
+from graphflow.ops.stateless_random import stateless_random_normal as stateless_normal
+from graphflow.ops.stateless_random import stateless_random_uniform as stateless_uniform
 
 __all__ = [
     "all_candidate_sampler", "categorical", "fixed_unigram_candidate_sampler", "gamma", "get_seed", "learned_unigram_candidate_sampler",
-    "log_uniform_candidate_sampler", "multinomial", "normal", "poisson", "set_random_seed", "shuffle", "truncated_normal", "uniform",
+    "log_uniform_candidate_sampler", "multinomial", "normal", "poisson", "set_random_seed", "shuffle", "stateless_categorical",
+    "stateless_multinomial", "stateless_normal", "stateless_truncated_normal", "stateless_uniform", "truncated_normal", "uniform",
     "uniform_candidate_sampler",
 ]  # fmt: skip
 

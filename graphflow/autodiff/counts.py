@@ -6,8 +6,8 @@ operations as TensorFlow's would. Most of the difference is bookkeeping of shape
 broadcast, what shape a reduced tensor had. Here they are known or symbols, and their operations would have to be made only to be folded
 away again. They are counted and not made.
 
-A loop keeps values for its way back: TensorFlow on stacks, ours in arrays. Not counted exactly are loops inside loops, and sums in a loop
-of operands whose sizes only the run knows. Sources: math_grad.py, array_grad.py, nn_grad.py and control_flow_state.py of TensorFlow 1.15.
+A loop keeps values for its way back: TensorFlow on stacks, ours in arrays. Loops inside loops and gradients of gradients are not always
+counted exactly. Sources: math_grad.py, array_grad.py, nn_grad.py and control_flow_state.py of TensorFlow 1.15.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ Dims = tuple[int | None, ...] | None
 
 BROADCAST_AXES = 3  # the shapes of two operands and the axes to sum over for each
 SUMMED = 2  # a sum and its reshaping, for one operand
+LINEAR = frozenset(("Add", "AddV2", "Sub"))  # of what their gradients ask of operands in a loop TensorFlow keeps the shapes only
 TILED = 4  # to the reduced shape and along the reduced axes, both shapes constants
 REDUCED_SHAPE = 10  # the shape with the reduced axes as 1, computed in the run
 QUOTIENT = 3  # of two shapes, safe from zeros
@@ -132,7 +133,7 @@ COUNTS: dict[str, Callable[[Operation, Sequence[Any]], int]] = {
     "SquaredDifference": _broadcast_by_shape(5), "Pow": _broadcast_by_shape(16, none_if_equal=False),
     "RealDiv": _broadcast(5), "Div": _broadcast(5), "DivNoNan": _broadcast(5), "FloorMod": _broadcast(3), "Maximum": _broadcast(6),
     "Minimum": _broadcast(6), "Xdivy": _broadcast(10), "Xlogy": _broadcast(7), "Igamma": _broadcast(12), "Zeta": _broadcast(4),
-    "Betainc": _broadcast(18), "SelectV2": _always(12), "Atan2": _always(7), "Asinh": _always(2), "Acosh": _always(2), "Sign": _always(3),
+    "Betainc": _broadcast(18), "SelectV2": _always(12), "Atan2": _always(7), "Sign": _always(3),
     "Sum": _sum, "Mean": _mean, "Max": _always(19), "Min": _always(19), "Prod": _always(49),
     "ConcatV2": _concat, "GatherV2": _gather, "Tile": _always(12), "Fill": _always(2), "TopKV2": _always(43),
     "Conv2D": _always(3), "BatchMatMulV2": _batch_matmul, "MatrixDiagPart": _diag_part,

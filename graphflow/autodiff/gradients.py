@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from graphflow import dtypes
-from graphflow.autodiff.counts import counted_for
+from graphflow.autodiff.counts import LINEAR, counted_for
 from graphflow.autodiff.loop_states import LoopStates
 from graphflow.autodiff.registry import gradient_function
 from graphflow.graph.build import convert_to_tensor, make, name_scope
@@ -258,7 +258,8 @@ class _Walk:
             if given[number] is None and is_trainable(output) and not (own_function and op.definition.partial_gradient):
                 given[number] = self._loops.zeros_like(op, number)
         with name_scope(op.name + "_grad"):
-            with op.graph._count.counting_for(counted_for(op, given) if own_function else None):
+            number = counted_for(op, given) if own_function else None
+            with op.graph._count.counting_for(number, whole=op.type in LINEAR):
                 found = function(op, *given)
             found = list(found) if isinstance(found, (list, tuple)) else [found]
             if len(found) != len(op.inputs):

@@ -31,13 +31,16 @@ def assumptions(node: Node) -> Iterator[Index]:
     if kind is Kind.ELEMENTWISE:
         shape = node.outputs[0].shape
         for value in node.inputs:
-            _repeats(node, reversed(value.shape), reversed(shape))
+            if value.shape != shape:
+                _repeats(node, reversed(value.shape), reversed(shape))
     elif kind is Kind.CONTRACTION:
         extents = node.op.extents  # type: ignore[attr-defined]
         if any(n == 0 for n in extents):
             return
         for value, forms in zip(node.inputs, (node.op.left, node.op.right), strict=True):  # type: ignore[attr-defined]
             for size, (terms, constant) in zip(value.shape, forms, strict=True):
+                if len(terms) == 1 and terms[0][1] == 1 and constant == 0 and size == extents[terms[0][0]]:
+                    continue  # the whole dimension, from beginning to end
                 last: Index = constant
                 for axis, c in terms:
                     last = last + (c * (extents[axis] - 1) if c > 0 else 0)

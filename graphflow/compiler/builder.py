@@ -124,9 +124,10 @@ class ProgramBuilder(Measuring):
             return self._scalars[key]
         return self.value(given, known.shape, known)
 
-    def is_shared(self, value: Value) -> bool:
-        """Whether it is the one that `constant` gives for its number."""
-        return value.known is not None and self._scalars.get((value.dtype.name, value.known.tobytes())) is value
+    def shared_key(self, value: Value) -> tuple[str, bytes] | None:
+        """Under which `constant` keeps its one value for a number; None where `value` is not that."""
+        key = None if value.known is None else (value.dtype.name, value.known.tobytes())
+        return key if key is not None and self._scalars.get(key) is value else None
 
     def known(self, value: Value) -> np.ndarray[Any, Any]:
         """The contents of a size operand: numpy array, or object array with IndexExpr where sizes are symbolic."""

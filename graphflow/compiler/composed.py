@@ -15,7 +15,8 @@ from graphflow.graph.op import Effect, Kind, Op, TensorSpec
 
 
 class Composed(Op, abstract=True):
-    """steps: (op, its operands); given: the results. Operands and results are numbers among the inputs, followed by what the steps gave."""
+    """steps: (op, its operands); given: the results. Operands and results are numbers among the inputs, followed by what the steps gave.
+    A kernel is lowered from the steps, see `nodes`."""
 
     type = "Composed"
     kind = Kind.ELEMENTWISE
@@ -36,9 +37,6 @@ class Composed(Op, abstract=True):
 
     def reference(self, *inputs: Any) -> Any:
         return self._taken(inputs, lambda op, arrays: op.reference(*arrays))
-
-    def scalar(self, *inputs: Any) -> Any:
-        return self._taken(inputs, lambda op, elements: op.scalar(*elements))
 
     def nodes(self, node: Node) -> list[Node]:
         """The steps as nodes of their own, for a node of this op. Their values have numbers that are used nowhere else."""

@@ -145,10 +145,10 @@ class Needed:
                     continue
             self._found.append(op)
             for t in self._chosen(op):
-                if t not in hidden and t.op not in seen:
+                if t.op not in seen and t not in hidden:
                     stack.append(t.op)
             if op._control_inputs:
-                stack.extend(c for c in self._control_inputs(op) if c not in seen)
+                stack.extend([c for c in self._control_inputs(op) if c not in seen])
 
     def _at_border(self, op: Operation) -> bool:
         """Whether it is where this level's own loop begins; what stands behind it belongs to the level around."""
@@ -196,6 +196,12 @@ class Needed:
         return found
 
     @property
+    def in_any_order(self) -> Sequence[Operation]:
+        """The operations."""
+        self.settle()
+        return self._found
+
+    @property
     def operations(self) -> list[Operation]:
         """In order: as they were created, where that will do."""
         if self._ordered is None:
@@ -227,7 +233,7 @@ class Needed:
 
     def settle(self) -> None:
         """Exits that were needed later may have drawn more into their loops, which needs more out here."""
-        while True:
+        while self.frames:
             count = len(self._found)
             for op in list(self._found):
                 if op.type in EXITS:

@@ -16,7 +16,6 @@ from graphflow.compiler.program import Node, Origin, Value
 from graphflow.graph.op import Kind, Op, TensorSpec
 from graphflow.kernel.index import Index
 
-
 LANES = 16  # of the widest vectors, in elements of four bytes
 
 

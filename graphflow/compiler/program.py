@@ -31,15 +31,16 @@ class Origin(NamedTuple):
 
 
 class Value:
-    """One SSA value. `known` holds the contents where they are known while compiling (see TensorSpec.value)."""
+    """One SSA value. `known` holds the contents where they are known while compiling (see TensorSpec.value). `look`: see templates.py."""
 
-    __slots__ = ("id", "dtype", "shape", "known", "_size")
+    __slots__ = ("id", "dtype", "shape", "known", "look", "_size")
 
     def __init__(self, id_: int, dtype: DType, shape: Sequence[Index], known: np.ndarray[Any, Any] | None = None) -> None:
         self.id = id_
         self.dtype = dtype
         self.shape: tuple[Index, ...] = tuple(shape)
         self.known = known
+        self.look: int | None = None
         self._size: Index | None = None
 
     @property
@@ -142,27 +143,18 @@ def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[V
              symbols: Mapping[str, tuple[str, int]]) -> Program:  # fmt: skip
     """A Program of what `outputs` and `updates` need of `nodes`, in their order; known operands become CONSTANT inputs."""
     given = {i.value.id: i for i in inputs if i.source is not Source.CONSTANT}
-    literals: dict[int, Value] = {}
-    needed: set[Value] = set()
-
+    read: set[Value] = {*outputs, *updates.values()}
     kept = []
-    read: Iterable[Value] = (*outputs, *updates.values())
-    waiting = reversed(nodes)
-    while True:
-        for value in read:
-            if value.known is None:
-                needed.add(value)
-            else:
-                literals.setdefault(value.id, value)
-        for node in waiting:
-            if not needed.isdisjoint(node.outputs) or node.op.kind is Kind.HOST or node.op.effect is Effect.HOST:
-                break
-        else:
-            break
-        kept.append(node)
-        read = node.inputs
+    for node in reversed(nodes):
+        wanted = not read.isdisjoint(node.outputs)
+        if wanted and node.outputs[0].known is not None or len(node.outputs) > 1:
+            wanted = any(v.known is None and v in read for v in node.outputs)  # what is known is read as a literal
+        if wanted or node.op.kind is Kind.HOST or node.op.effect is Effect.HOST:
+            kept.append(node)
+            read.update(node.inputs)
     kept.reverse()
-    used = [i for i in given.values() if i.source is Source.FEED or i.value in needed or i.name in updates]
+    used = [i for i in given.values() if i.source is Source.FEED or i.value in read or i.name in updates]
+    literals = {v.id: v for v in read if v.known is not None}
     if literals:
         for node in kept:
             for value in node.outputs:

@@ -27,7 +27,7 @@ from graphflow.compiler.composed import compose
 from graphflow.compiler.control import SWITCHES, Frame, Needed
 from graphflow.compiler.measuring import FIRST_ROOM, Unmeasured
 from graphflow.compiler.program import Origin, Source, Value
-from graphflow.compiler.templates import Templates, key_of, situation
+from graphflow.compiler.templates import Templates, situation
 from graphflow.errors import InvalidArgumentError, UnimplementedError
 from graphflow.graph.dims import taken_for_equal
 from graphflow.graph.op import Kind, TensorSpec
@@ -73,14 +73,11 @@ ROOM = "room"  # the symbol of the size of arrays that grow
 
 
 class Memory(NamedTuple):
-    """A tensor that is a variable's own memory, or a handle of it."""
+    """A tensor that is a variable's own memory, or a handle of it. `name`: what the session calls the variable; handles of one shared name
+    are of one variable."""
 
     variable: Tensor
-
-    @property
-    def name(self) -> str:
-        """What the session calls the variable: handles of one shared name are of one variable."""
-        return stored_name(self.variable.op)
+    name: str
 
 
 class Version(NamedTuple):
@@ -156,7 +153,7 @@ class Scope:
         operations = list(operations)
         if not guards:
             for op in operations:
-                self._run_one(op, self._mask(level, [op]))
+                self._run_one(op, self._mask(level, (op,)) if self.next_bit > 1 else 0)
             return
         arranged = arrange(level, operations, guards, wanted)
         for item in arranged.items:
@@ -304,7 +301,7 @@ class Scope:
         if not plain:  # an update continues from the latest one, ordered or not: none may be lost
             operands = [self.read(t, -1 if k in definition.updates else mask) for k, t in enumerate(op.inputs)]
         self.b.expected = op.outputs[0]._shape_tuple() if op.outputs else None
-        key = key_of(self.b, definition, operands, self.b.expected)
+        key = self.shared.templates.key(self.b, definition, operands, self.b.expected)
         template = None if key is None else self.shared.templates.get(key)
         if template is None:
             results = self._made(op, operands, key)
@@ -377,7 +374,7 @@ class Scope:
             return
         tensor = op.outputs[0]
         if op.definition.variable:
-            self.values[tensor] = Memory(tensor)
+            self.values[tensor] = Memory(tensor, stored_name(op))
             return
         contents = op.definition.contents()
         if contents is None:

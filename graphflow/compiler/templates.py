@@ -9,6 +9,7 @@ is not remembered.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,20 +29,27 @@ Reference = int  # a number among the operands, the constants and what has been 
 class _Call(NamedTuple):
     op: Op
     inputs: tuple[Reference, ...]
-    outputs: tuple[tuple[DType, tuple[Index, ...]], ...]
+    outputs: tuple[tuple[DType, tuple[Index, ...], int | None], ...]  # element type, shape, look
     inferred: bool
     number: bool  # arithmetic on single numbers, done once for equal operands
 
 
 class _Literal(NamedTuple):
-    """Known contents. shared: a builder's one value for this number."""
+    """Known contents. shared: a builder has one value for this number, under this key."""
 
     dtype: DType
     known: np.ndarray[Any, Any]
-    shared: bool
+    shared: Hashable | None
+    look: int | None
 
     def value(self, b: ProgramBuilder) -> Value:
-        return b.constant(self.known, self.dtype) if self.shared else b.value(self.dtype, self.known.shape, self.known)
+        found = None if self.shared is None else b._scalars.get(self.shared)
+        if found is None:
+            found = b.value(self.dtype, self.known.shape, self.known)
+            found.look = self.look
+            if self.shared is not None:
+                b._scalars[self.shared] = found
+        return found
 
 
 class Template(NamedTuple):
@@ -63,9 +71,11 @@ class Template(NamedTuple):
                 values += b.numbers[equal]
                 continue
             outputs = []
-            for dtype, shape in call.outputs:
-                outputs.append(Value(b._next, dtype, shape))
+            for dtype, shape, look in call.outputs:
+                value = Value(b._next, dtype, shape)
+                value.look = look
                 b._next += 1
+                outputs.append(value)
             b.nodes.append(Node(call.op, inputs, outputs, b.origins, call.inferred))
             if equal is not None:
                 b.numbers[equal] = outputs
@@ -93,7 +103,43 @@ def _rest(b: ProgramBuilder) -> tuple[int, ...]:
 
 
 class Templates(dict[Hashable, Template]):
-    """By `key_of`."""
+    """By what `key` gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looks: dict[Hashable, int] = {}
+        self._numbers = count()
+
+    def key(self, b: ProgramBuilder, op: Op, operands: Sequence[Value], expected: Sequence[int | None] | None) -> Hashable | None:
+        """What decides what an operation becomes; None where too much does."""
+        if op.kind is Kind.HOST or op.effect in (Effect.RANDOM, Effect.HOST) or b.measured:
+            return None
+        looks = []
+        for value in operands:
+            look = value.look
+            if look is None:
+                look = self._look(value)
+                if look is None:
+                    return None
+            looks.append(look)
+        same = tuple([operands.index(v) for v in operands]) if len(set(operands)) < len(operands) else None
+        return op, expected, tuple(looks), same
+
+    def _look(self, value: Value) -> int | None:
+        """A number for what a value looks like to an operation: values that look alike have the same one. None: it is more than can be
+        compared."""
+        known = value.known
+        if value.dtype.is_complex or known is not None and known.size > SMALL:
+            return None
+        contents = None if known is None else tuple(known.ravel()) if known.dtype == object else known.tobytes()
+        described = value.dtype, value.shape, contents
+        found = self._looks.get(described)
+        if found is None:
+            if len(self._looks) >= KEPT:  # no number is given twice: what has an old one just looks like nothing else any more
+                self._looks.clear()
+            found = self._looks[described] = next(self._numbers)
+        value.look = found
+        return found
 
     def remember(
         self, key: Hashable, b: ProgramBuilder, before: Situation, operands: Sequence[Value], results: Any, guards: Sequence[IndexExpr]
@@ -117,9 +163,8 @@ class Templates(dict[Hashable, Template]):
         b._next = before.next
         return template.copied(b, operands)
 
-    @staticmethod
     def _template(
-        b: ProgramBuilder, before: Situation, operands: Sequence[Value], results: Any, guards: Sequence[IndexExpr]
+        self, b: ProgramBuilder, before: Situation, operands: Sequence[Value], results: Any, guards: Sequence[IndexExpr]
     ) -> Template | None:
         """What has been made since `before`; None where it was made of more than the operands."""
         constants: list[_Literal] = []
@@ -132,7 +177,8 @@ class Templates(dict[Hashable, Template]):
         for value in (*[v for node in new for v in node.inputs], *found):
             if value.known is not None and value.id not in places:
                 places[value.id] = len(operands) + len(constants)
-                constants.append(_Literal(value.dtype, value.known, b.is_shared(value)))
+                shared = b.shared_key(value)
+                constants.append(_Literal(value.dtype, value.known, shared, self._look(value)))
         made = [v for node in new for v in node.outputs]
         for n, value in enumerate(made, len(operands) + len(constants)):
             places[value.id] = n
@@ -141,28 +187,10 @@ class Templates(dict[Hashable, Template]):
             return None
         calls = [
             _Call(
-                n.op, tuple([places[v.id] for v in n.inputs]), tuple([(v.dtype, v.shape) for v in n.outputs]), n.inferred,
+                n.op, tuple([places[v.id] for v in n.inputs]), tuple([(v.dtype, v.shape, self._look(v)) for v in n.outputs]),
+                n.inferred,
                 n.op.kind is Kind.ELEMENTWISE and n.op.effect is Effect.PURE and not n.outputs[0].shape,
             )
             for n in new
         ]  # fmt: skip
         return Template(tuple(calls), tuple(constants), tuple([places[v.id] for v in found]), single, tuple(guards))
-
-
-def key_of(b: ProgramBuilder, op: Op, operands: Sequence[Value], expected: Sequence[int | None] | None) -> Hashable | None:
-    """What decides what an operation becomes; None where too much does."""
-    if op.kind is Kind.HOST or op.effect in (Effect.RANDOM, Effect.HOST) or b.measured:
-        return None
-    described = []
-    for value in operands:
-        known, dtype = value.known, value.dtype
-        if dtype.is_complex:
-            return None
-        contents = None
-        if known is not None:
-            if known.size > SMALL:
-                return None
-            contents = tuple(known.ravel()) if known.dtype == object else known.tobytes()
-        described.append((dtype, value.shape, contents))
-    same = tuple([operands.index(v) for v in operands]) if len(set(operands)) < len(operands) else None
-    return op, expected, tuple(described), same

@@ -56,6 +56,7 @@ class Signature(NamedTuple):
 
     arguments: tuple[Slot, ...]
     results: tuple[Slot, ...]
+    has_lists: bool  # among the arguments
     refs: tuple[bool, ...]  # for the results; empty where none is a reference
     takes_refs: bool
     defaults: dict[str, DType]  # type attributes with a default: what an untyped number becomes
@@ -74,7 +75,8 @@ def signature(cls: type[Op]) -> Signature:
         defaults = {a: INDEX[0] for a, allowed in cls.types.items() if set(allowed) == set(INDEX) and a != "T"}
         arguments = tuple(map(_slot, cls.arguments))
         takes_refs = any(a.is_ref for a in arguments)
-        found = Signature(arguments, results, refs if any(refs) else (), takes_refs, defaults)
+        has_lists = any(a.is_list for a in arguments)
+        found = Signature(arguments, results, has_lists, refs if any(refs) else (), takes_refs, defaults)
         _signatures[cls] = found
     return found
 
@@ -101,11 +103,13 @@ def graph_of(values: Sequence[Any], graph: Graph | None = None) -> Graph:
 
 def make(op_type: str, *inputs: Any, name: str | None = None, **fields: Any) -> Any:
     """Applies the op registered as `op_type`."""
-    if op_type not in REGISTRY:
+    cls = REGISTRY.get(op_type)
+    if cls is None:
         conversion.load_ops()
-        if op_type not in REGISTRY:
+        cls = REGISTRY.get(op_type)
+        if cls is None:
             raise NotFoundError(None, None, f"Op type not registered '{op_type}' in graphflow.")
-    return apply(REGISTRY[op_type](**fields), *inputs, name=name)
+    return apply(cls(**fields), *inputs, name=name)
 
 
 def apply(definition: Op, *inputs: Any, name: str | None = None) -> Any:
@@ -122,12 +126,9 @@ def apply(definition: Op, *inputs: Any, name: str | None = None) -> Any:
         bound: dict[str, Any] = {} if contents is resource else {name: contents for name in ("T", "dtype") if name in _typed_by(sign)}
     else:
         bound = {}
-    flat: list[Any] = []
-    for slot, value in zip(sign.arguments, groups, strict=True):
-        if slot.is_list:
-            flat += value
-        else:
-            flat.append(value)
+    flat: Sequence[Any] = groups
+    if sign.has_lists:
+        flat = [v for slot, value in zip(sign.arguments, groups, strict=True) for v in (value if slot.is_list else (value,))]
     graph = graph_of(flat)
     graph._check_not_finalized()
     if name is None:
@@ -135,12 +136,13 @@ def apply(definition: Op, *inputs: Any, name: str | None = None) -> Any:
     elif not graph._is_scope_name(name):
         raise ValueError(f"'{name}' is not a valid scope name")
     name = name[:-1] if name.endswith("/") else graph.unique_name(name)
-    tensors = _typed(definition, sign, groups, bound, graph, name)
-    outer, graph._name_stack = graph._name_stack, name  # what a control flow context puts before it is called name/x
+    scopes = graph._scopes
+    outer, scopes._name_stack = scopes._name_stack, name  # constants made of inputs, and what a context puts before it, are name/x
     try:
+        tensors = _typed(definition, sign, groups, bound, graph, name)
         operation = graph._create(definition, tensors, name, bound, sign.refs)
     finally:
-        graph._name_stack = outer
+        scopes._name_stack = outer
     if sign.takes_refs:  # what changes a variable is placed with it
         _colocate(operation, [t.op for t, slot in zip(tensors, sign.arguments, strict=False) if slot.is_ref])
     results = sign.results
@@ -180,6 +182,8 @@ def _colocate(operation: Operation, others: Sequence[Operation]) -> None:
 def _grouped(sign: Signature, cls: type[Op], inputs: tuple[Any, ...]) -> Sequence[Any]:
     """The inputs one for each argument, with a spread-out list gathered."""
     groups = _gathered(sign, cls, inputs)
+    if not sign.has_lists:
+        return groups
     for slot, value in zip(sign.arguments, groups, strict=True):
         if slot.length and len(value) < cls.least:
             few = f"with length {len(value)} shorter than minimum length {cls.least}."
@@ -189,8 +193,9 @@ def _grouped(sign: Signature, cls: type[Op], inputs: tuple[Any, ...]) -> Sequenc
 
 def _gathered(sign: Signature, cls: type[Op], inputs: tuple[Any, ...]) -> Sequence[Any]:
     arguments = sign.arguments
-    if len(inputs) == len(arguments) and all(isinstance(v, (list, tuple)) for s, v in zip(arguments, inputs) if s.is_list):
-        return inputs
+    if len(inputs) == len(arguments):
+        if not sign.has_lists or all(isinstance(v, (list, tuple)) for s, v in zip(arguments, inputs) if s.is_list):
+            return inputs
     lists = [k for k, s in enumerate(arguments) if s.is_list]
     spread = len(inputs) - len(arguments) + 1
     if len(lists) != 1 or spread < 0:
@@ -208,13 +213,11 @@ def _typed(
     """The inputs as tensors; fills in the type attributes and list lengths that they bind."""
     tensors: list[Tensor] = []
     named: dict[str, str] = {}  # attribute -> the argument that bound it
-    outer = graph._name_stack
     pushed = graph is not get_default_graph()
     if pushed:
         manager = graph.as_default()
         manager.__enter__()
     try:
-        graph._name_stack = name  # constants made from the inputs are called name/x
         for slot, value in zip(sign.arguments, groups, strict=True):
             if slot.is_list:
                 tensors += _list_input(definition, sign, slot, value, bound, named)
@@ -238,7 +241,6 @@ def _typed(
         place = Place(definition.type, name, user_frames())
         raise TypeError(describe(place, str(error), "Convert with tf.cast or give the values another type.")) from None
     finally:
-        graph._name_stack = outer
         if pushed:
             manager.__exit__(None, None, None)
     for attribute in definition._fields:

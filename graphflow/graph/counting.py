@@ -26,14 +26,16 @@ class OperationCount:
         return self.made + self._others
 
     @contextmanager
-    def counting_for(self, number: int | None, apart: bool = False) -> Iterator[None]:
+    def counting_for(self, number: int | None, apart: bool = False, whole: bool = False) -> Iterator[None]:
         """What is made in this block counts for `number` operations; None: for as many as it makes.
 
-        apart: a block around this one that counts for a number of its own counts for these as well.
+        apart: a block around this one that counts for a number of its own counts for these as well, unless its number is the `whole`.
         """
         before, apart_before = self.total, self._apart
         yield
         if number is not None:
+            if whole:
+                self._apart = apart_before
             number += self._apart - apart_before
             self._others += before + number - self.total
         if apart:

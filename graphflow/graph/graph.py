@@ -91,7 +91,7 @@ class Graph(Shown):
             raise ValueError(f"'{name}' is not a valid node name")
         if name in self._by_name:
             raise ValueError(f"Duplicate node name in graph: '{name}'")
-        check_inputs(definition.type, name, self._control_flow_context, inputs)
+        check_inputs(definition.type, name, self._scopes._control_flow_context, inputs)
         frames = user_frames(None if self._keep_tracebacks else 1)
         specs = infer(definition, inputs, name, frames)
         control = self._control_inputs_for(inputs) if self._control_stack else ()
@@ -132,9 +132,10 @@ class Graph(Shown):
             operation._extra["_class"] = tuple(sorted(groups))
         if self._container and "container" in operation.definition._fields and not operation.get_attr("container"):
             operation._extra["container"] = self._container
-        if self._control_flow_context is not None:
-            operation._control_flow_context = self._control_flow_context
-            self._control_flow_context.AddOp(operation)
+        context = self._scopes._control_flow_context
+        if context is not None:
+            operation._control_flow_context = context
+            context.AddOp(operation)
 
     def _control_inputs_for(self, inputs: Iterable[Tensor]) -> list[Operation]:
         input_ops = {t.op for t in inputs}
@@ -183,8 +184,8 @@ class Graph(Shown):
 
     def unique_name(self, name: str, mark_as_used: bool = True) -> str:
         """`name` under the current scope, with a number added if it is taken (upper and lower case count as the same)."""
-        if self._name_stack:
-            name = f"{self._name_stack}/{name}"
+        if self._scopes._name_stack:
+            name = f"{self._scopes._name_stack}/{name}"
         key = name.lower()
         used = self._names_in_use
         with self._lock:
@@ -202,7 +203,7 @@ class Graph(Shown):
         return name
 
     def _is_scope_name(self, name: str) -> bool:
-        return bool(_VALID_SCOPE(name) if self._name_stack else _VALID_NAME(name))
+        return bool(_VALID_SCOPE(name) if self._scopes._name_stack else _VALID_NAME(name))
 
     @contextmanager
     def name_scope(self, name: str | None) -> Iterator[str]:
@@ -212,18 +213,18 @@ class Graph(Shown):
                 name = name.decode()
             if not self._is_scope_name(name):
                 raise ValueError(f"'{name}' is not a valid scope name")
-        before = self._name_stack
+        before = self._scopes._name_stack
         if not name:
             after = None
         elif name[-1] == "/":
             after = name[:-1]
         else:
             after = self.unique_name(name)
-        self._name_stack = after
+        self._scopes._name_stack = after
         try:
             yield "" if after is None else after + "/"
         finally:
-            self._name_stack = before
+            self._scopes._name_stack = before
 
     def get_name_scope(self) -> str | None:
         """The current name scope, without a slash at its end."""

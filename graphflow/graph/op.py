@@ -143,8 +143,16 @@ class Case:
 
 
 def _freeze(value: Any) -> Any:
+    """Lists as tuples, at any depth."""
+    if type(value) is tuple:
+        try:
+            hash(value)
+        except TypeError:
+            pass
+        else:
+            return value  # there is no list in it, which is found out quickest so
     if isinstance(value, (list, tuple)):
-        return tuple(_freeze(v) for v in value)
+        return tuple([_freeze(v) for v in value])
     return value
 
 
@@ -184,17 +192,18 @@ class Op:
     _defaults: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        values = dict(zip(self._fields, args, strict=False))
-        if len(args) > len(self._fields) or (values.keys() & kwargs.keys()) or not kwargs.keys() <= set(self._fields):
-            raise TypeError(f"{self.type} has the fields {self._fields}, got {args} and {sorted(kwargs)}")
-        values.update(kwargs)
-        for name in self._fields:
-            if name not in values:
-                if name not in self._defaults:
-                    raise TypeError(f"{self.type} needs the field '{name}'")
-                values[name] = self._defaults[name]
-        self.__dict__.update((name, _freeze(values[name])) for name in self._fields)
-        self.__dict__["_key"] = (type(self), *(self.__dict__[name] for name in self._fields))
+        fields, own = self._fields, self.__dict__
+        given = {**dict(zip(fields, args, strict=False)), **kwargs}
+        if len(given) != len(args) + len(kwargs) or not given.keys() <= set(fields):
+            raise TypeError(f"{self.type} has the fields {fields}, got {args} and {sorted(kwargs)}")
+        for name in fields:
+            if name in given:
+                own[name] = _freeze(given[name])
+            elif name in self._defaults:
+                own[name] = _freeze(self._defaults[name])
+            else:
+                raise TypeError(f"{self.type} needs the field '{name}'")
+        own["_key"] = (type(self), *[own[name] for name in fields])
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -337,6 +346,10 @@ class Registry:
 
     def __getitem__(self, type_: str) -> type[Op]:
         return self._ops[type_]
+
+    def get(self, type_: str) -> type[Op] | None:
+        """The class of a type, None where there is none."""
+        return self._ops.get(type_)
 
     def __contains__(self, type_: str) -> bool:
         return type_ in self._ops

@@ -14,12 +14,18 @@ from graphflow.graph.operation import Frame, Operation
 from graphflow.graph.tensor import Tensor
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_ours: set[str] = set()  # files of the package that have been met
 
 
 def user_frames(limit: int | None = 1) -> tuple[Frame, ...]:
     """The user's code on the stack (outside this package), innermost last; only the innermost unless `limit` is None."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file not in _ours:
+            if not file.startswith(_PACKAGE):
+                break
+            _ours.add(file)
         frame = frame.f_back
     if frame is None:
         return ()
@@ -47,7 +53,7 @@ class Place:
 def infer(definition: Op, inputs: Sequence[Tensor], name: str, frames: tuple[Frame, ...]) -> Sequence[TensorSpec]:
     """The results' specs; what the shape rule refuses is worded with the node, the shapes and the user's line."""
     try:
-        specs = definition.infer(*(t.spec for t in inputs))
+        specs = definition.infer(*[t.spec for t in inputs])
     except ValueError as error:
         shapes = ", ".join(shown(t._dims) for t in inputs)
         wrong = f"{error} for '{name}' (op: '{definition.type}') with input shapes: {shapes}"

@@ -231,7 +231,7 @@ class Softplus(Activation):
         return select(features > threshold, features, inner)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
-        return [make("Mul", dy, make("Sigmoid", node.inputs[0]))]
+        return [make("Mul", dy, make("Sigmoid", node.inputs[0]), name="mul")]
 
 
 class SoftplusGrad(ActivationGrad):

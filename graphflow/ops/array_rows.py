@@ -17,6 +17,7 @@ from graphflow.ops.sizes import scalar
 
 PARTS = 8  # shares of a wide row, whatever the thread count
 WIDE = 2048  # elements of a row from which on threads share it
+SHARE = 256  # the least elements of a share, where it is not known how many there are
 
 
 def _valid(index: Any, rows: Any) -> Any:
@@ -38,7 +39,8 @@ class PutRow(Kernelised):
     cases = (
         Case((4, 3), (3,), scalar(2), combine="set"), Case((4, 3), (3,), scalar(0), combine="add"),
         Case((1, 1), (1,), scalar(0), combine="set"),
-        Case((3, 2100), (2100,), scalar(2), combine="add"), Case((4, 0), (0,), scalar(1), combine="set"),
+        Case((3, 2100), (2100,), scalar(2), combine="add"), Case((3, 2048), (2048,), scalar(1), combine="set"),
+        Case((4, 0), (0,), scalar(1), combine="set"),
         Case((3, 3), (3,), scalar(3), combine="set", error=("InvalidArgumentError", "Tried to write to index 3")),
         Case((3, 3), (3,), scalar(-1), combine="add", error=("InvalidArgumentError", "Tried to write to index -1")),
     )  # fmt: skip
@@ -65,10 +67,14 @@ class PutRow(Kernelised):
     def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         (_, row, index), (new,) = inputs, outputs
         rows, width = new.shape
-        shares = isinstance(width, int) and width >= WIDE
+        shares = not isinstance(width, int) or width >= WIDE
         with k.loop("part", PARTS if shares else 1, Mode.PARALLEL if shares else Mode.SERIAL) as part:
-            share = ceildiv(width, PARTS) if shares else width
-            extent = maximum(minimum(width - part * share, share), 0) if shares and width % PARTS else share
+            share, exact = width, not shares
+            if isinstance(width, int) and shares:
+                share, exact = ceildiv(width, PARTS), width % PARTS == 0
+            elif shares:
+                share = maximum(ceildiv(width, PARTS), SHARE)
+            extent = share if exact else maximum(minimum(width - part * share, share), 0)
             number = k.let("number", cast(k.load(index, 0), "i64"))
             valid = _valid(number, rows)
             number = k.let("number", k.check(self.error, self.message(rows), valid, number, number))

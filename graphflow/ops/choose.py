@@ -194,13 +194,10 @@ class TopKV2(Composite):
         x = node.inputs[0]
         if dvalues is None:
             return [None, None]
-        if x.shape.ndims is None:
-            raise ValueError("the gradient of TopKV2 needs an input of known rank")
-        dims = shape(x)
-        width = dims[-1]
+        width = shape(x)[-1]
         chosen = make("OneHot", node.outputs[1], width, make("Cast", 1, DstT=x.dtype.base_dtype),
                       make("Cast", 0, DstT=x.dtype.base_dtype), axis=-1)  # fmt: skip
-        return [make("Sum", make("Mul", chosen, expand_dims(dvalues, -1)), [x.shape.ndims - 1], keep_dims=False), None]
+        return [make("Sum", make("Mul", chosen, expand_dims(dvalues, -1)), [-2], keep_dims=False), None]
 
 
 class TopK(NamedTuple):

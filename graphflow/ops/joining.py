@@ -419,9 +419,8 @@ class Tile(Composite):
         source = shape(x, out_type=multiples.dtype)
         split_shape = reshape(make("Transpose", make("Pack", multiples, source, axis=0), [1, 0]), [-1])
         pairs = x.shape.ndims
-        if pairs is None:
-            raise ValueError("the gradient of Tile needs an input of known rank")
-        return [reshape(make("Sum", reshape(dy, split_shape), list(range(0, 2 * pairs, 2)), keep_dims=False), source), None]
+        repeats = make("Range", 0, make("Size", split_shape), 2) if pairs is None else list(range(0, 2 * pairs, 2))
+        return [reshape(make("Sum", reshape(dy, split_shape), repeats, keep_dims=False), source), None]
 
 
 # -- public functions --------------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from graphflow.kernel.expr import Expr, call, select
 from graphflow.ops.arithmetic import binary
 from graphflow.ops.broadcast import fit
 from graphflow.ops.families import Composite, Elementwise
+from graphflow.ops.source import zeros_like
 from graphflow.ops.unary import unary
 
 __all__ = [
@@ -230,7 +231,7 @@ class Select(Composite):
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         condition, t, _ = node.inputs
-        zeros = make("ZerosLike", t)
+        zeros = zeros_like(t)
         return [None, make("Select", condition, dy, zeros), make("Select", condition, zeros, dy)]
 
 

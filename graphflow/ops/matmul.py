@@ -250,10 +250,13 @@ class BiasAddGrad(Composite):
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         x = node.inputs[0]
+        if self.data_format == "NHWC":
+            return [make("Mul", make("OnesLike", x), dy)]
         if x.shape.ndims is None:
-            raise ValueError("the gradient of BiasAddGrad needs an input of known rank")
-        axis = _channel(self.data_format, x.shape.ndims)
-        spread = reshape(dy, [-1 if a == axis else 1 for a in range(x.shape.ndims)])
+            ones = make("Fill", make("Reshape", make("Rank", x) - 2, [1]), 1)
+            spread = make("Reshape", dy, make("ConcatV2", [[1, -1], ones], 0))
+        else:
+            spread = reshape(dy, [1, -1] + [1] * (x.shape.ndims - 2))
         return [make("Mul", make("OnesLike", x), spread)]
 
 

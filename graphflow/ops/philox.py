@@ -30,11 +30,11 @@ Words = tuple[Any, Any, Any, Any]
 def seed_words(seed: Index, seed2: Index, key: Expr | None) -> tuple[Expr, Expr, Expr, Expr]:
     """(key, key, counter, counter) as u32 expressions: of the two seeds, or of `key` (u64) where both are 0, which asks for entropy."""
     if seed == 0 and seed2 == 0 and key is not None:
-        return *_halves(key), const(0, "u32"), const(0, "u32")
-    return *_halves(cast(position(seed), "u64")), *_halves(cast(position(seed2), "u64"))
+        return *halves(key), const(0, "u32"), const(0, "u32")
+    return *halves(cast(position(seed), "u64")), *halves(cast(position(seed2), "u64"))
 
 
-def _halves(number: Expr) -> tuple[Expr, Expr]:
+def halves(number: Expr) -> tuple[Expr, Expr]:
     """The lower and the upper 32 bits of a u64."""
     return cast(number, "u32"), cast(number >> 32, "u32")
 

@@ -6,7 +6,7 @@ so most of these ops are elementwise functions of the element's position and fus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class Random(Composite, abstract=True):
     differentiable = False
 
 
-def _count(dims: Sequence[Index]) -> Index:
+def number_of_elements(dims: Sequence[Index]) -> Index:
     """The number of elements of a shape; a run whose numbers cannot be counted is refused."""
     count = product(dims)
     if isinstance(count, int) and count >= 1 << 63:
@@ -50,7 +50,7 @@ def _count(dims: Sequence[Index]) -> Index:
     return count
 
 
-def _dims(shape: TensorSpec) -> tuple[Any, ...] | None:
+def dims_of(shape: TensorSpec) -> tuple[Any, ...] | None:
     """The dims that a shape operand gives."""
     if shape.value is not None:
         return tuple(None if isinstance(d, int) and d < 0 else d for d in shape.value.ravel().tolist())  # a run refuses sizes below 0
@@ -75,7 +75,7 @@ class Fill(Random, abstract=True):
 
     def infer(self, shape: TensorSpec) -> TensorSpec:
         need_rank(shape, 1, "shape must be a vector")
-        return TensorSpec(self.dtype, _dims(shape))
+        return TensorSpec(self.dtype, dims_of(shape))
 
     def reference(self, shape: Any) -> Any:
         dims = tuple(int(d) for d in np.asarray(shape).ravel())
@@ -87,7 +87,7 @@ class Fill(Random, abstract=True):
 
     def decompose(self, b: Any, shape: Any) -> Any:
         dims = b.sizes(shape)
-        count = _count(dims)
+        count = number_of_elements(dims)
         key, taken = stream(b, count * RESERVED)
         return b.view(self.filled(b, key, taken, count), dims)
 
@@ -133,8 +133,12 @@ class PhiloxNumbers(Elementwise):
     def reference(self, position: Any, key: Any, taken: Any) -> Any:
         position = np.asarray(position, np.int64)
         seed, seed2 = (int(key), 0) if self.seed == self.seed2 == 0 else (self.seed, self.seed2)
+        return self._numbers(position, int(taken), seed, seed2)
+
+    def _numbers(self, position: Any, taken: int, lower: int, upper: int) -> Any:
+        """By numpy, from the stream with the key `lower` and the upper half of the counter `upper`."""
         n = self.per_block
-        blocks = philox.numpy_blocks((position // n).ravel().astype(np.uint64) + np.uint64(taken), seed, seed2)
+        blocks = philox.numpy_blocks((position // n).ravel().astype(np.uint64) + np.uint64(taken), lower, upper)
         kind = np.dtype(self.dtype.as_numpy_dtype)
         if self.distribution == "bits":
             rows = blocks if n == 4 else blocks.astype(np.uint64).reshape(-1, 2, 2) @ np.array([1, 1 << 32], np.uint64)
@@ -143,6 +147,9 @@ class PhiloxNumbers(Elementwise):
         return np.take_along_axis(rows.reshape(-1, n), (position % n).reshape(-1, 1), 1).reshape(position.shape).astype(kind)
 
     def scalar(self, place: Expr, key: Expr, taken: Expr) -> Expr:
+        return self._number(place, taken, philox.seed_words(self.seed, self.seed2, key))
+
+    def _number(self, place: Expr, taken: Expr, words: philox.Words) -> Expr:
         n = self.per_block
         if isinstance(place, Position):  # as index arithmetic, so that loops can take the elements of a block together
             block, lane = position(place.index // n, "u32"), position(place.index % n, "u32")
@@ -150,7 +157,7 @@ class PhiloxNumbers(Elementwise):
             place = cast(place, "u32")
             block, lane = place >> (1 if n == 2 else 2), place & (n - 1)
         low, high = philox.counted(taken, block)
-        numbers = philox.block(low, high, philox.seed_words(self.seed, self.seed2, key))
+        numbers = philox.block(low, high, words)
         kind = self.dtype.kernel_type
         assert kind is not None
         if self.distribution == "bits":
@@ -200,6 +207,10 @@ class TruncatedNumbers(Kernelised):
 
     def reference(self, key: Any, taken: Any) -> Any:
         seed, seed2 = (int(key), 0) if self.seed == self.seed2 == 0 else (self.seed, self.seed2)
+        return self._drawn(int(taken), seed, seed2)
+
+    def _drawn(self, taken: int, lower: int, upper: int) -> Any:
+        """By numpy, from the stream with the key `lower` and the upper half of the counter `upper`."""
         n = 2 if self.dtype == float64 else 4
         count = int(self.count)  # type: ignore[arg-type]
         groups = -(-count // n)
@@ -207,20 +218,22 @@ class TruncatedNumbers(Kernelised):
         starts = np.arange(groups, dtype=np.uint64) * np.uint64(skip) + np.uint64(taken)
         numbers = (starts[:, None] + np.arange(_TRIES, dtype=np.uint64)).ravel()
         kind = np.float64 if self.dtype == float64 else np.float32
-        drawn = philox.numpy_normal(philox.numpy_blocks(numbers, seed, seed2), kind).reshape(groups, _TRIES * n)
+        drawn = philox.numpy_normal(philox.numpy_blocks(numbers, lower, upper), kind).reshape(groups, _TRIES * n)
         rows = [row[np.abs(row) < 2][:n] for row in drawn]
         return np.concatenate([*rows, np.zeros(0)])[:count].astype(self.dtype.as_numpy_dtype)
 
     def lower(self, k: KernelBuilder, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> None:
         (key, taken), (out,) = inputs, outputs
+        self._fill(k, out, philox.seed_words(self.seed, self.seed2, k.load(key, 0)), lambda: k.load(taken, 0))
+
+    def _fill(self, k: KernelBuilder, out: Buffer, words: philox.Words, taken: Callable[[], Expr]) -> None:
         n = 2 if self.dtype == float64 else 4
         skip = RESERVED * n // 4
-        words = philox.seed_words(self.seed, self.seed2, k.load(key, 0))
         # First the first block of every group, in vectors; then, one by one, the groups of which it does not fill all places.
         with k.loop("chunk", ceildiv(self.count, _CHUNK), Mode.PARALLEL) as chunk:
             with k.loop("i", minimum(self.count - chunk * _CHUNK, _CHUNK), Mode.VECTOR) as i:
                 place = chunk * _CHUNK + i
-                number = k.load(taken, 0) + cast(position(place // n), "u64") * skip
+                number = taken() + cast(position(place // n), "u64") * skip
                 numbers = philox.block(cast(number, "u32"), cast(number >> 32, "u32"), words)
                 k.store(out, place, philox.normal(numbers, cast(position(place % n), "u32"), out.type))
         k.next_phase()
@@ -230,7 +243,7 @@ class TruncatedNumbers(Kernelised):
                 inside = within(group * n + lane, self.count)
                 far = far | ~(call("abs", k.load(out, group * n + lane, inside)) < 2.0)
             with k.when(far):
-                self._search(k, out, k.let("start", k.load(taken, 0) + cast(position(group), "u64") * skip), group * n, n, words)
+                self._search(k, out, k.let("start", taken() + cast(position(group), "u64") * skip), group * n, n, words)
 
     def _search(self, k: KernelBuilder, out: Buffer, start: Expr, first: Index, n: int, words: tuple[Expr, Expr, Expr, Expr]) -> None:
         """Fill the group that begins at element `first` from its blocks, one after the other."""
@@ -308,7 +321,7 @@ class RandomUniformInt(Random):
     def infer(self, shape: TensorSpec, minval: TensorSpec, maxval: TensorSpec) -> TensorSpec:
         for bound in (minval, maxval):
             need_rank(bound, 0)
-        return TensorSpec(minval.dtype, _dims(shape))
+        return TensorSpec(minval.dtype, dims_of(shape))
 
     def _bits(self, dtype: Any) -> PhiloxNumbers:
         return PhiloxNumbers("bits", uint64 if dtype == int64 else uint32, self.seed, self.seed2)
@@ -322,7 +335,7 @@ class RandomUniformInt(Random):
         dims = b.sizes(shape)
         if minval.known is not None and maxval.known is not None and minval.known >= maxval.known:
             raise ValueError(f"Need minval < maxval, got {minval.known} >= {maxval.known}")
-        count = _count(dims)
+        count = number_of_elements(dims)
         key, taken = stream(b, count * RESERVED)
         bits = b.apply(self._bits(minval.dtype), b.iota((count,), 0, int64), key, taken)
         return b.view(b.apply(InRange(), bits, minval, maxval), dims)

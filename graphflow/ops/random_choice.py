@@ -128,6 +128,10 @@ class Multinomial(Random):
         x = np.asarray(logits, np.float64)
         rows, samples = x.shape[0], int(num_samples)
         u = self._uniform().reference(np.arange(rows * samples), 0, 0).reshape(rows, samples)
+        return self._by_numpy(x, u)
+
+    def _by_numpy(self, x: Any, u: Any) -> Any:
+        rows, samples = u.shape
         out = np.zeros((rows, samples), self.output_dtype.as_numpy_dtype)
         for r, row in enumerate(x):
             finite = np.isfinite(row)
@@ -137,18 +141,22 @@ class Multinomial(Random):
         return out
 
     def decompose(self, b: Any, logits: Any, num_samples: Any) -> Any:
-        rows, classes = logits.shape
-        (samples,) = b.sizes(num_samples)
+        rows, (samples,) = logits.shape[0], b.sizes(num_samples)
+        key, taken = stream(b, rows * (ceildiv(samples, 4) * 4 * 2) * RESERVED)
+        numbers = b.apply(self._uniform(), b.iota((rows * samples,), 0, int64), key, taken)
+        return self._chosen(b, logits, b.view(numbers, (rows, samples)))
+
+    def _chosen(self, b: Any, logits: Any, u: Any) -> Any:
+        """The classes that numbers of [0, 1) fall into."""
+        (rows, classes), samples = logits.shape, u.shape[1]
         if isinstance(classes, int) and classes == 0:
             raise ValueError(f"num_classes should be positive, got {classes}")
-        key, taken = stream(b, rows * (ceildiv(samples, 4) * 4 * 2) * RESERVED)
         x = b.cast(logits, float64)
         finite = b.make("IsFinite", x)
         largest = b.reduce("max", b.select(finite, x, -np.inf), (1,), keepdims=True)
         weights = b.select(finite, b.exp(b.sub(x, largest)), 0.0)
         cumulative = b.apply(Scan("add", 1), weights)
         total = b.section(cumulative, (0, classes - 1), (rows, 1))
-        u = b.view(b.apply(self._uniform(), b.iota((rows * samples,), 0, int64), key, taken), (rows, samples))
         wanted = b.view(b.mul(u, total), (rows, samples, 1))
         passed = b.less_equal(b.view(cumulative, (rows, 1, classes)), wanted)
         return b.reduce("add", b.cast(passed, self.output_dtype), (2,))

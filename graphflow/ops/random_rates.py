@@ -27,7 +27,7 @@ from graphflow.kernel.index import Index, product
 from graphflow.kernel.nodes import Mode
 from graphflow.ops import philox
 from graphflow.ops.families import Composite, Kernelised
-from graphflow.ops.random import RESERVED, Random, _dims, stream
+from graphflow.ops.random import RESERVED, Random, dims_of, stream
 from graphflow.ops.shape import shape as shape_of
 from graphflow.ops.source import zeros_like
 from graphflow.ops.special import IgammaGradA
@@ -261,7 +261,7 @@ class Rated(Random, abstract=True):
         return None
 
     def infer(self, shape: TensorSpec, rates: TensorSpec) -> TensorSpec:
-        lead = _dims(shape)
+        lead = dims_of(shape)
         dtype = self._result() or rates.dtype
         return TensorSpec(dtype, None if lead is None or rates.dims is None else (*lead, *rates.dims))
 

@@ -151,7 +151,7 @@ class Mean(Reduction):
         else:
             count = make("FloorDiv", make("Size", x), make("Maximum", make("Size", y), 1))
             count = make("Cast", count, DstT=dy.dtype.base_dtype)
-        return [make("RealDiv", _spread(node, dy), count), None]
+        return [make("RealDiv", _spread(node, dy), count, name="truediv"), None]
 
 
 class Prod(Reduction):
@@ -212,7 +212,7 @@ class Extreme(Reduction, abstract=True):
         y, dy = _restored(node, y, dy)
         chosen = make("Cast", make("Equal", y, x), DstT=dy.dtype.base_dtype)
         number = make("Sum", chosen, axes, keep_dims=True)
-        return [make("Mul", make("RealDiv", chosen, number), dy), None]
+        return [make("Mul", make("RealDiv", chosen, number, name="truediv"), dy, name="mul"), None]
 
 
 class Max(Extreme):
@@ -369,4 +369,4 @@ class L2Loss(Composite):
         return b.mul(b.reduce("add", b.square(t), range(len(t.shape))), 0.5)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
-        return [make("Mul", node.inputs[0], dy)]
+        return [make("Mul", node.inputs[0], dy, name="mul")]

@@ -395,7 +395,9 @@ def matrix_transpose(a, name="matrix_transpose", conjugate=False):
         a = convert_to_tensor(a, name="a")
         count = a.shape.ndims
         if count is None:
-            raise ValueError("matrix_transpose needs a tensor of known rank")
+            rank = make("Rank", a)
+            last = make("Pack", [rank - 1, rank - 2], axis=0)
+            return transpose(a, perm=make("ConcatV2", [make("Range", 0, rank - 2, 1), last], 0), conjugate=conjugate)
         if count < 2:
             raise ValueError(f"Argument 'a' should be a (batch) matrix, with rank >= 2.  Found: {a.shape}")
         return transpose(a, perm=[*range(count - 2), count - 1, count - 2], conjugate=conjugate)

@@ -203,10 +203,10 @@ def _spread(combine: str, data: Any, ids: Any, result: Any, dy: Any) -> Any:
     elif combine == "mul":
         taken = _share_of_product(data, ids, safe, result, dy)
     if data.shape.ndims is None or ids.shape.ndims is None:
-        raise ValueError("the gradient of a segment op needs inputs of known rank")
-    shape = make("Shape", ids)
-    for _ in range(data.shape.ndims - ids.shape.ndims):
-        shape = make("ConcatV2", [shape, [1]], 0)
+        ones = make("Fill", make("Reshape", make("Sub", make("Rank", data), make("Rank", ids)), [1]), 1)
+    else:
+        ones = [1] * (data.shape.ndims - ids.shape.ndims)
+    shape = make("ConcatV2", [make("Shape", ids), ones], 0) if ones != [] else make("Shape", ids)
     mask = make("LogicalAnd", make("Reshape", kept, shape), make("OnesLike", make("Equal", taken, taken)))
     return make("Select", mask, taken, make("ZerosLike", taken))
 

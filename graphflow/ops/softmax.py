@@ -59,8 +59,8 @@ class Softmax(AlongRows):
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         y = node.outputs[0]
-        along = make("Sum", make("Mul", dy, y), -1, keep_dims=True)
-        return [make("Mul", make("Sub", dy, along), y)]
+        along = make("Sum", make("Mul", dy, y, name="mul"), -1, keep_dims=True)
+        return [make("Mul", make("Sub", dy, along, name="sub"), y, name="mul")]
 
 
 class LogSoftmax(AlongRows):
@@ -78,7 +78,7 @@ class LogSoftmax(AlongRows):
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         probabilities = make("Exp", node.outputs[0])
-        return [make("Sub", dy, make("Mul", make("Sum", dy, -1, keep_dims=True), probabilities))]
+        return [make("Sub", dy, make("Mul", make("Sum", dy, -1, keep_dims=True), probabilities, name="mul"), name="sub")]
 
 
 def _per_row(gradient: Any, rows: Any) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphflow.graph.build import make
 from graphflow.graph.op import Case
-from graphflow.ops.broadcast import like
+from graphflow.ops.broadcast import conjugate, like
 from graphflow.ops.unary import ANY, INEXACT, OPEN_UNIT, Unary, unary
 
 __all__ = [
@@ -118,8 +119,8 @@ class Asinh(Unary):
     of_complex = "area_sine"
     function = "asinh"
 
-    def slope(self, x: Any, y: Any) -> Any:
-        return make("Reciprocal", make("Cosh", y))
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("RealDiv", dy, make("Cosh", conjugate(node.outputs[0])), name="truediv")]
 
 
 class Acosh(Unary):
@@ -131,8 +132,8 @@ class Acosh(Unary):
     of_complex = "area_cosine"
     function = "acosh"
 
-    def slope(self, x: Any, y: Any) -> Any:
-        return make("Reciprocal", make("Sinh", y))
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("RealDiv", dy, make("Sinh", conjugate(node.outputs[0])), name="truediv")]
 
 
 class Atanh(Unary):

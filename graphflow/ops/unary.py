@@ -80,7 +80,7 @@ class Unary(Elementwise, abstract=True):
         raise NotImplementedError
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
-        return [make("Mul", dy, self.slope(conjugate(node.inputs[0]), conjugate(node.outputs[0])))]
+        return [make("Mul", dy, self.slope(conjugate(node.inputs[0]), conjugate(node.outputs[0])), name="mul")]
 
 
 class Neg(Unary):
@@ -159,8 +159,8 @@ class Square(Unary):
     def scalar(self, x: Expr) -> Expr:
         return x * x
 
-    def slope(self, x: Any, y: Any) -> Any:
-        return make("Mul", x, 2)
+    def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
+        return [make("Mul", dy, make("Mul", conjugate(node.inputs[0]), 2))]
 
 
 class Sqrt(Unary):
@@ -259,7 +259,7 @@ class Erf(Unary):
         return _each(math.erf, x)
 
     def slope(self, x: Any, y: Any) -> Any:
-        return make("Mul", like(x, 2 / math.sqrt(math.pi)), make("Exp", make("Neg", make("Square", x))))
+        return make("Mul", like(x, 2 / math.sqrt(math.pi)), make("Exp", make("Neg", make("Square", x))), name="mul")
 
 
 class Erfc(Unary):
@@ -272,7 +272,7 @@ class Erfc(Unary):
         return _each(math.erfc, x)
 
     def slope(self, x: Any, y: Any) -> Any:
-        return make("Mul", like(x, -2 / math.sqrt(math.pi)), make("Exp", make("Neg", make("Square", x))))
+        return make("Mul", like(x, -2 / math.sqrt(math.pi)), make("Exp", make("Neg", make("Square", x))), name="mul")
 
 
 class Lgamma(Unary):
@@ -321,7 +321,7 @@ class Digamma(Unary):
         return select(reflected, select(pole, const(math.inf, x.type), other), value)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
-        return [make("Mul", dy, make("Polygamma", like(node.inputs[0], 1), node.inputs[0]))]
+        return [make("Mul", dy, make("Polygamma", like(node.inputs[0], 1), node.inputs[0]), name="mul")]
 
 
 class UnaryGrad(Elementwise, abstract=True):

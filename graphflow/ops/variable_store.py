@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from graphflow import dtypes
@@ -210,8 +211,16 @@ class VariableStore:
 
 def _takes(function: Callable[..., Any], name: str) -> bool:
     """Whether a function has a parameter `name` or takes any keyword."""
+    if isinstance(function, initializers.Initializer):
+        return _calls_take(type(function), name)
     parameters = inspect.signature(function).parameters.values()
     return any(p.name == name or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+
+
+@cache
+def _calls_take(cls: type[initializers.Initializer], name: str) -> bool:
+    """`_takes` of the instances of a class."""
+    return _takes(cls.__call__, name)
 
 
 def _default_initializer(name: str, dtype: DType) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,8 +62,8 @@ class Route:
         wanted = [t for t in self.fetches.tensors if t not in fed]
         numbers = {t: n for n, t in enumerate(wanted)}
         self.positions = [numbers[t] if t in numbers else -1 - fed[t] for t in self.fetches.tensors]
-        needed = needed_operations(wanted, self.fetches.targets, set(fed), (), lambda op: op.inputs)
-        self.staged = any(runs_in_python(op) for op in needed.operations)
+        needed = needed_operations(wanted, self.fetches.targets, set(fed), (), attrgetter("inputs"))
+        self.staged = any(map(runs_in_python, needed.in_any_order))
         nothing = not wanted and not self.fetches.targets
         self.step = None if nothing else Step(engine, wanted, self.fetches.targets, list(fed))
         self.parts = Parts()

@@ -36,19 +36,22 @@ def runs_in_python(op: Operation) -> bool:
     """Whether a run stops for it: a host op, any op that makes strings of strings, which kernels cannot hold, or a variable of a type
     that they cannot hold. A host op without an effect whose results' sizes are known before it runs is part of the plan instead, and so is
     an Assert, which calls Python where it fails."""
-    kind = op.definition.kind
-    if isinstance(op.definition, AssertOp):
+    definition = op.definition
+    kind = definition.kind
+    if isinstance(definition, AssertOp):
         return any(t.dtype is dtypes.string and t.op.type != "Const" for t in op.inputs)
     if kind is Kind.HOST:
-        return op.definition.effect is not Effect.PURE or not op.definition.sized
+        return definition.effect is not Effect.PURE or not definition.sized
     if not op.outputs:
         return False
     if _unheld(op.outputs[0]):
         return True
-    if op.definition.forwards:
+    if definition.forwards:
         return any(_unheld(t) for t in op.inputs)
-    strings = (*op.outputs, *op.inputs) if kind is Kind.ELEMENTWISE else op.outputs[:1]
-    return kind in _COMPUTED and any(t.dtype.base_dtype is dtypes.string for t in strings)
+    if kind not in _COMPUTED:
+        return False
+    tensors = (*op.outputs, *op.inputs) if kind is Kind.ELEMENTWISE else op.outputs[:1]
+    return dtypes.string in [t.dtype.base_dtype for t in tensors]
 
 
 def fits_in_plan(op: Operation) -> bool:

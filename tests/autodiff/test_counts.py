@@ -14,7 +14,9 @@ WANTED = sections(Path(gradient_counts.__file__).with_suffix(".txt").read_text()
 
 @pytest.mark.parametrize("group", WANTED)
 def test_counts_are_tensorflows(group: str) -> None:
-    assert list(gradient_counts.lines(tf, group)) == WANTED[group]
+    for wanted, found in zip(WANTED[group], gradient_counts.lines(tf, group), strict=True):
+        columns = zip(wanted.split(), found.split(), strict=True)  # what TensorFlow refuses ("-") may work here
+        assert all(theirs in ("-", ours) for theirs, ours in columns), (wanted, found)
 
 
 def test_a_second_net_begins_with_tensorflows_numbers() -> None:

@@ -18,7 +18,8 @@ PADDED = {  # image, window, strides, padding, dilation, channels
     "dilated": ((9, 9), (3, 3), 1, "SAME", 2),
     "valid": ((8, 8), (5, 5), 1, "VALID", 1),
     "window larger than the image": ((3, 3), (7, 7), 1, "SAME", 1),
-    "one tap for each row": ((4, 9), (2, 7), 3, "VALID", 1, 64, 32),
+    "one tap for each row": ((4, 9), (2, 7), 3, "VALID", 1, 16, 16),
+    "the same tap for all rows": ((2, 4), (3, 2), 1, "SAME", 2, 20, 3),
     "border on one side": ((28, 28), (3, 3), 2, "SAME", 1, 16, 16),  # its gradient copies the filter first
 }
 

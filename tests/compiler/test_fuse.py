@@ -7,6 +7,8 @@ import pytest
 
 from graphflow.compiler.builder import ProgramBuilder
 from graphflow.compiler.groups import Shape
+from graphflow.compiler.llvm.kernel import emit_kernel
+from graphflow.compiler.llvm.target import AVX512
 from graphflow.compiler.lower import lower_group
 from graphflow.compiler.passes.fuse import fuse
 from graphflow.compiler.pipeline import compile_program, run_passes
@@ -124,6 +126,48 @@ def test_a_part_that_is_needed_by_itself_is_not_only_stored_beside_others():
     program = joined(1, outside=True)
     assert "Join" in types(groups(program)[-1]) and groups(program)[-1].form is Shape.POINTWISE
     check(program)
+
+
+def gates(axis, columns=20, rest=False):
+    """The gradient of a cell's gates: elementwise results of several operands, concatenated, and one more; `rest`: and an operand."""
+    b = ProgramBuilder()
+    x, y, z = (feed(b, name, BATCH, columns) for name in "xyz")
+    shared = b.mul(b.tanh(x), y)
+    parts = [b.mul(shared, z), b.add(shared, 1.0), b.exp(b.minimum(z, 1.0))]
+    return b.finish([b.join([*parts, *([x] if rest else [])], axis), b.mul(shared, shared)], {"d0": ("x", 0)})
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_elementwise_results_are_stored_side_by_side(axis):
+    program = gates(axis)
+    (group,) = groups(program)
+    assert group.form is Shape.POINTWISE and len(group.outputs) == 2
+    kernel = lower_group(group, None).kernel
+    assert len(kernel.phases) == 1
+    tanh = emit_kernel(kernel, AVX512).count("= call <16 x float> @llvm.x86.avx512.rcp14")
+    assert tanh == 2, "what the parts share is computed once in the loop, and once in its tail"
+    check(program)
+    check(program, batch=33)
+
+
+@pytest.mark.parametrize("program", [gates(1, columns=5), gates(1, rest=True)], ids=["short rows", "an operand among the parts"])
+def test_where_parts_are_not_stored_side_by_side(program):
+    assert len(groups(program)) == 2
+    check(program)
+
+
+@pytest.mark.parametrize(("axis", "widths", "phases"), [(1, (5, 300, 40), 1), (0, (300, 300), 1), (2, (3, 4), 1)])
+def test_the_parts_of_a_concatenation_are_copied_row_by_row(axis, widths, phases):
+    b = ProgramBuilder()
+    shapes = [tuple([BATCH, 6, 7][:axis]) + (n,) + tuple([11, 30][: 2 - axis]) for n in widths]
+    if axis == 0:
+        shapes = [(n, 11, 30) for n in widths]
+    parts = [feed(b, f"x{k}", *shape) for k, shape in enumerate(shapes)]
+    program = b.finish([b.join(parts, axis)], {"d0": ("x0", 0)} if axis else {})
+    (group,) = groups(program)
+    assert len(lower_group(group, None).kernel.phases) == phases
+    check(program)
+    check(program, batch=50)
 
 
 def test_a_concatenation_of_two_products_is_a_kernel_of_its_own():

@@ -8,7 +8,7 @@ import pytest
 import graphflow as tf
 from graphflow.compiler.builder import ProgramBuilder
 from graphflow.compiler.capture import Feed, capture, symbolic_pattern
-from graphflow.compiler.templates import Templates, key_of, situation
+from graphflow.compiler.templates import Templates, situation
 from graphflow.graph.op import REGISTRY
 from graphflow.kernel.index import symbol
 from graphflow.runtime.interpreter import interpret
@@ -113,7 +113,7 @@ class TestWhatIsNotRemembered:
         """Whether a template is kept of an op on these operands of a new builder."""
         b, templates = ProgramBuilder(), Templates()
         values = [o(b) for o in operands]
-        key = key_of(b, op, values, None)
+        key = templates.key(b, op, values, None)
         if key is None:
             return False
         before = situation(b)
@@ -140,7 +140,7 @@ class TestWhatIsNotRemembered:
         for sizes in ([symbol("n", 1), 2], [symbol("n", 1), 3], [symbol("n", 1), 2]):
             b = ProgramBuilder()
             operands = [b.constant(sizes), b.constant(1.0, "float32")]
-            key, before = key_of(b, fill, operands, None), situation(b)
+            key, before = templates.key(b, fill, operands, None), situation(b)
             found = templates.get(key)
             if found is None:
                 result = b.apply(fill, *operands)
@@ -151,7 +151,7 @@ class TestWhatIsNotRemembered:
         assert shapes == [(symbol("n", 1), 2), (symbol("n", 1), 3), (symbol("n", 1), 2)] and len(templates) == 2
 
     def test_equal_operands_are_told_from_different_ones(self):
-        b, add = ProgramBuilder(), REGISTRY["AddV2"]()
+        b, add, key_of = ProgramBuilder(), REGISTRY["AddV2"](), Templates().key
         x, y = feed(b, "x", 3), feed(b, "y", 3)
         assert key_of(b, add, [x, x], None) != key_of(b, add, [x, y], None) == key_of(b, add, [y, x], None)
         assert key_of(b, add, [x, b.constant(1.0, "float32")], None) != key_of(b, add, [x, b.constant(2.0, "float32")], None)

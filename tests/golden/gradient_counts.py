@@ -83,14 +83,19 @@ def _nets(tf):
     yield "resize_nearest_neighbor", image, lambda x: tf.image.resize_nearest_neighbor(x, [12, 10])
     for name in ("mean_squared_error", "log_loss", "huber_loss", "sigmoid_cross_entropy", "softmax_cross_entropy"):
         yield name, [[4, 6], [4, 6]], getattr(tf.losses, name)
-    for cell in ("BasicRNNCell", "BasicLSTMCell"):
+    for cell in ("BasicRNNCell", "BasicLSTMCell", "GRUCell"):
         yield cell, [[4, 6, 5]], functools.partial(_unrolled, tf, cell)
-    yield "dynamic_rnn", [[4, 6, 5]], lambda x: tf.nn.dynamic_rnn(tf.nn.rnn_cell.BasicRNNCell(3), x, dtype=tf.float32)[0]
+        yield "dynamic " + cell, [[4, 6, 5]], functools.partial(_dynamic, tf, cell)
     yield "while_loop", [[4, 6], [6, 6]], functools.partial(_loop, tf)
 
 
 def _unrolled(tf, cell, x):
     return tf.nn.static_rnn(getattr(tf.nn.rnn_cell, cell)(3), tf.unstack(x, 6, 1), dtype=tf.float32)[0][-1]
+
+
+def _dynamic(tf, cell, x):
+    lengths = tf.placeholder(tf.int32, [None])
+    return tf.nn.dynamic_rnn(getattr(tf.nn.rnn_cell, cell)(3), x, sequence_length=lengths, dtype=tf.float32)[0]
 
 
 def _loop(tf, x, w):

@@ -34,6 +34,21 @@ def tensors(tf):
     out["many_truncated"] = tf.truncated_normal([1003], seed=12)
     out["without_op_seed"] = tf.random_uniform([3])
     out["dropout"] = tf.nn.dropout(tf.ones([4, 6]), 0.5, seed=9)
+    out.update(stateless(tf))
+    return out
+
+
+def stateless(tf):
+    """Tensors of the ops that take their seeds as operands."""
+    out = {}
+    seed = tf.placeholder_with_default(np.array([-7, 2**45 + 3]), [2])
+    for dtype in (tf.float32, tf.float64, tf.float16):
+        out["stateless_normal_" + dtype.name] = tf.random.stateless_normal([33], seed, 1.0, 2.0, dtype)
+        out["stateless_uniform_" + dtype.name] = tf.random.stateless_uniform([3, 7], [1, 2], -1, 3, dtype)
+        out["stateless_truncated_" + dtype.name] = tf.random.stateless_truncated_normal([70], seed, dtype=dtype)
+    for dtype in (tf.int32, tf.int64):
+        out["stateless_int_" + dtype.name] = tf.random.stateless_uniform([17], seed, -5, 1000, dtype)
+    out["stateless_categorical"] = tf.random.stateless_categorical(tf.log([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]]), 9, seed, tf.int32)
     return out
 
 

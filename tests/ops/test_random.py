@@ -89,3 +89,12 @@ def test_what_tensorflow_refuses_at_construction() -> None:
             tf.random_uniform([3], dtype=tf.int32)
         with pytest.raises(ValueError, match="Invalid dtype tf.string"):
             tf.random_uniform([3], dtype=tf.string)
+
+
+def test_stateless_ops_refuse_other_than_two_seeds() -> None:
+    with pytest.raises(ValueError, match=r"seed must have shape \[2\], not \[3\]"):
+        tf.random.stateless_uniform([4], [1, 2, 3])
+    with pytest.raises(ValueError, match="Must specify maxval for integer dtype"):
+        tf.random.stateless_uniform([4], [1, 2], dtype=tf.int32)
+    with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match="Need minval < maxval"):
+        session.run(tf.random.stateless_uniform([4], [1, 2], 3, tf.placeholder_with_default(3, []), tf.int32))

@@ -12,6 +12,7 @@ import pytest
 import graphflow as tf
 from graphflow.compiler import lower
 from graphflow.runtime.jit import counters, default_jit
+from tests.effort import calls_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,6 +87,22 @@ def test_an_added_operation_lowers_and_compiles_nothing_that_is_known(monkeypatc
         assert counters.snapshot()[:2] == before[:2] and not lowered
         session.run([train, loss + 2.0], feed)
         assert len(lowered) == 1
+
+
+def effort_of_an_added_operation(layers):
+    with tf.Graph().as_default(), tf.Session() as session:
+        x, loss, train = train_step(layers)
+        session.run(tf.global_variables_initializer())
+        feed = {x: np.ones((5, 16), np.float32)}
+        session.run([train, loss + 1.0], feed)  # lowers and compiles what is needed
+        return calls_of(lambda: session.run([train, loss + 1.0], feed))
+
+
+def test_an_added_operation_costs_little_for_each_layer():
+    """Twice as much before an optimizer's update was one node of a Program."""
+    few, more = map(effort_of_an_added_operation, (4, 8))
+    assert few < 40_000
+    assert (more - few) / 4 < 9_000
 
 
 PROGRAM = """

@@ -9,7 +9,8 @@ buffers they need (named from `prefix`); put the phases into the Kernel in this 
 holding the contract with its `plan` filled. An operand that cannot be read along vectors is first repacked (a phase of plain loops), and
 a long reduction with few outputs is cut into a fixed number of parts, whose sums a last phase of plain loops combines and hands to the
 epilogue. A planned Contract is the only statement of its phase and distributes itself over the threads: no PARALLEL loop stands around it.
-The extent of a reduced axis of a planned contract may depend on free axes (the last part of a cut reduction is shorter).
+Where a reduced axis of a planned contract begins and how long it is may depend on free axes: the last part of a cut reduction is shorter,
+and at the edge of an image a window meets fewer rows.
 
 Three forms of register tile cover every case (plan.py): vectors along an axis of the results, one operand broadcast; vectors along another
 free axis, the tile turned by shuffles before the epilogue; vectors along a reduced axis, summed across in the end. Where none fits, the

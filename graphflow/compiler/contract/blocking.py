@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of
+from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
 from graphflow.compiler.contract.price import foresees, from_afar, price, reduction_block
 from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, result_bytes, shape_of
@@ -43,8 +43,9 @@ def choose(contract: Contract, target: Target) -> Choice:
         *((columns, r, "", None) for r in dot_axes(shape)),
         *((v, "", s, None) for v, s in turned_axes(shape)),
         *((v, "", "", (side, turned)) for v, side, turned in packed_axes(shape)),
-    ] or [(columns, "", "", None)]
-    best = min((c for way in ways for c in _candidates(shape, *way)), key=lambda c: c.cycles)
+    ]
+    found = [c for way in ways for c in _candidates(shape, *way)]
+    best = min(found or _candidates(shape, columns, "", "", None), key=lambda c: c.cycles)
     block = packed_block(shape, best.plan) if best.plan.packed else reduction_block(shape, best.plan)
     inline = block is None and _inline(shape, best.plan)
     ahead = tuple(steps_ahead(shape, best.plan, side) for side in (0, 1))
@@ -125,7 +126,7 @@ def turned_axes(shape: Shape) -> list[tuple[str, str]]:
 def packed_axes(shape: Shape) -> list[tuple[str, int, bool]]:
     """(axis of the results, side, whether it lies across) where a panel of that operand could be copied before tiles pass over it."""
     reduced = shape.contract.reduced
-    if lanes_of(shape) < 2 or len(reduced) != 1 or reduced[0].start != 0 or shape.contract.left.type == "f16":
+    if lanes_of(shape) < 2 or len(reduced) != 1 or varies(reduced[0], shape.contract.free) or shape.contract.left.type == "f16":
         return []
     out = []
     for axis in loose(shape):

@@ -130,6 +130,11 @@ def guess(extent: Index, known: Mapping[str, int] | None = None) -> int:
     return max(1, evaluate(extent, {**dict.fromkeys(symbols_of(extent), GUESS), **(known or {})}))
 
 
+def varies(axis: Axis, free: Sequence[Axis]) -> bool:
+    """Whether a reduced axis begins or ends differently from point to point of a free one."""
+    return bool((symbols_of(axis.start) | symbols_of(axis.extent)) & {a.name for a in free})
+
+
 def lengths(axis: Axis, free: Sequence[Axis], known: Mapping[str, int] | None = None) -> list[int]:
     """How many steps a reduced axis has: one number, or one for each point of the free axis on which they depend."""
     on = [a for a in free if a.name in symbols_of(axis.extent)]

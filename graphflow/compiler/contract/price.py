@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes
+from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes, varies
 from graphflow.compiler.contract.plan import Plan
 from graphflow.compiler.contract.shape import (
     L1_BYTES,
@@ -23,7 +23,6 @@ from graphflow.compiler.contract.shape import (
     side_bytes,
 )
 from graphflow.kernel.expr import TYPES
-from graphflow.kernel.index import symbols_of
 
 LATENCY = 4.5  # cycles before a sum can be added to again
 PAGE = 4096
@@ -55,7 +54,10 @@ def price(shape: Shape, plan: Plan) -> float:
     length = min(steps, plan.packed.length) if plan.packed else steps
     # the panel comes from the second-level cache for every tile
     spills = length * panel_bytes(plan) > L1_BYTES or any(scattered(shape, plan, side, steps) for side in (0, 1))
-    thrash = max((thrashing(shape, plan, side, steps) for side in (0, 1) if not (plan.packed and plan.packed.side == side)), default=0.0)
+    panels = [side for side in (0, 1) if plan.vector and shape.side(plan.vector, side) != 0]
+    thrash = max((thrashing(shape, plan, side, steps) for side in panels if not (plan.packed and plan.packed.side == side)), default=0.0)
+    beneath = [side for side in (0, 1) if side not in panels and plan.rows and shape.side(plan.rows, side) == 1]
+    torn = max((thrashing(shape, plan, side, steps) for side in beneath), default=0.0)
     crowded = max(crowding(shape, plan.rows, side) for side in (0, 1)) if plan.rows else 0.0
     beside = max(crowding(shape, plan.vector, side) for side in (0, 1)) if plan.dot and plan.vector else 0.0
 
@@ -81,6 +83,7 @@ def price(shape: Shape, plan: Plan) -> float:
             step_cycles(count, columns, loads)
             + (0.35 * columns if spills else 0)
             + thrash * columns
+            + torn * (1 + count * size / 64)
             + 0.8 * straddling
             + 0.3 * max(0, count * crowded + columns * beside - 6)
         )
@@ -191,12 +194,12 @@ def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
         if any(isinstance(o, int) and isinstance(move, int) and abs(o) > move for o in others):
             return None
     one = sum(m * size for m in moves if isinstance(m, int))
-    extent, start = shape.axis(name).extent, shape.axis(name).start
+    extent = shape.axis(name).extent
     results = math.prod(shape.size[a.name] for a in shape.contract.free)
     length = max(1, L2_BYTES // one, 4 * results * size // one)  # sums that wait travel less than the operands do
     if isinstance(extent, int) and length >= extent:
         return None
-    if (symbols_of(extent) | symbols_of(start)) & {a.name for a in shape.contract.free}:
+    if varies(shape.axis(name), shape.contract.free):
         return None
     tiles = math.prod(shape.size[n] for n in plan.outer) * panel_count(plan.panels)
     tiles *= sum(n for _, n, _ in plan.runs) if plan.runs else math.ceil(shape.size[plan.rows] / plan.sizes[0])
@@ -255,8 +258,9 @@ def scattered(shape: Shape, plan: Plan, side: int, steps: int) -> bool:
 
 
 def thrashing(shape: Shape, plan: Plan, side: int, steps: int) -> float:
-    """Cycles a step waits for each register of a panel whose rows lie so that the second-level cache cannot hold as many."""
-    if not plan.order or not plan.vector or shape.side(plan.vector, side) == 0:
+    """Cycles a step waits for each cache line of an operand whose steps lie so that the second-level cache cannot hold as many of them:
+    neighbouring tiles, which use the rest of a line, and later ones, which use it again, find none there."""
+    if not plan.order:
         return 0.0
     move = shape.side(plan.order[-1], side)
     if not isinstance(move, int) or move == 0:

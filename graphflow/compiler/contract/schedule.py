@@ -18,10 +18,10 @@ from functools import partial
 
 from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides
 from graphflow.compiler.contract.blocking import choose
-from graphflow.compiler.contract.cuts import guess, lengths, padded_columns
+from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Expr, Load, load, local
-from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol, symbols_of
+from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Loop, Mode, Role, Stmt, Store
 
 PARTS = 8  # of a cut reduction: fixed, so that sums do not depend on the number of threads
@@ -64,11 +64,12 @@ def schedule_contract(
         if found is not None and found.cycles < best.cycles:
             best, best_way = found, way
     for other in map(normalise, shorter):
+        if len(other.free) + len(other.reduced) > len(simple.free) + len(simple.reduced):
+            continue  # it takes apart what is one loop otherwise
         some = math.prod(sum(n) / (len(n) * max(n)) for n in (lengths(a, other.free) for a in other.reduced))
-        for way in dict.fromkeys((_planned, best_way)):
-            found = way(other, target, prefix, best.cycles / some)
-            if found is not None and found.cycles * some < best.cycles:
-                best = replace(found, cycles=found.cycles * some)
+        found = best_way(other, target, prefix, best.cycles / some)
+        if found is not None and found.cycles * some < best.cycles:
+            best = replace(found, cycles=found.cycles * some)
     return best.phases, best.scratch
 
 
@@ -147,14 +148,9 @@ def _copied(contract: Contract, target: Target, prefix: str, most: float, *, sid
     return replace(way, cycles=cycles, before=tuple(before), scratch=(*way.scratch, *scratch))
 
 
-def _tied(axis: Axis, free: Sequence[Axis]) -> bool:
-    """Whether the steps of a reduced axis differ from point to point of a free one."""
-    return bool((symbols_of(axis.start) | symbols_of(axis.extent)) & {a.name for a in free})
-
-
 def _whole(axis: Axis, free: Sequence[Axis]) -> Axis:
-    """The axis over all steps that it has anywhere."""
-    if not _tied(axis, free):
+    """The axis from 0 on, over all steps that it has anywhere."""
+    if axis.start == 0 and not varies(axis, free):
         return axis
     return Axis(axis.name, max(lengths(replace(axis, extent=axis.start + axis.extent), free)))
 
@@ -221,7 +217,7 @@ def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf
     if contract.left.type == "f16" or results * terms < WORTH_CUTTING or results > 4096 or terms < 512:
         return None
     long = max(contract.reduced, key=lambda a: guess(a.extent) if isinstance(a.extent, int) else 1 << 30)
-    if guess(long.extent) < PARTS or _tied(long, contract.free):
+    if guess(long.extent) < PARTS or varies(long, contract.free):
         return None
     part = Axis("part", PARTS)
     step = ceildiv(long.extent, PARTS)

@@ -65,7 +65,8 @@ def _wishes(program: Program) -> Counter[Across]:
     """How many products of a step read a matrix across the grain."""
     found: Counter[Across] = Counter()
     for node in program.nodes:
-        found.update(_wanted(node))
+        if isinstance(node.op, (core.SumOfProducts, Loop)):
+            found.update(_wanted(node))
     return found
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from graphflow.compiler.contract import schedule_contract
 from graphflow.compiler.llvm.target import AVX2, AVX512, Target, target
 from graphflow.kernel.expr import load, local
 from graphflow.kernel.index import symbol
@@ -213,6 +215,17 @@ def test_products_of_copied_panels(name: str) -> None:
 def test_a_filter_that_lies_across_the_results_is_copied_whole() -> None:
     compiled = Compiled(MAIN["input 5x5x32x64"])
     assert isinstance(compiled.kernel.phases[0][0], Loop)
+
+
+def test_an_operand_whose_rows_lie_pages_apart_is_copied_where_tiles_take_columns_of_it() -> None:
+    """Of rows 4096 bytes apart the second-level cache holds 512 beginnings: of 1,024, none would be left for the next tile."""
+
+    def copies(size: int) -> list[tuple[str, tuple[Any, ...]]]:
+        case = matmul(size, size, size, "TN")
+        return [(b.name, b.shape) for b in schedule_contract(case.contract, case.buffers, AVX512)[1]]
+
+    assert copies(1024) == [("t.left", (1024, 1040))]
+    assert copies(512) == []
 
 
 def test_a_plan_reads_well() -> None:

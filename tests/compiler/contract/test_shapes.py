@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from graphflow.kernel.expr import load
 from graphflow.kernel.index import symbol
+from graphflow.kernel.nodes import Buffer, Contract, Role
 from tests.compiler.contract.cases import (
+    Case,
+    axes,
     check,
     conv,
     conv_filter,
     conv_input,
     depthwise,
     matmul,
+    plain,
 )  # fmt: skip
 
 N, M = symbol("N", 0, None), symbol("M", 0, None)
@@ -147,3 +152,13 @@ def test_every_tile_height(rows: int) -> None:
 @pytest.mark.parametrize("columns", [1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 31, 33, 48, 65, 80, 100, 127])
 def test_every_panel_width(columns: int) -> None:
     check(matmul(4, columns, 6), threads=(1, 2))
+
+
+def test_results_that_no_panel_can_be_copied_for() -> None:
+    """One filter of one channel, in strides: the image lies across the results, and no other axis is there to share a copy of it."""
+    free, f = axes(n=N, o=4)
+    reduced, r = axes(k=2)
+    left, right = load("x", "f32", f["n"] * 15 + f["o"] * 3 + r["k"]), load("w", "f32", 4 - 3 * r["k"])
+    contract = Contract(free, reduced, left, right, plain("f32", f["n"] * 4 + f["o"]))
+    buffers = Buffer("x", "f32", (N, 15), Role.IN), Buffer("w", "f32", (5,), Role.IN), Buffer("y", "f32", (N, 4), Role.OUT)
+    check(Case(contract, buffers, ("N",)), {"N": 9})
