@@ -127,8 +127,8 @@ def test_an_object_that_does_not_link_is_compiled_again(tmp_path):
 
 
 def test_the_key_on_disk_names_target_and_toolchain(tmp_path, monkeypatch):
-    here, narrow = Jit(cache_dir=""), Jit(target("sse2"), cache_dir="")
-    assert here._digest("k") == Jit(cache_dir="")._digest("k")
+    here, narrow = (Jit(target(name), cache_dir="") for name in ("avx2", "sse2"))
+    assert here._digest("k") == Jit(target("avx2"), cache_dir="")._digest("k")
     assert here._digest("k") != narrow._digest("k") and here._digest("k") != here._digest("l")
     monkeypatch.setattr(jit_module, "toolchain", lambda: ("another version",))
     assert Jit(cache_dir="")._digest("k") != here._digest("k")
