@@ -21,6 +21,7 @@ class Composed(Op, abstract=True):
     type = "Composed"
     kind = Kind.ELEMENTWISE
     core = True
+    arity: int
     steps: tuple[tuple[Op, tuple[int, ...]], ...]
     given: tuple[int, ...]
 
@@ -59,8 +60,9 @@ class Composed(Op, abstract=True):
         return tuple([op for op, _ in self.steps])
 
     def __repr__(self) -> str:
-        steps = "; ".join(f"{op!r}{operands}" for op, operands in self.steps)
-        return f"Composed({steps} -> {self.given})"
+        """Operands are called $0, $1, ...; every step gives one more."""
+        steps = [f"{op!r}".removesuffix("()") + " " + ", ".join([f"${n}" for n in operands]) for op, operands in self.steps]
+        return f"Composed({'; '.join(f'${n} = {step}' for n, step in enumerate(steps, self.arity))})"
 
 
 def compose(b: ProgramBuilder, start: int, results: Sequence[Value]) -> None:
@@ -80,7 +82,7 @@ def compose(b: ProgramBuilder, start: int, results: Sequence[Value]) -> None:
     numbers.update((v.id, k) for k, v in enumerate(outputs, len(inputs)))
     kept = {v.id for v in results}
     given = [v for v in outputs if v.id in kept]
-    op = Composed(tuple((n.op, tuple(numbers[v.id] for v in n.inputs)) for n in inner), tuple(numbers[v.id] for v in given))
+    op = Composed(len(inputs), tuple((n.op, tuple(numbers[v.id] for v in n.inputs)) for n in inner), tuple(numbers[v.id] for v in given))
     b.withdraw(start)
     b.nodes += [*others, Node(op, tuple(inputs.values()), given, b.origins, inferred=True)]
 

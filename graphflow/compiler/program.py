@@ -12,7 +12,7 @@ variable that is assigned appears as an Input (its old value) and in `updates` (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -147,7 +147,7 @@ def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[V
     kept = []
     for node in reversed(nodes):
         wanted = not read.isdisjoint(node.outputs)
-        if wanted and node.outputs[0].known is not None or len(node.outputs) > 1:
+        if wanted and (node.outputs[0].known is not None or len(node.outputs) > 1):
             wanted = any(v.known is None and v in read for v in node.outputs)  # what is known is read as a literal
         if wanted or node.op.kind is Kind.HOST or node.op.effect is Effect.HOST:
             kept.append(node)

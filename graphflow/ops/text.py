@@ -14,6 +14,7 @@ from graphflow.dtypes import int32, int64, string
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.composite import SparseTensor
+from graphflow.graph.dims import broadcast_dims, known_unequal
 from graphflow.graph.op import TensorSpec
 from graphflow.ops.arguments import renamed
 from graphflow.ops.families import HostOp, axes_tuple
@@ -227,10 +228,14 @@ class Substr(TextOp):
     unit: str = "BYTE"
 
     def infer(self, input: TensorSpec, pos: TensorSpec, len: TensorSpec) -> TensorSpec:  # type: ignore[override]
-        if input.dims is None or pos.dims is None:
-            return TensorSpec(string, None)
-        wide, other = (input.dims, pos.dims) if rank_of(input) >= rank_of(pos) else (pos.dims, input.dims)
-        return TensorSpec(string, wide if other == () or wide == other else (None,) * rank_of(TensorSpec(string, wide)))
+        if self.unit not in ("BYTE", "UTF8_CHAR"):
+            raise ValueError(f"Attr 'unit' of 'Substr' Op passed string '{self.unit}' not in: \"BYTE\", \"UTF8_CHAR\".")
+        if len.rank is not None:
+            need_rank(pos, len.rank)
+        for a, b in zip(pos.dims or (), len.dims or (), strict=False):
+            if known_unequal(a, b):
+                raise ValueError(f"Dimensions must be equal, but are {a} and {b}")
+        return TensorSpec(string, broadcast_dims(input.dims, pos.dims))
 
     def run(self, input: Any, pos: Any, len: Any) -> Any:
         if pos.shape != len.shape:
@@ -249,12 +254,6 @@ class Substr(TextOp):
             part = text[start : start + max(int(counts[at]), 0)]
             out[at] = part if self.unit == "BYTE" else part.encode()
         return out
-
-
-def rank_of(spec: TensorSpec) -> int:
-    """The number of dimensions of a spec that has some."""
-    assert spec.rank is not None
-    return spec.rank
 
 
 class ReduceJoin(HostOp):

@@ -74,3 +74,18 @@ def test_columns() -> None:
 def test_bad_records(record: str, text: str) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=text):
         run(tf.decode_csv([record], [tf.constant([], tf.int32), [0]]))
+
+
+def test_substr_broadcasts_and_refuses_what_does_not_fit() -> None:
+    words = [[b"thirteen", b"fourteen", b"fifteen"], [b"sixteen", b"seventeen", b"eighteen"]]
+    with tf.Session() as session:
+        rows = tf.strings.substr(words, [[1], [2]], [[2], [3]])
+        assert rows.shape == (2, 3) and session.run(rows).tolist() == [[b"hi", b"ou", b"if"], [b"xte", b"ven", b"ght"]]
+        assert session.run(tf.strings.substr(words, [1, 2, 3], [1, 2, 3])).tolist()[0] == [b"h", b"ur", b"tee"]
+        fed = tf.placeholder(tf.string, [None, None])
+        assert session.run(tf.strings.substr(fed, [[1], [2]], [[2], [3]]), {fed: words}).tolist()[1] == [b"xte", b"ven", b"ght"]
+    for pos, length, message in (([1, 2, 3], 2, "must be rank 0"), ([1, 2], [1, 2], "must be equal, but are 3 and 2")):
+        with pytest.raises(ValueError, match=message):
+            tf.strings.substr(words, pos, length)
+    with pytest.raises(ValueError, match="'unit' of 'Substr' Op passed string 'X'"):
+        tf.strings.substr(words, 1, 2, unit="X")

@@ -10,7 +10,7 @@ import pytest
 import graphflow as tf
 from tests.golden import recurrent
 
-RANDOM = ("dropout", "variational", "layer_norm_off")  # other numbers in every run
+RANDOM = ("dropout", "variational", "layer_norm_off", *recurrent.DRAWN)  # other numbers in every run
 # TensorFlow computes part of them in float32 only
 SINGLE = ("translation", "decoders", "monotonic", "luong_monotonic", "attention_parts", "cudnn_compatible_lstm", *recurrent.BLOCKS)
 STOPPED = ("embedded_decoders",)  # no gradient goes through what is fed back

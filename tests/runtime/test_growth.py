@@ -11,6 +11,7 @@ import pytest
 
 import graphflow as tf
 from graphflow.compiler import lower
+from graphflow.config import override
 from graphflow.runtime.jit import counters, default_jit
 from tests.effort import calls_of
 
@@ -75,7 +76,7 @@ def test_variables_of_any_size_are_initialised_by_the_same_kernels():
 
 
 def test_an_added_operation_lowers_and_compiles_nothing_that_is_known(monkeypatch):
-    with tf.Graph().as_default(), tf.Session() as session:
+    with override(cache_dir=""), tf.Graph().as_default(), tf.Session() as session:
         x, loss, train = train_step(2)
         session.run(tf.global_variables_initializer())
         feed = {x: np.ones((5, 16), np.float32)}
@@ -110,6 +111,7 @@ import sys
 import numpy as np
 import graphflow as tf
 from graphflow.compiler import lower
+from graphflow.config import override
 from graphflow.runtime.jit import counters
 real, lowered = lower._lower, []
 lower._lower = lambda *a: lowered.append(a) or real(*a)

@@ -106,7 +106,7 @@ def price(shape: Shape, plan: Plan) -> float:
     many = panel_count(plan.panels)
     far = far_bytes(shape, plan) * FAR_CYCLES / threads
     waits = far if far and len(plan.order) == 1 and not foresees(shape, plan) else 0.0
-    across = crossing_bytes(shape, plan) * FAR_CYCLES / threads
+    across = crossing(shape, plan)
     if plan.split == "rows":
         rows = math.ceil(total_rows / threads)
         return across + far + waits * threads + units * sum(guess(p.count) * pass_over(rows, len(p.pieces)) for p in plan.panels)
@@ -132,8 +132,8 @@ def finish_cycles(plan: Plan, rows: int, columns: int, lanes: int) -> float:
     return 15 + 2.5 * rows * columns
 
 
-def crossing_bytes(shape: Shape, plan: Plan) -> int:
-    """Bytes of which each thread needs the part that lies in another one's cache, because of how the threads share the work.
+def crossing(shape: Shape, plan: Plan) -> float:
+    """Cycles for what each of two threads needs out of the other one's cache because of how they share the work.
 
     Loops over a tensor share out its outermost axis. Where rows are that axis of an operand and of the results, a thread that takes rows
     finds what it has made before, and so does the thread that goes on with them; the other operand, say weights, it reads whole. A thread
@@ -144,10 +144,12 @@ def crossing_bytes(shape: Shape, plan: Plan) -> int:
     wide = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
     if len(wide) != 1 or shape.side(plan.rows, wide[0]) != 0 or not _outermost(shape, plan.rows, 1 - wide[0]):
         return 0
+    size = 0
     if plan.split == "panels":
-        return side_bytes(shape, 1 - wide[0]) + len(shape.results) * result_bytes(shape)
-    size = side_bytes(shape, wide[0])
-    return size if plan.split in ("rows", "tiles") and size > L2_BYTES else 0
+        size = side_bytes(shape, 1 - wide[0]) + len(shape.results) * result_bytes(shape)
+    elif plan.split in ("rows", "tiles") and side_bytes(shape, wide[0]) > L2_BYTES:
+        size = side_bytes(shape, wide[0])
+    return size * FAR_CYCLES / 2
 
 
 def _outermost(shape: Shape, name: str, side: int) -> bool:

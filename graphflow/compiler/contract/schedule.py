@@ -19,6 +19,9 @@ from functools import partial
 from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides
 from graphflow.compiler.contract.blocking import choose
 from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
+from graphflow.compiler.contract.plan import Plan
+from graphflow.compiler.contract.price import crossing
+from graphflow.compiler.contract.shape import shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Expr, Load, load, local
 from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
@@ -47,6 +50,13 @@ class Schedule:
     def phases(self) -> Phases:
         return (*self.before, (self.contract,), *self.after)
 
+    @property
+    def tile(self) -> tuple[str, str]:
+        """The axes whose steps fill registers one below the other."""
+        plan = self.contract.plan
+        assert isinstance(plan, Plan)
+        return plan.rows, plan.sub
+
 
 Way = Callable[[Contract, Target, str, float], Schedule | None]  # ... the price to beat
 
@@ -55,7 +65,8 @@ def schedule_contract(
     contract: Contract, buffers: Sequence[Buffer], target: Target, prefix: str = "t", shorter: Iterable[Contract] = ()
 ) -> tuple[Phases, tuple[Buffer, ...]]:
     """The phases that compute a contraction and the scratch buffers they need (see the package's text). `shorter`: the same without some
-    products that are zero, which are so many for each point of one free axis and others for the next; the cheapest of all is taken."""
+    products that are zero, which are so many for each point of one free axis and others for the next; the cheapest of all is taken, in the
+    same way and over the same tiles."""
     simple = normalise(contract)
     best = _planned(simple, target, prefix)
     best_way: Way = _planned
@@ -68,7 +79,7 @@ def schedule_contract(
             continue  # it takes apart what is one loop otherwise
         some = math.prod(sum(n) / (len(n) * max(n)) for n in (lengths(a, other.free) for a in other.reduced))
         found = best_way(other, target, prefix, best.cycles / some)
-        if found is not None and found.cycles * some < best.cycles:
+        if found is not None and found.cycles * some < best.cycles and found.tile == best.tile:  # others were measured to be no faster
             best = replace(found, cycles=found.cycles * some)
     return best.phases, best.scratch
 
@@ -144,7 +155,11 @@ def _copied(contract: Contract, target: Target, prefix: str, most: float, *, sid
         scratch.append(buffer)
         out = replace(out, right=moved) if side else replace(out, left=moved)
     way = _planned(normalise(out), target, prefix)
-    cycles = way.cycles + BARRIER + _copy_cycles(contract, sides)
+    plan = way.contract.plan
+    assert isinstance(plan, Plan)
+    # A copy has rows elsewhere, and is made by a loop that shares out those: what it is made of lies where it did.
+    hidden = max(0.0, crossing(shape_of(contract, target), plan) - crossing(shape_of(way.contract, target), plan))
+    cycles = way.cycles + hidden + BARRIER + _copy_cycles(contract, sides)
     return replace(way, cycles=cycles, before=tuple(before), scratch=(*way.scratch, *scratch))
 
 
