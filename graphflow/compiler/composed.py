@@ -60,9 +60,13 @@ class Composed(Op, abstract=True):
         return tuple([op for op, _ in self.steps])
 
     def __repr__(self) -> str:
-        """Operands are called $0, $1, ...; every step gives one more."""
-        steps = [f"{op!r}".removesuffix("()") + " " + ", ".join([f"${n}" for n in operands]) for op, operands in self.steps]
-        return f"Composed({'; '.join(f'${n} = {step}' for n, step in enumerate(steps, self.arity))})"
+        """Operands are called $0, $1, ...; every step gives the next. Nothing may be left out: kernels are known by this text on disk."""
+        steps = [f"{op!r}".removesuffix("()") + " " + _names(operands) for op, operands in self.steps]
+        return f"Composed({'; '.join(f'${n} = {step}' for n, step in enumerate(steps, self.arity))} -> {_names(self.given)})"
+
+
+def _names(numbers: Sequence[int]) -> str:
+    return ", ".join([f"${n}" for n in numbers])
 
 
 def compose(b: ProgramBuilder, start: int, results: Sequence[Value]) -> None:

@@ -15,6 +15,7 @@ from graphflow.compiler.lower import lower_group, signature
 from graphflow.compiler.pipeline import run_passes
 from graphflow.compiler.verify import problems
 from graphflow.config import options
+from graphflow.ops.arithmetic import Maximum
 from graphflow.runtime.interpreter import interpret
 from graphflow.runtime.storage import Storage
 from tests.compiler.support import feed
@@ -100,3 +101,11 @@ class TestWhatStaysApart:
 
     def test_two_ops_do_not(self):
         assert self.composed(lambda b, x, y: b.mul(b.add(x, y), x)) == ["Composed"]
+
+
+def test_the_text_tells_composed_ops_apart():
+    """Kernels are known on disk by the text of their ops."""
+    steps = ((Maximum(), (0, 1)), (Maximum(), (2, 1)))
+    texts = {repr(Composed(arity, steps, given)) for arity, given in ((2, (2, 3)), (2, (3, 2)), (2, (3,)))}
+    assert len(texts) == 3
+    assert repr(Composed(2, steps, (3,))) == "Composed($2 = Maximum $0, $1; $3 = Maximum $2, $1 -> $3)"
