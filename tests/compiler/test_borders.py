@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import graphflow as tf
+from graphflow.config import override
 from graphflow.kernel.nodes import Contract
+from tests.fuzzing import examples
 
 PADDED = {  # image, window, strides, padding, dilation, channels
     "same": ((9, 7), (3, 3), 1, "SAME", 1),
@@ -55,16 +59,40 @@ def plain(x: np.ndarray, w: np.ndarray, strides: int, padding: str, dilation: in
     return {"y": y, "dx": dx[:, top : top + x.shape[1], left : left + x.shape[2]], "dw": dw}
 
 
-@pytest.mark.parametrize("name", PADDED)
-def test_results_are_those_of_the_padded_image(name: str) -> None:
-    image, window, *rest = PADDED[name]
-    x, w, results = layer(image, window, *rest)
+def check(batch: int, image: Any, window: Any, *rest: Any, **options: Any) -> None:
+    """A convolution and its gradients are those over a padded image."""
     rng = np.random.default_rng(0)
-    values = {x: rng.standard_normal((3, *image, w.shape[2].value), np.float32), w: rng.standard_normal(w.shape.as_list(), np.float32)}
-    with tf.Session() as session:
+    with override(**options), tf.Graph().as_default(), tf.Session() as session:
+        x, w, results = layer(image, window, *rest)
+        shapes = {x: (batch, *image, w.shape[2].value), w: w.shape.as_list()}
+        values = {t: rng.standard_normal(shape, np.float32) for t, shape in shapes.items()}
         found = session.run(results, values)
     for what, expected in plain(values[x], values[w], *rest[:3]).items():
-        np.testing.assert_allclose(found[what], expected, rtol=1e-4, atol=1e-4, err_msg=what)
+        atol = 2e-5 * max(1, np.abs(expected).max(initial=0))
+        np.testing.assert_allclose(found[what], expected, rtol=1e-4, atol=atol, err_msg=what)
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_results_are_those_of_the_padded_image(name: str) -> None:
+    check(3, *PADDED[name])
+
+
+sizes, channels = st.integers(1, 16), st.sampled_from([1, 2, 3, 6, 16, 17, 20, 32, 48])
+
+
+@pytest.mark.slow
+@given(
+    st.sampled_from([1, 2, 5, 30]), st.tuples(sizes, sizes), st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    st.sampled_from([(1, 1), (1, 1), (2, 1), (3, 1), (1, 2)]), st.sampled_from(["SAME", "SAME", "VALID"]), channels, channels,
+    st.sampled_from(["native", "native", "avx2", "sse2"]),
+)  # fmt: skip
+@examples(60)
+def test_random_convolutions(
+    batch: int, image: Any, window: Any, steps: Any, padding: str, inputs: int, outputs: int, target: str
+) -> None:
+    strides, dilation = steps
+    assume(padding == "SAME" or all((k - 1) * dilation < n for k, n in zip(window, image, strict=True)))
+    check(batch, image, window, strides, padding, dilation, inputs, outputs, target=target)
 
 
 def sums(fetch: Any, feeds: dict[Any, np.ndarray]) -> list[Contract]:
