@@ -14,6 +14,8 @@ from tests.golden.describe import Built, Call, dense, label, numbered
 from tests.golden.described import FAMILIES, PROGRAMS
 
 GOLDEN = Answers.load(Path(__file__).parent.parent / "golden" / "ops.npz")
+PARTIAL = "Cannot convert a partially known TensorShape to a Tensor"
+NEED_SIZES = {"nn.atrous_conv2d": PARTIAL, "nn.convolution": PARTIAL}  # TensorFlow asks for a dilated window's while it builds the graph
 CALLS = {path: calls for path, calls in numbered(FAMILIES).items() if any(call.refuses is None for call in calls)}
 
 
@@ -109,6 +111,11 @@ def test_values_are_tensorflows(path: str) -> None:
 @pytest.mark.parametrize("sizes", ["known", "ranked"])
 @pytest.mark.parametrize("path", CALLS)
 def test_values_of_every_dtype_are_tensorflows(path: str, sizes: str) -> None:
+    if sizes == "ranked" and path in NEED_SIZES:
+        for one in _recorded(path, every=True):
+            with pytest.raises(ValueError, match=NEED_SIZES[path]):
+                _results([one], sizes)
+        return
     wrong = _differences(_recorded(path, every=True), sizes)
     assert not wrong, "\n".join(wrong)
 
