@@ -13,8 +13,8 @@ from graphflow.ops.families import Composite
 from graphflow.ops.sizes import i32, need_rank, need_rank_at_least, need_rank_at_most
 
 
-class DataFormatDimMap(Composite):
-    """Of each dimension's number in src_format the number in dst_format; negative ones count from the end."""
+class FormatChange(Composite, abstract=True):
+    """From the order of dimensions src_format to dst_format."""
 
     arguments = ("x: T",)
     results = ("y: T",)
@@ -22,6 +22,11 @@ class DataFormatDimMap(Composite):
     differentiable = False
     src_format: str = "NHWC"
     dst_format: str = "NCHW"
+
+
+class DataFormatDimMap(FormatChange):
+    """Of each dimension's number in src_format the number in dst_format; negative ones count from the end."""
+
     cases = (Case(i32(0, 1, 2, 3, -1, -4)), Case(i32(3, 0), src_format="NCHW", dst_format="NHWC"), Case(np.array(-2, np.int32)))
 
     def infer(self, x: TensorSpec) -> TensorSpec:
@@ -36,15 +41,9 @@ class DataFormatDimMap(Composite):
         return b.take(b.constant(places), b.make("FloorMod", x, b.constant(len(places), x.dtype)), 0)
 
 
-class DataFormatVecPermute(Composite):
+class DataFormatVecPermute(FormatChange):
     """A vector with an entry, or a row, for each dimension of src_format, in the order of dst_format. Two entries stand for H and W."""
 
-    arguments = ("x: T",)
-    results = ("y: T",)
-    types = {"T": INDEX}
-    differentiable = False
-    src_format: str = "NHWC"
-    dst_format: str = "NCHW"
     cases = (
         Case(i32(7, 4, 9, 3)), Case(np.array([[7, 4], [9, 3], [4, 5], [5, 1]], np.int32), src_format="NHWC", dst_format="HWNC"),
         Case(i32(5, 6)), Case(i32(1, 2, 3), error=("ValueError", "must be 4 or 2, but is 3")),

@@ -357,16 +357,31 @@ def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=float32, seed=None, name
 
 
 def _scaled(default: str, op: str, shape: Any, mean: Any, stddev: Any, dtype: Any, seed: Any, name: str | None) -> Any:
-    with name_scope(name, default, [shape, mean, stddev]) as scope:
+    return scaled(name, default, shape, mean, stddev, dtype, lambda dims, kind: make(op, dims, dtype=kind, **_seeds(seed)))
+
+
+def scaled(name: str | None, default: str, shape: Any, mean: Any, stddev: Any, dtype: Any, draw: Callable[[Any, DType], Any],
+           also: Sequence[Any] = ()) -> Any:  # fmt: skip
+    """mean + stddev * draw(shape, dtype). also: what else is drawn from, for the name scope to find the graph by."""
+    with name_scope(name, default, [shape, *also, mean, stddev]) as scope:
         shape = shape_argument(shape)
         mean = convert(mean, dtype, "mean")
         stddev = convert(stddev, dtype, "stddev")
-        numbers = make(op, shape, dtype=as_dtype(dtype), **_seeds(seed))
-        return make("Add", numbers * stddev, mean, name=scope)
+        return make("Add", draw(shape, as_dtype(dtype)) * stddev, mean, name=scope)
 
 
 def random_uniform(shape, minval=0, maxval=None, dtype=float32, seed=None, name=None):
     """Numbers spread evenly over [minval, maxval)."""
+    return spread(
+        name, "random_uniform", shape, minval, maxval, dtype,
+        lambda kind, *operands, **fields: make("RandomUniform" + kind, *operands, **fields, **_seeds(seed)),
+    )  # fmt: skip
+
+
+def spread(name: str | None, default: str, shape: Any, minval: Any, maxval: Any, dtype: Any, draw: Callable[..., Any],
+           also: Sequence[Any] = ()) -> Any:  # fmt: skip
+    """Numbers of [minval, maxval): those of draw("", shape, dtype=) moved there, or whole ones by draw("Int", shape, minval, maxval,
+    name=). also: as for `scaled`."""
     dtype = as_dtype(dtype)
     if dtype not in (*FLOATING, int32, int64):
         raise ValueError(f"Invalid dtype {dtype!r}")
@@ -374,12 +389,10 @@ def random_uniform(shape, minval=0, maxval=None, dtype=float32, seed=None, name=
         if dtype.is_integer:
             raise ValueError(f"Must specify maxval for integer dtype {dtype!r}")
         maxval = 1
-    with name_scope(name, "random_uniform", [shape, minval, maxval]) as scope:
+    with name_scope(name, default, [shape, *also, minval, maxval]) as scope:
         shape = shape_argument(shape)
         minval = convert(minval, dtype, "min")
         maxval = convert(maxval, dtype, "max")
-        seeds = _seeds(seed)
         if dtype.is_integer:
-            return make("RandomUniformInt", shape, minval, maxval, name=scope, **seeds)
-        numbers = make("RandomUniform", shape, dtype=dtype, **seeds)
-        return make("Add", numbers * (maxval - minval), minval, name=scope)
+            return draw("Int", shape, minval, maxval, name=scope)
+        return make("Add", draw("", shape, dtype=dtype) * (maxval - minval), minval, name=scope)

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphflow.dtypes import FLOATING, INDEX, REAL, DType, as_dtype, float32, float64, int32, int64, uint32, uint64
+from graphflow.dtypes import INDEX, REAL, DType, as_dtype, float32, float64, int32, int64, uint32, uint64
 from graphflow.graph.build import convert, make, name_scope
-from graphflow.graph.convert import shape_argument
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.expr import Expr, cast, const
 from graphflow.kernel.nodes import Buffer
 from graphflow.ops import philox
 from graphflow.ops.families import Composite, Elementwise
-from graphflow.ops.random import InRange, PhiloxNumbers, TruncatedNumbers, dims_of, number_of_elements
+from graphflow.ops.random import InRange, PhiloxNumbers, TruncatedNumbers, dims_of, number_of_elements, scaled, spread
 from graphflow.ops.random_choice import Multinomial
 from graphflow.ops.sizes import need_rank
 
@@ -230,21 +229,10 @@ class StatelessMultinomial(Multinomial):
 
 def stateless_random_uniform(shape, seed, minval=0, maxval=None, dtype=float32, name=None):
     """Numbers spread evenly over [minval, maxval), the same for the same two seeds."""
-    dtype = as_dtype(dtype)
-    if dtype not in (*FLOATING, int32, int64):
-        raise ValueError(f"Invalid dtype {dtype!r}")
-    if maxval is None:
-        if dtype.is_integer:
-            raise ValueError(f"Must specify maxval for integer dtype {dtype!r}")
-        maxval = 1
-    with name_scope(name, "stateless_random_uniform", [shape, seed, minval, maxval]) as scope:
-        shape = shape_argument(shape)
-        minval = convert(minval, dtype, "min")
-        maxval = convert(maxval, dtype, "max")
-        if dtype.is_integer:
-            return make("StatelessRandomUniformInt", shape, seed, minval, maxval, name=scope)
-        numbers = make("StatelessRandomUniform", shape, seed, dtype=dtype)
-        return make("Add", numbers * (maxval - minval), minval, name=scope)
+    return spread(
+        name, "stateless_random_uniform", shape, minval, maxval, dtype,
+        lambda kind, dims, *bounds, **fields: make("StatelessRandomUniform" + kind, dims, seed, *bounds, **fields), also=[seed],
+    )  # fmt: skip
 
 
 def stateless_random_normal(shape, seed, mean=0.0, stddev=1.0, dtype=float32, name=None):
@@ -258,12 +246,7 @@ def stateless_truncated_normal(shape, seed, mean=0.0, stddev=1.0, dtype=float32,
 
 
 def _scaled(default: str, op: str, shape: Any, seed: Any, mean: Any, stddev: Any, dtype: Any, name: str | None) -> Any:
-    with name_scope(name, default, [shape, seed, mean, stddev]) as scope:
-        shape = shape_argument(shape)
-        mean = convert(mean, dtype, "mean")
-        stddev = convert(stddev, dtype, "stddev")
-        numbers = make(op, shape, seed, dtype=as_dtype(dtype))
-        return make("Add", numbers * stddev, mean, name=scope)
+    return scaled(name, default, shape, mean, stddev, dtype, lambda dims, kind: make(op, dims, seed, dtype=kind), also=[seed])
 
 
 def stateless_categorical(logits, num_samples, seed, dtype=int64, name=None):

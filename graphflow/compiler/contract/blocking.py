@@ -13,7 +13,7 @@ from graphflow.compiler.contract.plan import Packed, Panel, Plan
 from graphflow.compiler.contract.price import foresees, from_afar, price, reduction_block
 from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, result_bytes, shape_of
 from graphflow.compiler.llvm.target import Target
-from graphflow.kernel.expr import TYPES, Call, Load, walk
+from graphflow.kernel.expr import Call, Load, walk
 from graphflow.kernel.index import Index, symbols_of
 from graphflow.kernel.nodes import Axis, Contract, Let, Store
 
@@ -55,7 +55,7 @@ def choose(contract: Contract, target: Target) -> Choice:
 
 def steps_ahead(shape: Shape, plan: Plan, side: int) -> int:
     """By how many steps of the innermost loop an operand is prefetched: not at all where it stays in the first-level cache."""
-    size = TYPES[shape.contract.left.type].itemsize
+    size = shape.itemsize
     moves = [(shape.side(name, side), n) for name, n in shape.size.items()]
     span = sum(abs(m) * (n - 1) if isinstance(m, int) else L1_BYTES for m, n in moves if m != 0)
     if span * size <= L1_BYTES:
@@ -67,9 +67,8 @@ def awaited_buffers(shape: Shape, plan: Plan) -> tuple[str, ...]:
     """What the epilogue reads where it stores, where that is more than stays near, and there is time to ask for it."""
     if not plan.rows or plan.sub or plan.turned or plan.dot or not plan.vector or len(plan.order) != 1:
         return ()
-    tallest = max([*plan.sizes, *(height for _, _, height in plan.runs)])
     read = [name for name, loaded in shape.results.items() if loaded]
-    return tuple(read) if len(read) * result_bytes(shape) > AWAITED_BYTES and shape.size[plan.order[0]] >= tallest else ()
+    return tuple(read) if len(read) * result_bytes(shape) > AWAITED_BYTES and shape.size[plan.order[0]] >= plan.tallest else ()
 
 
 def tiles_at_a_time(shape: Shape, plan: Plan) -> int:
@@ -79,7 +78,7 @@ def tiles_at_a_time(shape: Shape, plan: Plan) -> int:
     steps = shape.size[plan.order[0]]
     if plan.packed:
         steps = min(steps, plan.packed.length)
-    row = steps * TYPES[shape.contract.left.type].itemsize
+    row = steps * shape.itemsize
     tallest = max(height for _, _, height in plan.runs)
     some = CHUNK_BYTES // (row * tallest)
     return some if some >= 6 and shape.size[plan.rows] * row > 4 * CHUNK_BYTES else 0

@@ -125,8 +125,7 @@ def next_panel(tiles: TileEmitter, panel: Panel, column: Reg, more: Reg | None, 
     else:
         pieces, lines, pitch, total = 1, range(0, panel_width(panel), line), em.index(step), count
     begin, end = rows
-    tallest = max([*plan.sizes, *(height for _, _, height in plan.runs)])
-    every = b.binary("udiv", b.mul(count, b.binary("sub", end, begin)), b.mul(b.binary("or", total, b.i64(1)), b.i64(tallest)))
+    every = b.binary("udiv", b.mul(count, b.binary("sub", end, begin)), b.mul(b.binary("or", total, b.i64(1)), b.i64(plan.tallest)))
     places = b.call("i64", "llvm.ctlz.i64", (b.binary("or", every, b.i64(1)), Reg("i1", "true")))
     shift = b.binary("sub", b.i64(63), places)
     mask = b.binary("sub", b.binary("shl", b.i64(1), shift), b.i64(1))

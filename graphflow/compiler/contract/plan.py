@@ -84,6 +84,11 @@ class Plan:
     foresees: bool = False
     awaited: tuple[str, ...] = ()
 
+    @property
+    def tallest(self) -> int:
+        """The rows of the highest tile."""
+        return max([*self.sizes, *(height for _, _, height in self.runs)])
+
     def __repr__(self) -> str:
         tiles = ", ".join(f"{n} x {m}" for _, n, m in self.runs) if self.runs else "/".join(map(str, self.sizes))
         lanes = f"lanes {self.dot}, columns" if self.dot else "lanes"

@@ -1,7 +1,7 @@
 """What a plan costs: cycles of arithmetic, of loads, and of waiting for memory.
 
 A step of a tile with R x C accumulators costs R*C/2 cycles of multiply-add, or its loads at two a cycle, or the latency of one
-multiply-add, whichever is most (measured figures: docs in reference/performance.md). Waiting depends on where the operands come from, and
+multiply-add, whichever is most (`make bench-kernels` measures them). Waiting depends on where the operands come from, and
 on whether their lines fall into few sets of the caches.
 """
 
@@ -22,7 +22,6 @@ from graphflow.compiler.contract.shape import (
     result_bytes,
     side_bytes,
 )
-from graphflow.kernel.expr import TYPES
 
 LATENCY = 4.5  # cycles before a sum can be added to again
 PAGE = 4096
@@ -66,7 +65,7 @@ def price(shape: Shape, plan: Plan) -> float:
     if plan.packed is not None:
         pack = TURN_CYCLES if plan.packed.turned else EARLY_CYCLES if plan.packed.early else PACK_CYCLES
     scattered_lines = scattered_buffers(shape, plan) * SCATTERED_CYCLES
-    size = TYPES[shape.contract.left.type].itemsize
+    size = shape.itemsize
     most = uncrowded_rows(shape, plan)
     streams = FAR_CYCLES if from_afar(shape, plan, steps) else 0.0
 
@@ -170,8 +169,7 @@ def foresees(shape: Shape, plan: Plan) -> bool:
     if len(along) != 1 or any(shape.side(name, along[0]) != 0 for name in (plan.rows, plan.sub)):
         return False  # each tile has a panel of its own
     rows = shape.size[plan.rows] if plan.split == "panels" else shape.size[plan.rows] // 2
-    tallest = max([*plan.sizes, *(height for _, _, height in plan.runs)])
-    return len(plan.order) == 1 and panel_count(plan.panels) > 1 and rows > tallest and far_bytes(shape, plan) > 0
+    return len(plan.order) == 1 and panel_count(plan.panels) > 1 and rows > plan.tallest and far_bytes(shape, plan) > 0
 
 
 def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
@@ -187,7 +185,7 @@ def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
     if not plan.order or plan.dot or plan.turned:
         return None
     name = plan.order[0]
-    size = TYPES[shape.contract.left.type].itemsize
+    size = shape.itemsize
     moves = [shape.side(name, side) for side in (0, 1)]
     if any(not isinstance(m, int) or m <= 0 for m in moves):
         return None
@@ -212,7 +210,7 @@ def scattered_buffers(shape: Shape, plan: Plan) -> int:
     """How many buffers of results the epilogue walks through in jumps: a pass down the rows of a panel touches a few neighbouring cache
     lines of each row, which the machine cannot foresee. None where they are few enough to stay near, or tiles go along the rows."""
     move = shape.moves[plan.rows].out if plan.rows else 0
-    size = TYPES[shape.contract.left.type].itemsize
+    size = shape.itemsize
     if plan.split == "tiles" or plan.turned or not isinstance(move, int) or move * size < SCATTERED:
         return 0
     return len(shape.results) if len(shape.results) * result_bytes(shape) > 2 * L2_BYTES else 0
@@ -224,7 +222,7 @@ def uncrowded_rows(shape: Shape, plan: Plan) -> float:
     move = shape.moves[plan.rows].out if plan.rows else 0
     if not reads or plan.turned or plan.dot or not isinstance(move, int) or move == 0:
         return math.inf
-    return L1_WAYS * PAGE / math.gcd(move * TYPES[shape.contract.left.type].itemsize, PAGE) / reads
+    return L1_WAYS * PAGE / math.gcd(move * shape.itemsize, PAGE) / reads
 
 
 def unaligned(shape: Shape, plan: Plan, side: int) -> bool:
@@ -242,7 +240,7 @@ def crowding(shape: Shape, name: str, side: int) -> float:
     move = shape.side(name, side)
     if not isinstance(move, int) or move == 0:
         return 0.0
-    size = TYPES[shape.contract.left.type].itemsize
+    size = shape.itemsize
     return math.gcd(abs(move) * size, PAGE) / PAGE if abs(move) * size >= 64 else 0.0
 
 
@@ -253,7 +251,7 @@ def scattered(shape: Shape, plan: Plan, side: int, steps: int) -> bool:
     move = shape.side(plan.order[0], side)
     if not isinstance(move, int) or move == 0:
         return False
-    apart = abs(move) * TYPES[shape.contract.left.type].itemsize
+    apart = abs(move) * shape.itemsize
     lines = math.ceil(panel_bytes(plan) / 64)
     sets = min(64, PAGE // math.gcd(apart, PAGE) * lines)
     return apart >= 64 and steps * lines > 10 * sets
@@ -267,7 +265,7 @@ def thrashing(shape: Shape, plan: Plan, side: int, steps: int) -> float:
     move = shape.side(plan.order[-1], side)
     if not isinstance(move, int) or move == 0:
         return 0.0
-    apart = abs(move) * TYPES[shape.contract.left.type].itemsize
+    apart = abs(move) * shape.itemsize
     if apart < 1024:
         return 0.0
     length = min(steps, shape.size[plan.order[-1]])

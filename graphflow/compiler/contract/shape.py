@@ -27,6 +27,11 @@ class Shape:
     size: dict[str, int]
     results: dict[str, bool]  # the buffers that the epilogue stores in, or reads where it stores, and whether it reads them
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element of the operands."""
+        return TYPES[self.contract.left.type].itemsize
+
     def axis(self, name: str) -> Axis:
         return next(a for a in (*self.contract.free, *self.contract.reduced) if a.name == name)
 
@@ -66,12 +71,12 @@ def operand_bytes(shape: Shape) -> int:
 
 def side_bytes(shape: Shape, side: int) -> int:
     """Bytes of one operand."""
-    return TYPES[shape.contract.left.type].itemsize * math.prod(n for name, n in shape.size.items() if shape.side(name, side) != 0)
+    return shape.itemsize * math.prod(n for name, n in shape.size.items() if shape.side(name, side) != 0)
 
 
 def result_bytes(shape: Shape) -> int:
     """Bytes of all results."""
-    return TYPES[shape.contract.left.type].itemsize * math.prod(shape.size[a.name] for a in shape.contract.free)
+    return shape.itemsize * math.prod(shape.size[a.name] for a in shape.contract.free)
 
 
 def far_bytes(shape: Shape, plan: Plan) -> int:

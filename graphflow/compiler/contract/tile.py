@@ -204,9 +204,8 @@ class TileEmitter:
         """Where the sums of a tile wait, and how far apart its rows are: on the stack, or in the scratch buffer where the reduction is
         blocked."""
         b, em, plan = self.b, self.em, self.plan
-        tallest = max([*plan.sizes, *(m for _, _, m in plan.runs)])
         wide = panel.pieces[-1].offset + panel.pieces[-1].lanes
-        room = (1 << (tallest - 1).bit_length() if plan.turned else tallest * self.depth) * wide + self.lanes
+        room = (1 << (plan.tallest - 1).bit_length() if plan.turned else plan.tallest * self.depth) * wide + self.lanes
         if self.stack is None or self.room < room:
             self.room = room
             self.stack = b.alloca(self.scalar, self.room)

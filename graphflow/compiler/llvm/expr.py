@@ -74,11 +74,8 @@ class Expressions(Addresses):
                 self._keep(e, value, max(level, self._pinned((e.name,))))
             case Position():
                 self._keep(e, *self._position(e.index, e.type))
-            case Load():
-                value, level = self._load(e)
-                self._keep(e, value, level, presumes=self._presumed(level))
-            case Call(function="check"):
-                value, level = self._check(e)
+            case Load() | Call(function="check"):
+                value, level = self._load(e) if isinstance(e, Load) else self._check(e)
                 self._keep(e, value, level, presumes=self._presumed(level))
             case Call():
                 self._keep(e, *self._call(e))
