@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ MEETING = 0.4e-6  # seconds that it takes threads to meet
 HOLD_LOCK = 20e-6  # seconds of work below which giving up the interpreter's lock costs more than it is worth
 SLICE = 50e-3  # seconds after which a loop comes back to Python
 LOCKED_SLICE = 1e-3  # the same where it holds the interpreter's lock
+TICKS = 1 << 14  # words that timed runs are given at once to leave their ticks in
 
 
 class Slot(NamedTuple):
@@ -124,7 +126,7 @@ class Failure(NamedTuple):
 class Timing:
     """What a timed run spent where, [record, thread].
 
-    ticks   the block that the native walk has filled: [record, thread, layout.Times]
+    ticks   the block that the native walk has filled: [thread, record, layout.Times]
     rate    ticks in a second
     calls   for each record the entry of the plan's list that it belongs to; it never falls
 
@@ -139,19 +141,19 @@ class Timing:
     @property
     def times(self) -> Array:
         """How often the thread was in the record."""
-        return self.ticks[..., layout.Times.CALLS]
+        return self.ticks[..., layout.Times.CALLS].T
 
     @cached_property
     def start(self) -> Array:
         """When it entered the record first, in seconds since the first entry of all; NaN where it had no part in it."""
         entered = self.times > 0
-        first = self.ticks[..., layout.Times.FIRST]
+        first = self.ticks[..., layout.Times.FIRST].T
         return np.where(entered, (first - first.min(where=entered, initial=np.iinfo(np.int64).max)) / self.rate, np.nan)
 
     @cached_property
     def busy(self) -> Array:
         """The seconds that it was in the record, all its times together."""
-        return self.ticks[..., layout.Times.TOTAL] / self.rate
+        return self.ticks[..., layout.Times.TOTAL].T / self.rate
 
 
 Entry = Call | Jump | Measure | Find | Pause
@@ -187,6 +189,7 @@ class NativePlan:
         self._slots: Any = self._table.data
         self._pack = struct.Struct(f"={slots}q").pack_into
         self._wants_workers = self.threads > 1
+        self._ticks: Iterator[Array] = iter(())  # zeros for the next timed runs
 
     def _build(self, entries: Sequence[Entry]) -> None:
         records: list[tuple[int, int, int, int]] = []
@@ -319,13 +322,17 @@ class NativePlan:
 
     def run_timed(self, arrays: Sequence[Array] = (), python: Callable[[int], None] | None = None) -> tuple[Failure | None, Timing]:
         """`run`, and how long every thread was in every record."""
-        times = aligned((len(self._records), self.threads, layout.Times.WORDS), np.int64, 0)
-        self._block[layout.Plan.TIMES] = address(times)
+        ticks = next(self._ticks, None)
+        if ticks is None:
+            shape = self.threads, len(self._records), layout.Times.WORDS
+            self._ticks = iter(aligned((1 + TICKS // max(math.prod(shape), 1), *shape), np.int64, 0))
+            ticks = next(self._ticks)
+        self._block[layout.Plan.TIMES] = address(ticks)
         try:
             failure = self.run(arrays, python)
         finally:
             self._block[layout.Plan.TIMES] = 0
-        return failure, Timing(times, self.executor.ticks_per_second(), self._owners)
+        return failure, Timing(ticks, self.executor.ticks_per_second(), self._owners)
 
 
 def judge(entries: Sequence[Entry], cost: float, most: int) -> int:

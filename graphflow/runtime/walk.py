@@ -207,7 +207,7 @@ def _call(b: Native, plan: Reg, record: Reg, at: Reg, share: tuple[Reg, Reg], th
     b.run("void", function.ref, arguments, *share)
     if thread:
         ticks = b.binary("sub", b.clock(), begin)
-        row = b.add(b.binary("mul", at, b.get(plan, Plan.THREADS)), thread)
+        row = b.add(b.binary("mul", thread, b.get(plan, Plan.COUNT)), at)  # threads write cache lines of their own
         place = b.word(b.get(plan, Plan.TIMES, "ptr"), b.mul(row, b.i64(Times.WORDS)))
         calls = b.get(place, Times.CALLS)
         first = b.compare("icmp eq", calls, b.i64(0))

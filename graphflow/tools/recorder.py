@@ -77,7 +77,7 @@ class Signature:
         """Takes the pending runs into the sums, all at once: arrays are [run, record, thread], then [run, record]."""
         if not self._pending:
             return
-        timing, ticks = self._pending[-1], np.stack([t.ticks for t in self._pending])
+        timing, ticks = self._pending[-1], np.stack([t.ticks for t in self._pending]).swapaxes(1, 2)
         self._pending = []
         count = ticks[..., layout.Times.CALLS]
         first = np.where(count > 0, ticks[..., layout.Times.FIRST] / timing.rate, np.inf)

@@ -49,6 +49,17 @@ class Page:
         """Wait until the view of an address is drawn."""
         self.page.wait_for_function("h => document.querySelector('main').dataset.ready === h", arg=hash_)
 
+    def first_paint(self) -> float:
+        """Milliseconds from the start of navigation to the first contentful paint; waits for it (W3C Paint Timing)."""
+        return float(
+            self.page.evaluate(
+                """() => new Promise(found => new PerformanceObserver(list => {
+                    const entry = list.getEntriesByName('first-contentful-paint')[0];
+                    if (entry) found(entry.startTime);
+                }).observe({type: 'paint', buffered: true}))"""
+            )
+        )
+
     @property
     def view(self) -> str:
         return str(self.page.get_attribute("main", "data-view"))

@@ -47,7 +47,7 @@ async function showKernel(body, sig, number, kind, rest) {
     card(percent(kernel.share), `of the roofline${kernel.bound ? `; bound by ${kernel.bound}: ${MEANS[kernel.bound]}` : ""}`),
     card(flops(kernel.flops), `${rate(kernel.seconds ? (kernel.flops * kernel.calls) / kernel.seconds : 0, "flop/s")} of ${rate(kernel.threads > 1 ? machine.flops : machine.core_flops, "flop/s")}`),
     card(bytes(kernel.bytes), `${rate(kernel.seconds ? (kernel.bytes * kernel.calls) / kernel.seconds : 0, "B/s")}; DRAM gives ${rate(machine.dram, "B/s")}`),
-    code && card(code.vector ? `${code.vector} bits` : "scalar", `vectors; ${code.registers.vector} vector, ${code.registers.general} general, ${code.registers.mask} mask registers; ${plural(code.stack, "access")}${code.stack === 1 ? "" : "es"} to the stack`.replace("accesss", "access"))));
+    code && card(code.vector ? `${code.vector} bits` : "scalar", `vectors; ${code.registers.vector} vector, ${code.registers.general} general, ${code.registers.mask} mask registers; ${code.stack} ${code.stack === 1 ? "access" : "accesses"} to the stack`)));
   const lines = new Map();
   kernel.ops.forEach((k) => { const op = sig.ops[k]; if (op[FILE] >= 0) { const key = `${op[FILE]}:${op[LINE]}`; lines.set(key, [...(lines.get(key) || []), k]); } });
   const origins = el("tbody", {}, [...lines].map(([key, ops]) => {

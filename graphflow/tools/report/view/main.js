@@ -16,7 +16,7 @@ function viewOverview(main, sig) {
   const lines = [...sig.byLine].sort((a, b) => b[1].seconds - a[1].seconds || b[1].ops.length - a[1].ops.length);
   main.append(el("div", { class: "columns" },
     el("div", {}, el("h3", {}, "Where the time goes: kernels"), kernels.length ? el("table", {}, head("kernel", "#time", "", "#roofline", "bound by"), el("tbody", {}, kernels.slice(0, 14).map(([k, n]) => row(
-      el("td", { class: "name" }, el("a", { href: kernelLink(sig, n), class: "chip", hue: hue(n) }, shortKernel(k)), kernelOp(sig, k)), el("td", { class: "num" }, seconds(k.seconds)), el("td", { class: "meters" }, meter(k.seconds / kernels[0][0].seconds, "hot")),
+      el("td", { class: "name" }, el("div", { class: "tagged" }, el("a", { href: kernelLink(sig, n), class: "chip", hue: hue(n) }, shortKernel(k)), el("span", {}, kernelOp(sig, k)))), el("td", { class: "num" }, seconds(k.seconds)), el("td", { class: "meters" }, meter(k.seconds / kernels[0][0].seconds, "hot")),
       el("td", { class: "num" }, percent(k.share)), el("td", {}, k.bound))))) : el("p", { class: "note" }, "This signature has not run: nothing was measured.")),
     el("div", {}, el("h3", {}, "Where the time goes: lines"), el("table", {}, head("line", "#time", "", "#ops"), el("tbody", {}, lines.slice(0, 14).map(([key, v]) => {
       const [file, line] = key.split(":").map(Number);

@@ -13,7 +13,7 @@ function viewTimeline(main, sig) {
     const x = (t) => left + ((t - start) / length) * (width - left - 12);
     const parts = [];
     const unit = 10 ** Math.floor(Math.log10((length / width) * 90)), tick = [1, 2, 5, 10].map((n) => n * unit).find((n) => (n / length) * width > 80) || unit;
-    for (let t = 0; t <= length; t += tick) parts.push(`<line class="axis" x1="${x(start + t)}" x2="${x(start + t)}" y1="16" y2="${top + threads * lane}"/><text class="small" x="${x(start + t) + 3}" y="13">${seconds(t / 1e9) === "–" ? "0" : seconds(t / 1e9)}</text>`);
+    for (let t = 0; t <= length; t += tick) parts.push(`<line class="axis" x1="${x(start + t)}" x2="${x(start + t)}" y1="16" y2="${top + threads * lane}"/><text class="small" x="${x(start + t) + (t + tick > length ? -3 : 3)}" y="13" ${t + tick > length ? 'text-anchor="end"' : ""}>${seconds(t / 1e9) === "–" ? "0" : seconds(t / 1e9)}</text>`);
     for (let n = 0; n < threads; n += 1) parts.push(`<rect class="gap" x="${left}" y="${top + n * lane + 6}" width="${width - left - 12}" height="${lane - 18}"/><text x="6" y="${top + n * lane + 28}">thread ${n}</text>`);
     const ends = new Map();
     for (const [call, , , to] of sig.laps) ends.set(call, Math.max(ends.get(call) || 0, to));
