@@ -14,6 +14,7 @@ import numpy as np
 from graphflow import dtypes
 from graphflow.errors import InvalidArgumentError
 from graphflow.graph.build import convert_n, convert_to_tensor, make, name_scope
+from graphflow.graph.composite import SparseTensor
 from graphflow.graph.graph import get_default_graph
 from graphflow.graph.op import Access, Case, Effect, Kind, Op, TensorSpec
 from graphflow.graph.operation import Operation
@@ -256,16 +257,6 @@ def add_check_numerics_ops() -> Operation:
 # -- tf.print --------------------------------------------------------------------------------------------------------------------------
 
 
-class _Hole:
-    """Stands for a tensor while a structure is turned into text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-
 def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(value, Mapping):
         changed = {k: _mapped(value[k], function) for k in sorted(value)}
@@ -277,7 +268,7 @@ def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
 
 
 def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor) or hasattr(value, "_as_graph_element")
+    return isinstance(value, (Tensor, SparseTensor)) or hasattr(value, "_as_graph_element")
 
 
 def _stream_name(stream: Any) -> str:
@@ -321,11 +312,14 @@ def _formatted(inputs: Sequence[Any], sep: str, summarize: int, name: str | None
     def hole(value: Any) -> Any:
         if not _is_tensor(value):
             return value
+        if isinstance(value, SparseTensor):
+            tensors.extend((value.indices, value.values, value.dense_shape))
+            return f"SparseTensor(indices={placeholder}, values={placeholder}, shape={placeholder})"
         tensors.append(value)
-        return _Hole(placeholder)
+        return placeholder
 
     template = sep.join(i if isinstance(i, str) else pprint.pformat(_mapped(i, hole)) for i in inputs)
-    return string_format(template, tensors, placeholder, summarize, name)
+    return string_format(template.replace(f"'{placeholder}'", placeholder), tensors, placeholder, summarize, name)
 
 
 def string_format(template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None) -> Tensor:

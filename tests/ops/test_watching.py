@@ -53,6 +53,13 @@ def test_print_of_structures(session: Any, capfd: pytest.CaptureFixture[str]) ->
     assert capfd.readouterr().err == 'x [0 1 2 ... 5 6 7] {2: ["a" "b"]} 3.5\n'
 
 
+def test_print_of_sparse_tensors_quotes_them_as_tensorflow_does(session: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    sparse = tf.SparseTensor([[0, 0], [1, 2]], [1.0, 2.0], [3, 4])
+    session.run(tf.print(sparse, [1, {"a": sparse}]))
+    shown = "'SparseTensor(indices=[[0 0]\n [1 2]], values=[1 2], shape=[3 4])'"
+    assert capfd.readouterr().err == f"{shown} [1, {{'a': {shown}}}]\n"
+
+
 def test_an_assertion_stops_what_waits_for_it(session: Any) -> None:
     x = tf.placeholder(tf.float32, [None], name="x")
     w = tf.Variable(1.0)
