@@ -177,6 +177,10 @@ def test_a_narrow_window_and_paper(opened: Any) -> None:
     for view in VIEWS:
         page.go(f"#/0/{view}")
         assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+    paper = "['--paper', '--mark', '--cut-paper'].map(n => getComputedStyle(document.documentElement).getPropertyValue(n))"
+    light = page.page.evaluate(paper)
+    page.page.keyboard.press("t")
+    assert page.page.evaluate(paper) != light
     page.page.emulate_media(media="print", color_scheme="dark")
-    assert not page.page.is_visible("nav")
+    assert page.page.evaluate(paper) == light and not page.page.is_visible("nav")
     assert len(page.page.pdf()) > 10_000

@@ -80,6 +80,7 @@ function viewGraph(main, sig, [name]) {
     button("Open all", "Open all name scopes", () => { allScopes(root).forEach((s) => open.add(s.name)); view.again(); view.fit(); }),
     button("Close all", "Close all name scopes", () => { open.clear(); view.again(); view.fit(); }),
     button("+", "Larger (+)", () => view.zoom(1.3)), button("−", "Smaller (-)", () => view.zoom(1 / 1.3)), button("Fit", "All of it (0)", () => view.fit())));
+  window.onbeforeprint = () => { if (canvas.isConnected) view.fit(); };
   panning(view);
   paint(view);
   view.start();
