@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+import graphflow as tf
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden texts anew; look at the difference!")
@@ -19,3 +21,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that starts us 
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden texts are to be written anew."""
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(autouse=True)
+def _default_graph_of_its_own() -> None:
+    """A test neither sees nor adds to what others have built, or finalized."""
+    tf.reset_default_graph()

@@ -15,7 +15,7 @@ compiler/enclose.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -23,15 +23,16 @@ import numpy as np
 
 from graphflow.compiler.arrays import Irregular
 from graphflow.compiler.assumptions import Inexact, assumptions, may_be_negative
+from graphflow.compiler.beginnings import Beginnings
 from graphflow.compiler.branches import guards
 from graphflow.compiler.builder import ProgramBuilder
 from graphflow.compiler.control import Needed
 from graphflow.compiler.measuring import Unmeasured
 from graphflow.compiler.presumptions import Presumption, Presumptions, further
-from graphflow.compiler.program import Program, Source
+from graphflow.compiler.program import Node, Program, Source
 from graphflow.compiler.regions import every_node
 from graphflow.compiler.scope import ROOM, Cut, Scope, Shared, Stepwise, Variables
-from graphflow.compiler.templates import Templates
+from graphflow.compiler.templates import KEPT, Templates
 from graphflow.graph.op import Kind
 from graphflow.graph.operation import Operation
 from graphflow.graph.tensor import Tensor
@@ -128,9 +129,10 @@ def needed_operations(fetches: Sequence[Tensor], targets: Iterable[Operation], h
 
 def capture(fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequence[Feed], pattern: Pattern,
             variables: Variables, done: Iterable[Operation] = (), templates: Templates | None = None,
-            refuted: Collection[Presumption] = ()) -> Captured:  # fmt: skip
-    """The Program that computes `fetches` and runs `targets`. `templates`: of this session's captures. `refuted`: what must not be presumed
-    of sizes that depend on data.
+            refuted: Collection[Presumption] = (), beginnings: Beginnings | None = None,
+            needed: Needed | None = None) -> Captured:  # fmt: skip
+    """The Program that computes `fetches` and runs `targets`. `templates`, `beginnings`: of this session's captures. `refuted`: what must
+    not be presumed of sizes that depend on data. `needed`: the operations, where somebody has looked for them already.
 
     done: operations that an earlier part of the same run has executed; the tensors of theirs that are needed must be fed. Raises Cut,
     Stepwise, and what the shape rules raise.
@@ -138,16 +140,31 @@ def capture(fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequ
     presumed: dict[str, tuple[Presumption, ...]] = {}
     grows = True  # otherwise a loop in which arrays do is Stepwise, and sizes that nothing limits are Cuts
     while True:
-        builder = ProgramBuilder(measures=True, boundless=grows, presumed=presumed)
-        scope = Scope(builder, Shared(variables, templates, grows))
+        level = needed or needed_operations(fetches, targets, {f.tensor for f in feeds}, done, attrgetter("inputs"))
+        needed, operations = None, level.operations
+        ordinary = bool(operations) and grows and not (presumed or done or level.controlled or any(f.known is not None for f in feeds))
+        shares = beginnings if ordinary else None
+        given = tuple([f.tensor for f in feeds]), pattern
+        begun = None if shares is None else shares.find(given, operations, variables)
+        if begun is None:
+            builder = ProgramBuilder(measures=True, boundless=grows, presumed=presumed)
+            scope, start = Scope(builder, Shared(variables, templates, grows)), 0
+            for feed, sizes in zip(feeds, pattern.sizes, strict=True):
+                _enter(scope, feed, sizes)
+        else:
+            scope, start = begun
         try:
-            return _captured(scope, fetches, targets, feeds, pattern, done)._replace(presumed=presumed)
+            if shares is not None:
+                shares.run(scope, level, operations, start, given)
+            else:
+                scope.run(level, operations, guards(level, operations) if level.controlled else {})
+            return _captured(scope, level, fetches, feeds)._replace(presumed=presumed)
         except (ValueError, TypeError, Unmeasured) as error:
             found = further(error, presumed, refuted) if grows and isinstance(error, Inexact) else None
             if found is not None:
                 presumed[found.name] = (*presumed.get(found.name, ()), found)
                 continue
-            if grows and (presumed or builder.guessed or ROOM in scope.shared.symbols):
+            if grows and (presumed or scope.b.guessed or ROOM in scope.shared.symbols):
                 presumed, grows = {}, False
                 continue
             counted = [t for op in scope.shared.measuring for t in op.outputs]
@@ -157,25 +174,20 @@ def capture(fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequ
             raise Cut(counted, contents=False) from None
 
 
-def _captured(scope: Scope, fetches: Sequence[Tensor], targets: Sequence[Operation], feeds: Sequence[Feed], pattern: Pattern,
-              done: Iterable[Operation]) -> Captured:  # fmt: skip
+def _captured(scope: Scope, level: Needed, fetches: Sequence[Tensor], feeds: Sequence[Feed]) -> Captured:
+    """What the operations of `level`, which the scope has run, are as a Program."""
     b = scope.b
-    for feed, sizes in zip(feeds, pattern.sizes, strict=True):
-        _enter(scope, feed, sizes)
-    fed = tuple(f.tensor for f in feeds)
-    level = needed_operations(fetches, targets, set(fed), done, attrgetter("inputs"))
-    operations = level.operations
-    scope.run(level, operations, guards(level, operations) if level.controlled else {})
     outputs = [scope.read(tensor, -1) for tensor in fetches]
     for name, versions in scope.versions.items():
         b.updates[name] = versions[-1].value
     program = b.finish(outputs, scope.shared.symbols)
     shared = scope.shared
-    everything = tuple(level.at_all_levels if level.frames else operations)
-    limits = _guards(program, everything, shared.guards)
+    everything = tuple(level.at_all_levels if level.frames else level.operations)
+    limits = _guards(program, everything, shared.guards, shared.templates.limits)
     used = {v.id for n in program.nodes for v in n.inputs} | {v.id for v in program.outputs}
     moved = {v.id: name for name, v in program.updates.items()}
     reads = [n for n, v in scope.initial.items() if v.id in used or moved.get(v.id, n) != n]
+    fed = tuple([f.tensor for f in feeds])
     return Captured(program, fed, tuple(fetches), tuple(reads), tuple(shared.answers.items()), everything, limits)
 
 
@@ -194,31 +206,41 @@ def _enter(scope: Scope, feed: Feed, sizes: tuple[int | str, ...]) -> None:
         scope.values[feed.tensor] = scope.b.input(Source.FEED, feed.tensor.name, dtype, dims)
 
 
-def _guards(program: Program, operations: Sequence[Operation], more: Sequence[IndexExpr]) -> tuple[IndexExpr, ...]:
-    """What the Program takes for granted of its symbols."""
-    found: dict[IndexExpr, None] = {}
-    seen: set[Any] = set()
+def _guards(program: Program, operations: Sequence[Operation], more: Sequence[IndexExpr],
+            known: dict[Hashable, tuple[IndexExpr, ...]]) -> tuple[IndexExpr, ...]:  # fmt: skip
+    """What the Program takes for granted of its symbols. `known`: the same of single nodes, by their ops and the shapes around them."""
+    found = dict.fromkeys(more)
     for node in every_node(program):
-        if node.op.kind not in (Kind.REGION, Kind.HOST):
-            alike = node.op, *[v.shape for v in (*node.inputs, *node.outputs)]
-            if alike in seen:
-                continue
-            seen.add(alike)
-        try:
-            for size in assumptions(node):
-                if isinstance(size, IndexExpr):
-                    if ROOM not in symbols_of(size):  # what is in an array has room there
-                        found[size] = None
-                elif size < 0:
-                    wrong = any(size in v.shape for v in node.outputs)
-                    raise Inexact(f"Dimension {size} must be >= 0" if wrong else f"{node!r}: a position of {size}")
-        except Inexact as error:
-            name = node.origins[-1].name if node.origins else ""
-            error.operation = next((op for op in operations if op.name == name), None)  # type: ignore[attr-defined]
-            raise
-    limits = tuple(g for g in dict.fromkeys((*more, *found)) if may_be_negative(g))
+        remembered = node.op.kind not in (Kind.REGION, Kind.HOST)
+        alike = (node.op, *[v.shape for v in node.inputs], *[v.shape for v in node.outputs]) if remembered else None
+        limits = known.get(alike)
+        if limits is None:
+            try:
+                limits = tuple(_limits(node))
+            except Inexact as error:
+                name = node.origins[-1].name if node.origins else ""
+                error.operation = next((op for op in operations if op.name == name), None)  # type: ignore[attr-defined]
+                raise
+            if remembered:
+                if len(known) >= KEPT:
+                    known.clear()
+                known[alike] = limits
+        if limits:
+            found.update(dict.fromkeys(limits))
+    limits = tuple(g for g in found if may_be_negative(g))
     doubtful = [size for size in limits if measured_in(size)]
     if doubtful:
         equal = [(size, 0) for size in doubtful if -size in doubtful]
         raise Inexact(f"{doubtful[0]} is not negative only for some data", equal, () if equal else doubtful)
     return limits
+
+
+def _limits(node: Node) -> Iterator[IndexExpr]:
+    """What a node takes for granted of the symbols."""
+    for size in assumptions(node):
+        if isinstance(size, IndexExpr):
+            if ROOM not in symbols_of(size) and may_be_negative(size):  # what is in an array has room there
+                yield size
+        elif size < 0:
+            wrong = any(size in v.shape for v in node.outputs)
+            raise Inexact(f"Dimension {size} must be >= 0" if wrong else f"{node!r}: a position of {size}")

@@ -7,6 +7,7 @@ they would be most of what the passes look at. Nothing else reads what is comput
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 from graphflow.compiler.builder import ProgramBuilder
@@ -55,7 +56,7 @@ class Composed(Op, abstract=True):
             out.append(Node(op, inputs, outputs, node.origins))
         return out
 
-    @property
+    @cached_property
     def elementary(self) -> tuple[Op, ...]:
         return tuple([op for op, _ in self.steps])
 

@@ -220,15 +220,15 @@ class Needed:
 
     def _in_order(self, found: Sequence[Operation]) -> bool:
         """Whether each of these operations was created after all that it waits for, as nearly always."""
-        for op in found:
-            if self.controlled or op._control_inputs:
-                for before in self.waits_for(op):
-                    if before._id >= op._id:
-                        return False
-            else:  # perhaps more than it waits for, but this is quickly asked
-                for tensor in op.inputs:
-                    if tensor.op._id >= op._id:
-                        return False
+        if self.controlled:
+            return all(before._id < op._id for op in found for before in self.waits_for(op))
+        for op in found:  # perhaps more than it waits for, but this is quickly asked
+            for tensor in op.inputs:
+                if tensor.op._id >= op._id:
+                    return False
+            for before in op._control_inputs:
+                if before._id >= op._id:
+                    return False
         return True
 
     def settle(self) -> None:

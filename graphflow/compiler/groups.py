@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.compiler.program import Node, Origin, Value
+from graphflow.compiler.program import Node, Value
 from graphflow.graph.op import Kind, Op, TensorSpec
 from graphflow.kernel.index import Index
 
@@ -30,6 +30,8 @@ class Shape(Enum):
     ALIAS = "alias"  # a View: the same memory under another shape or type, no code
     HOST = "host"  # a call of Python
     REGION = "region"  # a loop or a branch: calls between jumps
+
+    __hash__ = object.__hash__  # see graph.op.Kind
 
 
 class Fused(Op, abstract=True):
@@ -50,10 +52,11 @@ class Group(Node):
 
     def __init__(self, form: Shape, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value],
                  root: Node | None = None) -> None:  # fmt: skip
-        origins: dict[Origin, None] = {}
-        for node in nodes:
-            origins.update(dict.fromkeys(node.origins))
-        super().__init__(_OPS[form], inputs, outputs, tuple(origins))
+        if len(nodes) == 1:
+            origins = nodes[0].origins
+        else:
+            origins = tuple(dict.fromkeys([origin for node in nodes for origin in node.origins]))
+        super().__init__(_OPS[form], inputs, outputs, origins)
         self.nodes = tuple(nodes)
         self.form = form
         self.root = root
@@ -98,7 +101,11 @@ def reduction_form(node: Node) -> Shape:
 
 def inlined(value: Value) -> bool:
     """Whether a known value is written into the kernel instead of being read from a buffer."""
-    return value.known is not None and uniform(value.known) is not None
+    if value.known is None:
+        return False
+    if value.inline is None:
+        value.inline = uniform(value.known) is not None
+    return value.inline
 
 
 def floating(nodes: Sequence[Node]) -> frozenset[int]:
@@ -107,8 +114,9 @@ def floating(nodes: Sequence[Node]) -> frozenset[int]:
     found: set[int] = set()
     light: set[int] = set()  # values that are one literal number everywhere
     for number, node in enumerate(nodes):
-        movement = node.op.kind is Kind.MOVEMENT
-        same = (movement or node.op.kind is Kind.ELEMENTWISE) and bool(node.inputs) and node.op.type not in BORDERS
+        op = node.op
+        movement = op.kind is Kind.MOVEMENT
+        same = (movement or op.kind is Kind.ELEMENTWISE) and bool(node.inputs) and op.type not in BORDERS
         if same:
             for value in node.inputs:
                 if value.id not in light and not inlined(value):

@@ -20,7 +20,7 @@ it has ended.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from graphflow.compiler.groups import Group, Shape
@@ -32,11 +32,11 @@ from graphflow.compiler.program import Input, Node, Program, Source, Value
 from graphflow.compiler.regions import Branch, Loop, Region, body_operands
 from graphflow.compiler.rows import RowUse, found_rows
 from graphflow.compiler.schedule import changed_in_place
-from graphflow.kernel.expr import TYPES
-from graphflow.kernel.index import maximum, product, substitute, symbol
+from graphflow.kernel.index import maximum, substitute, symbol
 from graphflow.ops.core import Copy
 from graphflow.ops.measured import Measured
 
+NO_WORD = re.compile(r"\W")
 UNKNOWN_TRIPS = 16  # how often a loop is taken to go round where nothing is known of it: only the choice of threads depends on it
 
 
@@ -254,7 +254,10 @@ class _Writer:
         """Give new values the memory of the old ones where that is safe; copy the others there at the end."""
         old_of = {i.name: i.value for i in program.inputs if i.source is Source.STATE}
         kept = {self.root(v).id for v in program.outputs if v.known is None}
-        read_last = {self.root(v).id: n for n, step in enumerate(self.steps) for v in step.group.inputs}
+        elsewhere = self._root
+        read_last = {
+            self.root(v).id if v.id in elsewhere else v.id: n for n, step in enumerate(self.steps) for v in step.group.inputs
+        }  # fmt: skip
         copies: list[tuple[str, Value, Value]] = []
         for name, value in program.updates.items():
             old, root = old_of[name], self.root(value)
@@ -276,8 +279,11 @@ class _Writer:
 
     def _free(self, maker: Step, memory: int, root: Value) -> bool:
         """Whether a memory that nothing reads afterwards may be written by the call that makes `root`."""
+        old = [v.id for v in maker.group.inputs if self.root(v).id == memory]
+        if not old:
+            return True
         shared = _shared(maker.lowered)
-        return all((v.id, root.id) in shared for v in maker.group.inputs if self.root(v).id == memory)
+        return all((v, root.id) in shared for v in old)
 
     # -- the arena -----------------------------------------------------------------------------------------------------------------
 
@@ -287,7 +293,6 @@ class _Writer:
             group, low = step.group, step.lowered
             if step.jump is not None or step.measuring is not None or step.row is not None:
                 continue
-            shared = _shared(low)
             taken: set[int] = set()
             for value in group.outputs:
                 root = self.root(value)
@@ -297,7 +302,7 @@ class _Writer:
                     self.places[root.id] = Location("object", root.id)
                     continue
                 last = max(self._last.get(root.id, number), number)
-                block = self._dying(group, value, number, shared, taken)
+                block = self._dying(group, low, value, number, taken)
                 if block is None:
                     block = len(self._blocks)
                     self._blocks.append([bytes_of(value), number, last, f"%{value.id}"])
@@ -310,18 +315,20 @@ class _Writer:
                 self.places[root.id] = Location("block", block)
             for b, held in enumerate(() if low is None else low.values):
                 if held is None and low is not None:
-                    buffer = low.kernel.buffers[b]
-                    size = substitute(product(buffer.shape), low.sizes(symbol)) * TYPES[buffer.type].itemsize
                     self.scratch[number, b] = len(self._blocks)
-                    self._blocks.append([size, number, number, f"scratch {buffer.name} of step {number}"])
+                    size = substitute(low.bytes[b], low.sizes(symbol))
+                    self._blocks.append([size, number, number, f"scratch {low.kernel.buffers[b].name} of step {number}"])
 
-    def _dying(self, group: Group, value: Value, step: int, shared: Sequence[tuple[int | None, int | None]], taken: set[int]) -> int | None:
+    def _dying(self, group: Group, low: Lowered | None, value: Value, step: int, taken: set[int]) -> int | None:
+        """The block of an operand that nothing needs after this step, and that its kernel may write `value` to."""
         for candidate in group.inputs:
             root = self.root(candidate)
-            place = self.places.get(root.id)
-            if place is None or place.kind != "block" or place.number in taken or self._last.get(root.id) != step:
+            if self._last.get(root.id) != step:
                 continue
-            if self._blocks[place.number][2] != step or (candidate.id, value.id) not in shared:
+            place = self.places.get(root.id)
+            if place is None or place.kind != "block" or place.number in taken:
+                continue
+            if self._blocks[place.number][2] != step or (candidate.id, value.id) not in _shared(low):
                 continue
             if any(self.root(o).id == root.id and o.id != candidate.id for o in group.inputs):
                 continue  # read under another shape as well
@@ -351,7 +358,7 @@ def _copy_group(value: Value) -> Group:
 def step_name(number: int, group: Group) -> str:
     """A kernel's name for people: its number and the scope of what it computes."""
     for origin in reversed(group.origins):
-        return f"k{number}_" + re.sub(r"\W", "_", origin.name)[:60]
+        return f"k{number}_" + NO_WORD.sub("_", origin.name)[:60]
     return f"k{number}_{group.form.value}"
 
 

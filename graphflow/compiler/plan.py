@@ -18,8 +18,7 @@ from graphflow.compiler.memory import Block, Placement, aligned, place
 from graphflow.compiler.program import Input, Program, Source, Value
 from graphflow.dtypes import DType
 from graphflow.graph.op import Op
-from graphflow.kernel.expr import TYPES
-from graphflow.kernel.index import Index, evaluate, largest, product, substitute, symbols_of
+from graphflow.kernel.index import Index, evaluate, largest, substitute, symbols_of
 from graphflow.kernel.nodes import Check, Role
 
 KEPT = 64  # bound plans that are remembered
@@ -272,6 +271,7 @@ class BoundPlan:
         self.placement: Placement = place(self.blocks)
         self.constants = tuple(filled(i, sizes) for i in compiled.constants)
         self.states = tuple((s.name, tuple(number(d) for d in s.shape), s.dtype) for s in compiled.states)
+        self._known_places: dict[int, Argument] = {}
         calls = [self._bound(n, step, number) for n, step in enumerate(compiled.steps)]
         self.rows = {call.number: call for call in calls if isinstance(call, BoundRow)}
         self.calls = self._with_barriers(calls)
@@ -310,13 +310,14 @@ class BoundPlan:
 
     def _call(self, n: int, step: Step, lowered: Lowered) -> BoundCall:
         arguments: list[Argument] = []
+        known = self._known_places
         for b, held in enumerate(lowered.values):
             if held is None:
                 arguments.append(Argument("arena", self.placement.offsets[self.compiled.scratch[n, b]]))
             else:
-                arguments.append(self._place(held))
+                arguments.append(known.get(held) or self._place(held))
         for symbol in lowered.symbols:
-            if symbol in self.measured:
+            if self.measured and symbol in self.measured:
                 arguments.append(Argument("measured", self.measured.index(symbol)))
             else:
                 arguments.append(Argument("size", symbol if isinstance(symbol, int) else self.sizes[symbol]))
@@ -326,7 +327,9 @@ class BoundPlan:
 
     def _place(self, value_id: int) -> Argument:
         kind, number = self.compiled.places[value_id]
-        return Argument("arena", self.placement.offsets[number]) if kind == "block" else Argument(kind, number)
+        place = Argument("arena", self.placement.offsets[number]) if kind == "block" else Argument(kind, number)
+        self._known_places[value_id] = place
+        return place
 
     def _host(self, step: Step, number: Callable[[Index], int]) -> HostCall:
         node = step.group.nodes[0]
@@ -386,7 +389,7 @@ class BoundPlan:
         sizes = lowered.sizes(self.sizes.__getitem__)
         limits = {k: sizes[k] for k, s in zip(sizes, lowered.symbols, strict=True) if s in self.measured}
         env = {k: v for k, v in sizes.items() if k not in limits}
-        return [largest(product(buffer.shape), env, limits) * TYPES[buffer.type].itemsize for buffer in lowered.kernel.buffers]
+        return [size if isinstance(size, int) else largest(size, env, limits) for size in lowered.bytes]
 
 
 class Touched:

@@ -31,9 +31,10 @@ class Origin(NamedTuple):
 
 
 class Value:
-    """One SSA value. `known` holds the contents where they are known while compiling (see TensorSpec.value). `look`: see templates.py."""
+    """One SSA value. `known` holds the contents where they are known while compiling (see TensorSpec.value). `look`: see templates.py;
+    `inline`: see groups.py; `traits`: see lower.signature."""
 
-    __slots__ = ("id", "dtype", "shape", "known", "look", "_size")
+    __slots__ = ("id", "dtype", "shape", "known", "look", "inline", "traits", "_size")
 
     def __init__(self, id_: int, dtype: DType, shape: Sequence[Index], known: np.ndarray[Any, Any] | None = None) -> None:
         self.id = id_
@@ -41,6 +42,8 @@ class Value:
         self.shape: tuple[Index, ...] = tuple(shape)
         self.known = known
         self.look: int | None = None
+        self.inline: bool | None = None
+        self.traits: tuple[Any, ...] | None = None
         self._size: Index | None = None
 
     @property

@@ -7,11 +7,10 @@ run-time check may fail the step, so that a failed step leaves variables alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from graphflow.compiler.groups import Group, Shape
-from graphflow.compiler.plan import bytes_of
 from graphflow.compiler.program import Program, Source, Value
 from graphflow.graph.op import Effect
 from graphflow.kernel.index import Index, IndexExpr, evaluate, symbols_of
@@ -40,6 +39,11 @@ class Roots:
 
     def root(self, value: Value) -> Value:
         return self._of.get(value.id, value)
+
+    def of(self, values: Iterable[Value]) -> list[int]:
+        """The numbers of several roots."""
+        known = self._of
+        return [known[v.id].id if v.id in known else v.id for v in values]
 
 
 def changed_in_place(group: Group) -> list[tuple[Value, Value]]:
@@ -90,7 +94,7 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
     """The groups that are kernels, in the order of their calls."""
     roots = Roots(groups)
     kernels = [g for g in groups if g.form is not Shape.ALIAS]
-    reads = [{roots.root(v).id for v in g.inputs} for g in kernels]
+    reads = [set(roots.of(g.inputs)) for g in kernels]
     producer = {v.id: k for k, g in enumerate(kernels) for v in g.outputs}
     readers: dict[int, list[int]] = {}
     users: list[list[int]] = [[] for _ in kernels]
@@ -108,10 +112,10 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
                 users[r].append(k)
             waits[k] += len(before)
     held, releases, failing = _held(program, roots, kernels, producer, readers)
-    kept = {roots.root(v).id for v in (*program.outputs, *program.updates.values())}
+    updated = set(roots.of(program.updates.values()))
+    kept = updated.union(roots.of(program.outputs))
     left = {root: len(users_) for root, users_ in readers.items()}
-    size = {v.id: typical(bytes_of(v)) for g in kernels for v in g.outputs}
-    updated = {roots.root(v).id for v in program.updates.values()}
+    size = {v.id: typical(v.size) * v.dtype.size for g in kernels for v in g.outputs}
     grown = [sum([size[v.id] for v in g.outputs if v.id not in updated]) for g in kernels]
     done = [False] * len(kernels)
 

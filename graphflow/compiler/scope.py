@@ -79,6 +79,13 @@ class Memory(NamedTuple):
     variable: Tensor
     name: str
 
+    def shape(self, variables: Variables) -> tuple[int, ...]:
+        """The shape of its value."""
+        dims = self.variable.spec.contents.dims
+        if known(dims) and not variables.reshaped(self.name, dims):  # type: ignore[arg-type]
+            return dims  # type: ignore[return-value]
+        return variables.shape(self.name)
+
 
 class Version(NamedTuple):
     """A variable after an update. `bit` marks the update in masks of what happened before."""
@@ -181,7 +188,6 @@ class Scope:
 
     def _run_one(self, op: Operation, mask: int) -> None:
         self.before[op] = mask
-        self.b.origins = (Origin(op.name, op.created_at),)
         try:
             self._operation(op, mask)
         except ValueError as error:
@@ -280,27 +286,37 @@ class Scope:
             else:
                 self._source(op)
             return
+        values = self.values
+        operands: list[Any] = [values.get(t) for t in op.inputs]
+        plain = {*map(type, operands)} <= PLAIN
+        if not plain and definition.forwards and type(operands[0]) is Memory:
+            values[op.outputs[0]] = operands[0]
+            return
+        self.b.origins = (Origin(op.name, op.created_at),)
         if kind is Kind.CONTROL:
             self._control(op, mask)
             return
-        operands: list[Any] = [self.values.get(t) for t in op.inputs]
-        plain = not operands or {*map(type, operands)} == PLAIN
         if not plain:
             first = self.entry(op.inputs[0])
             if definition.forwards and isinstance(first, Memory):
-                self.values[op.outputs[0]] = first
+                values[op.outputs[0]] = first
                 return
-            if isinstance(first, (Array, Handle)) or any(isinstance(self.entry(t), Array) for t in op.inputs):
+            if not isinstance(first, (Array, Handle)):
+                operands = [self.entry(t) if entry is None else entry for t, entry in zip(op.inputs, operands, strict=True)]
+            if isinstance(first, (Array, Handle)) or Array in {*map(type, operands)}:
                 run_array_op(self, op, mask)
                 return
-        if isinstance(definition, AssertOp):
+        if kind is Kind.HOST and isinstance(definition, AssertOp):
             self._assert(op, mask)
             return
-        if not getattr(definition, "validate_shape", True):
-            self._reshape(op, mask)
         if not plain:  # an update continues from the latest one, ordered or not: none may be lost
-            operands = [self.read(t, -1 if k in definition.updates else mask) for k, t in enumerate(op.inputs)]
-        self.b.expected = op.outputs[0]._shape_tuple() if op.outputs else None
+            if not getattr(definition, "validate_shape", True):
+                self._reshape(op, mask)
+            updates = definition.updates
+            operands = [
+                entry if type(entry) is Value else self.value_of(entry, -1 if k in updates else mask) for k, entry in enumerate(operands)
+            ]
+        self.b.expected = op.outputs[0]._dims if op.outputs else None
         key = self.shared.templates.key(self.b, definition, operands, self.b.expected)
         template = None if key is None else self.shared.templates.get(key)
         if template is None:
@@ -313,7 +329,7 @@ class Scope:
             return
         found = results if isinstance(results, (tuple, list)) else (results,)
         for tensor, value in zip(op.outputs, found, strict=True):
-            self.values[tensor] = value
+            values[tensor] = value
             self.producers.setdefault(value.id, tensor)
 
     def _made(self, op: Operation, operands: Sequence[Value], key: Hashable | None) -> Any:
@@ -421,11 +437,8 @@ class Scope:
         if self.outer is not None:
             value = self.outer.version(memory, -1)
             return self.b.input(Source.STATE, memory.name, value.dtype, value.shape)
-        spec = memory.variable.spec.contents
-        dims = spec.dims
-        if not known(dims) or self.shared.variables.reshaped(memory.name, dims):  # type: ignore[arg-type]
-            dims = self.shared.variables.shape(memory.name)
-        return self.b.input(Source.STATE, memory.name, spec.dtype, dims)  # type: ignore[arg-type]
+        dtype = memory.variable.spec.contents.dtype
+        return self.b.input(Source.STATE, memory.name, dtype, memory.shape(self.shared.variables))
 
     def updated(self, name: str, value: Value) -> int:
         """Notes a variable's new value; the bit that marks the update."""

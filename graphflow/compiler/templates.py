@@ -64,20 +64,22 @@ class Template(NamedTuple):
     def copied(self, b: ProgramBuilder, operands: Sequence[Value]) -> Any:
         """The results for other operands, the nodes added to the builder's."""
         values = [*operands, *[c.value(b) for c in self.constants]]
-        for call in self.calls:
-            inputs = [values[n] for n in call.inputs]
-            equal = (call.op, *inputs) if call.number else None
-            if equal in b.numbers:
-                values += b.numbers[equal]
-                continue
+        for op, references, described, inferred, number in self.calls:
+            inputs = [values[n] for n in references]
+            if number:
+                equal = (op, *inputs)
+                found = b.numbers.get(equal)
+                if found is not None:
+                    values += found
+                    continue
             outputs = []
-            for dtype, shape, look in call.outputs:
+            for dtype, shape, look in described:
                 value = Value(b._next, dtype, shape)
                 value.look = look
                 b._next += 1
                 outputs.append(value)
-            b.nodes.append(Node(call.op, inputs, outputs, b.origins, call.inferred))
-            if equal is not None:
+            b.nodes.append(Node(op, inputs, outputs, b.origins, inferred))
+            if number:
                 b.numbers[equal] = outputs
             values += outputs
         results = tuple([values[n] for n in self.results])
@@ -107,6 +109,7 @@ class Templates(dict[Hashable, Template]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.limits: dict[Hashable, tuple[IndexExpr, ...]] = {}  # what nodes take for granted of sizes, see capture.py
         self._looks: dict[Hashable, int] = {}
         self._numbers = count()
 

@@ -6,7 +6,7 @@ updates exist, and an update has the type and size of its variable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.groups import Group, floating
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphflow.compiler.plan import BoundPlan
 
 
+NOTHING: Mapping[int, Value | None] = {}
 NOT_IN_PROGRAMS = (Kind.COMPOSITE, Kind.STATE, Kind.SOURCE)
 
 
@@ -94,10 +95,10 @@ class _Found(list[str]):
             self.append(f"%{value.id} is defined twice")
         self.defined[value.id] = value
 
-    def look_at_inputs(self, node: Node) -> None:
-        """Whether what a node reads is there."""
+    def look_at_inputs(self, node: Node, inner: Mapping[int, Value | None] = NOTHING) -> None:
+        """Whether what a node reads is there, or `inner`, where that has something to say of it."""
         for value in node.inputs:
-            known = self.defined.get(value.id)
+            known = inner[value.id] if value.id in inner else self.defined.get(value.id)
             if known is value:
                 continue
             if known is None:
@@ -108,32 +109,35 @@ class _Found(list[str]):
     def look_at_group(self, group: Group) -> None:
         """A group, and the nodes in it; what these say of values counts inside it only."""
         self.look_at_inputs(group)
-        inner = [v for n in group.nodes for v in n.inputs if v.known is not None]
-        own = [v for n in group.nodes for v in n.outputs]
-        saved = {v.id: self.defined.get(v.id) for v in (*inner, *own)}
-        self.defined.update([(v.id, v) for v in inner])
-        if any(v.id in self.defined for v in own):
-            for number in floating(group.nodes):  # may also stand in other groups, and in memory
-                for value in group.nodes[number].outputs:
-                    self.defined.pop(value.id, None)
+        inner: dict[int, Value | None] = {v.id: v for n in group.nodes for v in n.inputs if v.known is not None}
+        if not self.defined.keys().isdisjoint([v.id for n in group.nodes for v in n.outputs]):
+            # Movements and the like may also stand in other groups, and in memory.
+            repeated = [v.id for number in floating(group.nodes) for v in group.nodes[number].outputs]
+            inner.update(dict.fromkeys(repeated))
+            for value in (v for n in group.nodes for v in n.outputs if v.id in self.defined and v.id not in inner):
+                self.append(f"%{value.id} is defined twice")
         for part in group.nodes:
-            self.look_at(part)
-        missing = [v.id for v in group.outputs if v.id not in self.defined]
-        for i, before in saved.items():
-            if before is None:
-                self.defined.pop(i, None)
-            else:
-                self.defined[i] = before
+            self.look_at_inputs(part, inner)
+            for value in part.outputs:
+                if inner.get(value.id) is not None:
+                    self.append(f"%{value.id} is defined twice")
+                inner[value.id] = value
+            self.look_at_result(part)
         for value in group.outputs:
+            if inner.get(value.id) is None:
+                self.append(f"the group does not compute its output %{value.id}")
             self.define(value)
-        for i in missing:
-            self.append(f"the group does not compute its output %{i}")
 
     def look_at(self, node: Node) -> None:
         """A node that is no group."""
         self.look_at_inputs(node)
         for value in node.outputs:
             self.define(value)
+        self.look_at_result(node)
+
+    def look_at_result(self, node: Node) -> None:
+        """Whether a node gives what it may give."""
+        for value in node.outputs:
             self.look_at_sizes(value.shape, node)
         if node.op.kind in NOT_IN_PROGRAMS:
             self.append(f"{node!r}: ops of kind {node.op.kind.value} do not stand in Programs")

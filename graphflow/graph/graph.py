@@ -43,7 +43,7 @@ class Graph(Shown):
         self._operations: list[Operation] = []
         self._by_name: dict[str, Operation] = {}
         self._count = OperationCount()
-        self._version = 0
+        self._version = self._altered = 0  # the last operation's number; times that something was changed, rather than added
         self._names_in_use: dict[str, int] = {}
         self._scopes = threads.Scopes()
         self._control_stack: list[ControlDependencies] = []

@@ -57,6 +57,8 @@ class Kind(Enum):
     HOST = "host"  # run(): Python between native segments; never numeric work on dense tensors
     CONTROL = "control"  # branches, loops and TensorArrays: capture turns whole groups of them into regions of the Program
 
+    __hash__ = object.__hash__  # compiling asks for it all the time, and Enum's own hashes the name
+
 
 class Effect(Enum):
     """What executing an op does besides giving its results."""

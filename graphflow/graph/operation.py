@@ -150,12 +150,14 @@ class Operation:
             if not isinstance(op, Operation):
                 raise TypeError(f"op must be an Operation: {op}")
             if op not in self._control_inputs:
+                self.graph._altered += 1
                 self._control_inputs.append(op)
                 op._control_outputs.append(self)
 
     def _remove_all_control_inputs(self) -> None:
         for op in self._control_inputs:
             op._control_outputs.remove(self)
+        self.graph._altered += 1
         self._control_inputs = []
 
     def _update_input(self, index: int, tensor: Tensor) -> None:
@@ -175,6 +177,7 @@ class Operation:
             raise InvalidArgumentError(
                 None, self, f"Cannot update edge, incompatible shapes: {shown(tensor._dims)} and {shown(old._dims)}."
             )
+        self.graph._altered += 1
         self.inputs[index]._consumers.remove(self)
         self.inputs = (*self.inputs[:index], tensor, *self.inputs[index + 1 :])
         tensor._consumers.append(self)

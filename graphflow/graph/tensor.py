@@ -103,7 +103,10 @@ class Tensor(Shown):
                         f"Dimension {k} in both shapes must be equal, but are {a} and {b}. "
                         f"Shapes are {_brackets(before)} and {_brackets(shape.sizes)}."
                     )
-        self._dims = self.shape.merge_with(shape).sizes
+        dims = self.shape.merge_with(shape).sizes
+        if dims != before:
+            self.graph._altered += 1
+            self._dims = dims
 
     def consumers(self) -> list[Operation]:
         """The operations that take it as an input."""

@@ -25,7 +25,7 @@ from graphflow.runtime.feeds import FeedSlot
 from graphflow.runtime.fetches import Fetches, fetch_key, flat_feeds
 from graphflow.runtime.handles import TensorHandle
 from graphflow.runtime.messages import ConfigProto, RunMetadata
-from graphflow.runtime.stages import Parts, Stage, runs_in_python
+from graphflow.runtime.stages import Parts, Stage, any_in_python
 from graphflow.runtime.steps import Engine, Step
 
 if TYPE_CHECKING:  # the compiler proper loads with the first run
@@ -63,9 +63,9 @@ class Route:
         numbers = {t: n for n, t in enumerate(wanted)}
         self.positions = [numbers[t] if t in numbers else -1 - fed[t] for t in self.fetches.tensors]
         needed = needed_operations(wanted, self.fetches.targets, set(fed), (), attrgetter("inputs"))
-        self.staged = any(map(runs_in_python, needed.in_any_order))
+        self.staged = any_in_python(needed.in_any_order)
         nothing = not wanted and not self.fetches.targets
-        self.step = None if nothing else Step(engine, wanted, self.fetches.targets, list(fed))
+        self.step = None if nothing else Step(engine, wanted, self.fetches.targets, list(fed), needed=needed)
         self.parts = Parts()
         self.runs = 0  # since the session last looked for what to forget
 

@@ -54,6 +54,15 @@ def runs_in_python(op: Operation) -> bool:
     return dtypes.string in [t.dtype.base_dtype for t in tensors]
 
 
+def any_in_python(operations: Sequence[Operation]) -> bool:
+    """Whether a run stops for one of them."""
+    kinds = {op.definition.kind for op in operations}
+    types = {t._dtype for op in operations for tensors in (op.inputs, op.outputs) for t in tensors}
+    if Kind.HOST not in kinds and all(d.kernel_type is not None or d.is_complex or d is dtypes.resource for d in types):
+        return False  # quickly seen, and nearly always so
+    return any(map(runs_in_python, operations))
+
+
 def fits_in_plan(op: Operation) -> bool:
     """Whether a host op may be called from within a plan: what it gives has a known size, and it waits for nobody, because a run holds what
     others need to compile and to bind. Inside a branch it is, because only the plan knows whether the branch is taken."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from graphflow import errors
+from graphflow.compiler.beginnings import Beginnings
 from graphflow.compiler.capture import (
     Captured,
     Cut,
@@ -28,6 +29,7 @@ from graphflow.compiler.capture import (
     static_pattern,
     symbolic_pattern,
 )
+from graphflow.compiler.control import Needed
 from graphflow.compiler.presumptions import Presumption
 from graphflow.compiler.templates import Templates
 from graphflow.config import options
@@ -50,6 +52,7 @@ class Engine:
         self.graph = graph
         self.storage = Storage()
         self.templates = Templates()
+        self.beginnings = Beginnings()
         self.lock = threading.RLock()
         self.deadline = Deadline(None)
         self.kept: dict[Any, Any] = {"deadline": self.deadline}  # what host ops keep between runs: tensors by their handles, queues
@@ -174,7 +177,8 @@ class Compiled:
                 self.launches.clear()
             launch = self.launches.get(shapes)
             if launch is None:
-                launch = self._launch(shapes)
+                with uncollected():
+                    launch = self._launch(shapes)
             if not storage.initialized_names.issuperset(self.reads):
                 engine.require(self.reads)
             trace = engine.trace
@@ -221,8 +225,8 @@ class Compiled:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without Python's search for garbage in cycles: capture and passes make none, and going through a whole process' objects takes as long
-    as they do."""
+    """Without Python's search for garbage in cycles: capture, passes and binding make none, and going through a whole process' objects
+    takes as long as they do."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -251,6 +255,7 @@ class Step:
         feeds: Sequence[Tensor],
         known: frozenset[Tensor] = frozenset(),
         done: frozenset[Operation] = frozenset(),
+        needed: Needed | None = None,
     ) -> None:
         self.engine = engine
         self.fetches = tuple(fetches)
@@ -258,6 +263,7 @@ class Step:
         self.feeds = tuple(feeds)
         self.known = known  # fed tensors whose contents, not only shapes, decide what is captured
         self.done = done
+        self._needed = needed  # what the first capture may take for granted that it needs
         self._by_pattern: dict[Any, list[Compiled]] = {}
         self._by_shapes: dict[Any, Compiled] = {}
         self._refuted: set[Presumption] = set()
@@ -346,4 +352,8 @@ class Step:
         return compiled
 
     def _capture(self, feeds: Sequence[Feed], pattern: Pattern) -> Captured:
-        return capture(self.fetches, self.targets, feeds, pattern, self.engine.storage, self.done, self.engine.templates, self._refuted)
+        engine, needed, self._needed = self.engine, self._needed, None
+        return capture(
+            self.fetches, self.targets, feeds, pattern, engine.storage, self.done, engine.templates, self._refuted, engine.beginnings,
+            needed,
+        )  # fmt: skip

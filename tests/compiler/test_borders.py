@@ -113,8 +113,8 @@ def test_rows_of_the_border_are_left_out() -> None:
 
 
 def test_what_is_one_loop_is_not_taken_apart() -> None:
-    """Under a window of one column the rows of an image follow each other: one long loop over all its places."""
-    x, w, results = layer((8, 8), (3, 1), 1, "SAME", 1)
+    """Under a window of one column the rows of an image follow each other: one loop over all places, where neighbours share nothing."""
+    x, w, results = layer((8, 8), (3, 1), 1, "SAME", 2)
     feeds = {x: np.zeros((2, 8, 8, 3), np.float32), w: np.zeros((3, 1, 3, 32), np.float32)}
     (forward,) = sums(results["y"], feeds)
     assert [a.extent for a in forward.free[1:]] == [64, 32]

@@ -50,6 +50,7 @@ def test_compiled_loops_compute_what_tensorflow_computes(name: str) -> None:
     compare(recurrent.run(tf, graph, found), expected(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in recurrent.LOOPS if name not in recurrent.DRAWN])
 def test_nets_with_loops_compute_what_tensorflow_computes(name: str) -> None:
     """By the oracle executor, which draws no numbers and runs a graph op by op: the graph means the right thing, whatever compiles it."""

@@ -182,6 +182,7 @@ def resident_kib() -> int:
     return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in line)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_dropped_kernels_leave_no_memory_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(jit_module, "KEPT", 4)

@@ -410,6 +410,7 @@ saver.save(sess, folder + "/m", global_step=int(value))
 """
 
 
+@pytest.mark.slow
 def test_killed_at_every_step_of_a_save(tmp_path: Path) -> None:
     """There is always a latest checkpoint, whole and with its graph, be it the earlier or the new one; max_to_keep is 1."""
     tf.Variable([0.0] * 500, name="w")

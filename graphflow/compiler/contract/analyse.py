@@ -7,7 +7,7 @@ Strides     coefficients of one axis in the left operand, the right operand and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphflow.kernel.expr import Load, Position, load, walk
@@ -43,6 +43,13 @@ def first_store(contract: Contract) -> Store:
         if isinstance(statement, Store):
             return statement
     raise ValueError("the epilogue of a contraction stores nothing")
+
+
+def fills(contract: Contract) -> list[Store]:
+    """The stores of the epilogue where it reads nothing, so that they cannot be to memory that it has before it."""
+    stores = [s for s in contract.epilogue if isinstance(s, Store)]
+    read = {e.offset for s in contract.epilogue if isinstance(s, Let | Store) for e in walk(s.value) if isinstance(e, Load)}
+    return [s for s in stores if s.offset not in read]
 
 
 def indices(contract: Contract) -> Iterator[Index]:
@@ -94,12 +101,12 @@ def axis_symbol(axis: Axis) -> IndexExpr:
     return symbol(axis.name, 0, axis.extent - 1 if isinstance(axis.extent, int) else None)
 
 
-def normalise(contract: Contract) -> Contract:
-    """An equal contraction with the fewest axes."""
+def normalise(contract: Contract, apart: Collection[str] = ()) -> Contract:
+    """An equal contraction with the fewest axes; those called `apart` stay as they are."""
     unit = {a.name for a in (*contract.free, *contract.reduced) if a.extent == 1 and a.start == 0}
     out = rewrite(contract, dict.fromkeys(unit, 0))
     names = {a.name for a in (*contract.free, *contract.reduced)}
-    tied: set[str] = set()  # axes on which the steps of another one depend, and that one
+    tied = set(apart)  # ... axes on which the steps of another one depend, and that one
     for axis in contract.reduced:
         on = (symbols_of(axis.extent) | symbols_of(axis.start)) & names
         tied |= {*on, axis.name} if on else set()
@@ -111,6 +118,41 @@ def normalise(contract: Contract) -> Contract:
             env.update(dict.fromkeys(parts, 0))
             env[axis.name] = axis_symbol(axis)
     return replace(rewrite(out, env), free=tuple(a for a, _ in free), reduced=tuple(a for a, _ in reduced))
+
+
+def window_pair(contract: Contract) -> tuple[str, str] | tuple[()]:
+    """(reduced axis, free axis) where some steps along one move an operand as far as one along the other, and the other operand does not
+    move along the free one: neighbours along that read the same elements, some steps apart. Of several the pair whose steps are shortest;
+    () if there is none."""
+    tied = frozenset().union(*(symbols_of(a.extent) | symbols_of(a.start) for a in contract.reduced))
+    found: list[tuple[int, tuple[str, str]]] = []
+    for axis in contract.reduced:
+        if not isinstance(axis.extent, int) or axis.extent < 2 or axis.start != 0:
+            continue
+        for other in contract.free:
+            for side in (0, 1):
+                apart = abs(window_step(contract, axis.name, other.name, side))
+                if 0 < apart < axis.extent and other.name not in tied and other.extent != 1:
+                    step = strides(contract, axis.name).operand(side)
+                    assert isinstance(step, int)
+                    found.append((abs(step), (axis.name, other.name)))
+    return min(found)[1] if found else ()
+
+
+def window_step(contract: Contract, name: str, free: str, side: int) -> int:
+    """How many steps along the reduced axis `name` move operand `side` as far as one along `free`, which must not move the other operand; 0
+    if none do."""
+    own, other = strides(contract, name).operand(side), strides(contract, free)
+    move, still = other.operand(side), other.operand(1 - side)
+    if not isinstance(own, int) or not isinstance(move, int) or own == 0 or move % own or still != 0:
+        return 0
+    return move // own
+
+
+def window_rows(contract: Contract, name: str, rows: Sequence[str]) -> tuple[str, int]:
+    """Which of the axes `rows` shares elements with the reduced axis `name`, and how many steps along that it is worth; ("", 0) if none."""
+    found = ((row, window_step(contract, name, row, side)) for row in rows if row for side in (0, 1))
+    return next((pair for pair in found if pair[1]), ("", 0))
 
 
 def _fuse_all(contract: Contract, axes: list[Axis], tied: set[str]) -> list[tuple[Axis, list[str]]]:

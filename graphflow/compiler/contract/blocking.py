@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from graphflow.compiler.contract.analyse import fills, window_rows
 from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
 from graphflow.compiler.contract.price import foresees, from_afar, price, reduction_block
@@ -18,9 +19,10 @@ from graphflow.kernel.index import Index, symbols_of
 from graphflow.kernel.nodes import Axis, Contract, Let, Store
 
 TALLEST = 28
+WINDOW_BODY = 200  # multiply-adds of an iteration that takes several steps
 AHEAD, FAR_AHEAD = 8, 24  # steps of the innermost loop by which operands are prefetched: from the second-level cache, from beyond
 BODY = 0.015  # of the price, for each tile shape beyond the first
-AWAITED_BYTES = 384 << 10  # that an epilogue reads, from which they are asked for: less may still be near
+AWAITED_BYTES = 384 << 10  # that an epilogue reads and fills, from which they are asked for: less may still be near
 PACKED_BYTES = 128 << 10  # of a copied panel
 EARLY_BYTES = 32 << 10  # of a copied panel where the next one comes into the cache meanwhile, its lines in few sets
 CHUNK_BYTES = 256 << 10  # of the rows that pass over one panel after another
@@ -34,9 +36,13 @@ class Choice:
     plan: Plan
 
 
-def choose(contract: Contract, target: Target) -> Choice:
-    """The cheapest plan that reads the operands where they are."""
+def choose(contract: Contract, target: Target, window: str = "") -> Choice | None:
+    """The cheapest plan that reads the operands where they are; with `window`, of those in which an iteration takes several steps of that
+    reduced axis, None if there are none."""
     shape = shape_of(contract, target)
+    if window:
+        found = list(_windows(shape, window))
+        return _completed(shape, min(found, key=lambda c: c.cycles)) if found else None
     columns = scalar_axis(shape)
     ways: list[tuple[str, str, str, tuple[int, bool] | None]] = [
         *((v, "", "", None) for v in vector_axes(shape)),
@@ -45,7 +51,11 @@ def choose(contract: Contract, target: Target) -> Choice:
         *((v, "", "", (side, turned)) for v, side, turned in packed_axes(shape)),
     ]
     found = [c for way in ways for c in _candidates(shape, *way)]
-    best = min(found or _candidates(shape, columns, "", "", None), key=lambda c: c.cycles)
+    return _completed(shape, min(found or _candidates(shape, columns, "", "", None), key=lambda c: c.cycles))
+
+
+def _completed(shape: Shape, best: Choice) -> Choice:
+    """The choice with what follows from it."""
     block = packed_block(shape, best.plan) if best.plan.packed else reduction_block(shape, best.plan)
     inline = block is None and _inline(shape, best.plan)
     ahead = tuple(steps_ahead(shape, best.plan, side) for side in (0, 1))
@@ -64,16 +74,19 @@ def steps_ahead(shape: Shape, plan: Plan, side: int) -> int:
 
 
 def awaited_buffers(shape: Shape, plan: Plan) -> tuple[str, ...]:
-    """What the epilogue reads where it stores, where that is more than stays near, and there is time to ask for it."""
-    if not plan.rows or plan.sub or plan.turned or plan.dot or not plan.vector or len(plan.order) != 1:
+    """What the epilogue reads where it stores, and fills, where that is more than stays near and there is time to ask for it."""
+    if not plan.rows or plan.sub or plan.turned or plan.dot or plan.window or not plan.vector or len(plan.order) != 1:
         return ()
     read = [name for name, loaded in shape.results.items() if loaded]
-    return tuple(read) if len(read) * result_bytes(shape) > AWAITED_BYTES and shape.size[plan.order[0]] >= plan.tallest else ()
+    filled = [store.buffer for store in fills(shape.contract)] if read else []  # the sums alone are soon on their way
+    if (len(read) + len(filled)) * result_bytes(shape) <= AWAITED_BYTES or shape.size[plan.order[0]] < plan.tallest:
+        return ()
+    return tuple(dict.fromkeys((*read, *filled)))
 
 
 def tiles_at_a_time(shape: Shape, plan: Plan) -> int:
     """How many tiles of rows pass over one panel before the next panel's turn: as many as read what a cache holds, where all read more."""
-    if plan.split != "panels" or not plan.rows or not plan.runs or plan.dot or plan.turned or len(plan.order) != 1:
+    if plan.split != "panels" or not plan.rows or not plan.runs or plan.dot or plan.turned or plan.window or len(plan.order) != 1:
         return 0
     steps = shape.size[plan.order[0]]
     if plan.packed:
@@ -164,19 +177,11 @@ def scalar_axis(shape: Shape) -> str:
 def _candidates(shape: Shape, vector: str, dot: str, turned: str, pack: tuple[int, bool] | None) -> Iterator[Choice]:
     """All ways to cut rows and columns into tiles. `turned` is the axis of the results where the lanes run along another."""
     lanes = lanes_of(shape) if turned or pack or not dot and vector in vector_axes(shape) else 1
-    rows = [a for a in loose(shape) if a.name != vector]
-    useful = [a.name for a in rows if any(shape.side(a.name, n) == 0 for n in (0, 1))] or [a.name for a in rows]
-    pairs = [(r, "") for r in useful]
-    for r in useful:
-        for s in useful:
-            extent = shape.axis(s).extent
-            if r != s and isinstance(extent, int) and extent <= 14 and _same_side(shape, r, s):
-                pairs.append((r, s))
+    pairs = _row_pairs(shape, vector)
     if turned:
         pairs = [(turned, "")]
     if pack:
-        pairs = [(r, "") for r in useful if shape.side(r, pack[0]) == 0]
-    near = {a.name: n for n, a in enumerate(reversed(rows))}
+        pairs = [(r, "") for r, s in pairs if not s and shape.side(r, pack[0]) == 0]
     for r, s in pairs or ([] if pack else [("", "")]):
         deep = shape.size[s] if s else 1
         for columns in range(1, 13 if dot else 9):
@@ -195,14 +200,61 @@ def _candidates(shape: Shape, vector: str, dot: str, turned: str, pack: tuple[in
                 most -= 1  # LLVM keeps the indices of the shuffles in registers, across the tiles
             if most < deep:
                 continue
-            far = 1 + 0.05 * near.get(r, 0) + 0.02 * near.get(s, 0)  # rows that lie close together share cache lines and pages
             base = Plan(vector, panels, r, s, (), (), (), (), "units", False, dot, bool(turned))
             if pack:
                 early = not pack[1] and result_bytes(shape) <= L2_BYTES  # sums wait there from block to block
                 length = packed_length(shape.contract.reduced[0].extent, panels, EARLY_BYTES if early else PACKED_BYTES)
                 base = replace(base, packed=Packed(*pack, length, early))
             for choice in _row_cuts(shape, base, most // deep):
-                yield replace(choice, cycles=choice.cycles * far)
+                yield replace(choice, cycles=choice.cycles * _far(shape, choice.plan))
+
+
+def _windows(shape: Shape, name: str) -> Iterator[Choice]:
+    """Plans whose iterations take several steps of the reduced axis `name`, all or a part of its steps without a rest. What rows read in
+    them is loaded once for all; what belongs to a step stays in registers until the last row has read it."""
+    axis, extent = shape.axis(name), shape.size[name]
+    if not isinstance(axis.extent, int) or axis.start != 0:
+        return
+    registers = shape.target.registers - (2 if shape.target.fma else 3)
+    for vector in vector_axes(shape):
+        for r, s in _row_pairs(shape, vector):
+            shared, apart = window_rows(shape.contract, name, (r, s))
+            deep = shape.size[s] if s else 1
+            if not apart or (shared == s and deep == 1):
+                continue
+            for columns in range(1, 5):
+                panels = cut_columns(shape.axis(vector).extent, lanes_of(shape), columns, shape.target.masks)
+                if panels is None:
+                    continue
+                for steps in (n for n in range(abs(apart) + 1, extent + 1) if extent % n == 0):
+                    most = min(TALLEST, shape.size[r], WINDOW_BODY // (steps * columns * deep))
+                    # of every step what its first row to the last reads: steps that have not begun, or are done, take no registers
+                    while most and columns * (most * deep + min(steps, abs(apart) * ((deep if shared == s else most) - 1) + 1)) > registers:
+                        most -= 1
+                    if most < 1 or (shared == r and most < 2):
+                        continue
+                    plan = Plan(vector, panels, r, s, (), (), (), (), "units", False, window=(name, steps))
+                    for choice in _row_cuts(shape, plan, most):
+                        yield replace(choice, cycles=choice.cycles * _far(shape, choice.plan))
+
+
+def _row_pairs(shape: Shape, vector: str) -> list[tuple[str, str]]:
+    """(rows, sub) of a tile whose lanes run along `vector`."""
+    rows = [a for a in loose(shape) if a.name != vector]
+    useful = [a.name for a in rows if any(shape.side(a.name, n) == 0 for n in (0, 1))] or [a.name for a in rows]
+    pairs = [(r, "") for r in useful]
+    for r in useful:
+        for s in useful:
+            extent = shape.axis(s).extent
+            if r != s and isinstance(extent, int) and extent <= 14 and _same_side(shape, r, s):
+                pairs.append((r, s))
+    return pairs
+
+
+def _far(shape: Shape, plan: Plan) -> float:
+    """What a plan costs more than its price: rows that lie close together share cache lines and pages."""
+    near = {a.name: n for n, a in enumerate(reversed([a for a in loose(shape) if a.name != plan.vector]))}
+    return 1 + 0.05 * near.get(plan.rows, 0) + 0.02 * near.get(plan.sub, 0)
 
 
 def _same_side(shape: Shape, a: str, b: str) -> bool:
@@ -213,6 +265,8 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
     """Plans for one cut of the columns: the rows in tiles of at most `most`."""
     outer = tuple(a.name for a in shape.contract.free if a.name not in (plan.vector, plan.rows, plan.sub))
     order = (*(n for n in reduction_order(shape) if n != plan.dot), plan.dot) if plan.dot else reduction_order(shape)
+    if plan.window and plan.window[1] == shape.size[plan.window[0]]:
+        order = tuple(n for n in order if n != plan.window[0])
     rows, panels = plan.rows, plan.panels
     extent = shape.axis(rows).extent if rows else 1
     base = replace(plan, outer=outer, order=order, sizes=dynamic_sizes(most))

@@ -5,7 +5,8 @@ it does not foresee, and a thread that waits for them multiplies nothing:
 
     the first tile of rows reads a panel of columns that nobody has read in this step of the program; so the tiles of each panel ask for the
     next one, every tile for its part and one piece at a time: the cores have few places for lines that are on their way;
-    the epilogue of a weight's gradient reads the weight and its slots; so each tile asks for its part while it is summed.
+    an epilogue reads a weight and its slots, or what a gradient is multiplied by, and fills memory that another thread used last; so each
+    tile asks for its part while it is summed.
 
 A prefetch changes no value, and one of memory that is not there does nothing.
 """
@@ -14,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from graphflow.compiler.contract.analyse import first_store, strides
+from graphflow.compiler.contract.analyse import fills, first_store, strides
 from graphflow.compiler.contract.cuts import guess
 from graphflow.compiler.contract.plan import Panel
 from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg
-from graphflow.kernel.index import substitute
+from graphflow.kernel.index import coefficient, substitute
 
 if TYPE_CHECKING:
     from graphflow.compiler.contract.tile import Block, TileEmitter
@@ -29,10 +30,10 @@ L1, L2 = 3, 2  # LLVM's names for the caches to prefetch into
 LINE = 64
 
 
-def prefetch(b: FunctionBuilder, address: Reg, level: int) -> None:
-    """Ask for the cache line of an address, into the cache `level`."""
+def prefetch(b: FunctionBuilder, address: Reg, level: int, write: bool = False) -> None:
+    """Ask for the cache line of an address, into the cache `level`; with `write`, for this core alone."""
     b.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
-    b.emit(f"call void @llvm.prefetch.p0(ptr {address.ref}, i32 0, i32 {level}, i32 1)")
+    b.emit(f"call void @llvm.prefetch.p0(ptr {address.ref}, i32 {int(write)}, i32 {level}, i32 1)")
 
 
 def panel_width(panel: Panel) -> int:
@@ -40,13 +41,20 @@ def panel_width(panel: Panel) -> int:
     return panel.pieces[-1].offset + panel.pieces[-1].lanes
 
 
+class Walk(NamedTuple):
+    """A tile's part of a buffer: its first row, how many elements a row is further than the one before, and whether it is written."""
+
+    pointer: Reg
+    pitch: Reg
+    write: bool
+
+
 @dataclass(frozen=True)
 class Awaited:
-    """What the tile's epilogue reads: every 2**`shift` steps of the reduction, until all `rows` are done, the cache lines `lines` away from
-    one row of each pointer, `pitch` elements further than the row before."""
+    """What the tile's epilogue reads and fills: every 2**`shift` steps of the reduction, until all `rows` are done, the cache lines `lines`
+    away from one row of each buffer."""
 
-    pointers: tuple[Reg, ...]
-    pitch: Reg
+    walks: tuple[Walk, ...]
     lines: Iterable[int]
     rows: int
     shift: int
@@ -58,11 +66,11 @@ class Awaited:
             turn = b.compare("icmp eq", b.binary("and", step, b.i64((1 << self.shift) - 1)), b.i64(0))
             due = b.binary("and", due, turn)
         with b.when(due, "await"):
-            away = b.mul(b.binary("lshr", step, b.i64(self.shift)), self.pitch)
-            for pointer in self.pointers:
-                row = b.element(pointer, away, scalar)
+            number = b.binary("lshr", step, b.i64(self.shift))
+            for pointer, pitch, write in self.walks:
+                row = b.element(pointer, b.mul(number, pitch), scalar)
                 for line in self.lines:
-                    prefetch(b, b.element(row, b.i64(line), scalar), L2)
+                    prefetch(b, b.element(row, b.i64(line), scalar), L1 if write else L2, write)
 
 
 @dataclass(frozen=True)
@@ -94,13 +102,16 @@ class Upcoming:
 
 
 def awaited(tiles: TileEmitter, panel: Panel, rows: int) -> Awaited:
-    """Where the tile at hand finds what its epilogue reads from far away."""
-    em, plan = tiles.em, tiles.plan
-    offset = em.rename(first_store(tiles.contract).offset)
-    pitch = em.index(strides(tiles.contract, plan.rows).out)
+    """Where the tile at hand finds what its epilogue reads from far away, and where it goes."""
+    em, plan, contract = tiles.em, tiles.plan, tiles.contract
+    here = first_store(contract).offset
+    filled = [(s.buffer, s.offset) for s in fills(contract) if s.buffer in plan.awaited]
+    names = {name for name, _ in filled}
+    places = [*((name, here, False) for name in plan.awaited if name not in names), *((*place, True) for place in filled)]
+    walks = tuple(Walk(em.address(name, em.rename(at))[0], em.index(coefficient(at, plan.rows) or 0), write) for name, at, write in places)
     lines = range(0, panel_width(panel), LINE // SIZES[tiles.source])
     spare = guess(tiles.extent(plan.order[0])) // rows
-    return Awaited(tuple(em.address(name, offset)[0] for name in plan.awaited), pitch, lines, rows, max(spare, 1).bit_length() - 1)
+    return Awaited(walks, lines, rows, max(spare, 1).bit_length() - 1)
 
 
 def next_panel(tiles: TileEmitter, panel: Panel, column: Reg, more: Reg | None, rows: tuple[Reg, Reg], block: Block | None) -> Upcoming:

@@ -1,13 +1,17 @@
 """The innermost loops of a contraction: a tile of accumulators in registers, one step of the reduction per iteration.
 
 Only one step stands in the loop's body: with several, LLVM's scheduler hoists the broadcasts of later steps and spills accumulators.
+Not so where rows share what they load (a convolution's window, which moves over the image by less than it is wide): several steps are one
+iteration there, in the order of the shared elements, each of which is loaded once and used at once by every row and step that reads it.
 All addresses of a step are constant displacements from one pointer per operand, which the loops advance by constants.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from graphflow.compiler.contract.foresee import L1, Awaited, Upcoming, prefetch
 from graphflow.compiler.llvm import functions
@@ -19,11 +23,15 @@ FAR = 64  # bytes between steps from which prefetching pays
 MOST_LINES = 6  # cache lines of one operand asked for in one step
 
 
+Place = tuple[int, tuple[str, ...]]  # a displacement: its known part, and the registers that hold the others
+
+
 @dataclass(frozen=True)
 class Operand:
-    """One side of the product as a tile sees it. `rows` are displacements (None: the same for all rows), `columns` likewise; `steps` are
-    how far each reduced loop, outermost first, moves it (None: not at all). `wide`: neighbouring lanes are neighbours in memory; else one
-    element serves all lanes. `near`: its steps follow each other without gaps, as the machine expects."""
+    """One side of the product as a tile sees it. `rows` are displacements (None: the same for all rows), `columns` likewise, and `turns`
+    those of the steps that one iteration takes; `steps` are how far each reduced loop, outermost first, moves it (None: not at all).
+    `wide`: neighbouring lanes are neighbours in memory; else one element serves all lanes. `near`: its steps follow each other without
+    gaps, as the machine expects."""
 
     pointer: Reg
     rows: tuple[Reg, ...] | None
@@ -31,6 +39,7 @@ class Operand:
     wide: bool
     steps: tuple[Reg | None, ...]
     near: bool = False
+    turns: tuple[Reg, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Microkernel:
 
     def __init__(
         self, b: FunctionBuilder, scalar: str, element: str, target: Target, operands: Sequence[Operand], columns: Sequence[Column],
-        ahead: Sequence[int] = (0, 0), asked: Sequence[Awaited | Upcoming] = (),
+        ahead: Sequence[int] = (0, 0), asked: Sequence[Awaited | Upcoming] = (), sequence: Sequence[tuple[int, int]] = (),
     ) -> None:  # fmt: skip
         self.b = b
         self.scalar = scalar
@@ -57,6 +66,7 @@ class Microkernel:
         self.columns = columns
         self.ahead = ahead
         self.asked = asked
+        self.sequence = sequence
         self.rest: Reg | None = None
         self.mask: Reg | None = None
 
@@ -168,46 +178,47 @@ class Microkernel:
             if not ahead or operand.near or step is None or not step.ref.lstrip("-").isdigit() or abs(int(step.ref)) * size < FAR:
                 continue
             lines: set[int] = set()
-            rows = operand.rows or (b.i64(0),)
-            columns = operand.columns or (b.i64(0),)
-            places = [int(r.ref) + int(c.ref) for r in rows for c in columns if r.ref.isdigit() and c.ref.isdigit()]
+            here = (b.i64(0),)
+            moves = product(operand.rows or here, operand.columns or here, operand.turns or here)
+            places = [sum(int(m.ref) for m in place) for place in moves if all(m.ref.isdigit() for m in place)]
+            away = int(step.ref) * math.ceil(ahead / len(operand.turns or here))
             last = max(places, default=0)
             for place in sorted(places):
                 apart = 64 if place != last else 32  # what lies across the boundary of a line needs the next one as well
                 if all(abs(place - line) * size >= apart for line in lines) and len(lines) < MOST_LINES:
                     lines.add(place)
-                    there = b.element(pointer, b.i64(int(step.ref) * ahead + place), self.scalar)
+                    there = b.element(pointer, b.i64(away + place), self.scalar)
                     prefetch(b, there, L1)
 
     def _step(self, rows: int, pointers: list[Reg], sums: list[Reg], mask: Reg | None = None) -> list[Reg]:
         self.mask = mask
         width = len(self.columns)
-        values: dict[tuple[int, int, int], Reg] = {}
+        values: dict[tuple[int, int, Place], Reg] = {}
         for side, operand in enumerate(self.operands):
-            if operand.rows is None:
+            if operand.rows is None and operand.turns is None:
                 for column in range(width):
                     self._value(values, side, pointers[side], 0, column)
-        out = []
-        for row in range(rows):
+        out = list(sums)
+        for turn, row in self.sequence or [(0, row) for row in range(rows)]:
             for column in range(width):
-                a, b = (self._value(values, side, pointers[side], row, column) for side in (0, 1))
-                out.append(self._multiply_add(a, b, sums[row * width + column]))
+                a, b = (self._value(values, side, pointers[side], row, column, turn) for side in (0, 1))
+                out[row * width + column] = self._multiply_add(a, b, out[row * width + column])
         return out
 
-    def _value(self, values: dict[tuple[int, int, int], Reg], side: int, pointer: Reg, row: int, column: int) -> Reg:
-        """The operand at (row, column), loaded once where it does not change."""
+    def _value(self, values: dict[tuple[int, int, Place], Reg], side: int, pointer: Reg, row: int, column: int, turn: int = 0) -> Reg:
+        """The operand at (row, column), loaded once for all that read it there."""
         operand = self.operands[side]
-        r = row if operand.rows is not None else 0
-        c = column if operand.columns is not None else 0
         shape = self.columns[column]
-        key = (side, r, c if operand.columns is not None else -shape.lanes)
+        moves = [m[n] for m, n in ((operand.turns, turn), (operand.rows, row), (operand.columns, column)) if m is not None]
+        known = [int(m.ref) for m in moves if m.ref.lstrip("-").isdigit()]
+        place = sum(known), tuple(m.ref for m in moves if not m.ref.lstrip("-").isdigit())
+        key = (side, shape.lanes, place)
         found = values.get(key)
         if found is None:
-            address = pointer
-            if operand.rows is not None:
-                address = self.b.element(address, operand.rows[r], self.scalar)
-            if operand.columns is not None:
-                address = self.b.element(address, operand.columns[c], self.scalar)
+            address = self.b.element(pointer, self.b.i64(place[0]), self.scalar)
+            for move in moves:
+                if not move.ref.lstrip("-").isdigit():
+                    address = self.b.element(address, move, self.scalar)
             if operand.wide:
                 found = self.single(self.b.load(vector(self.scalar, shape.lanes), address, mask=self.mask or shape.mask))
             else:

@@ -6,13 +6,14 @@ rows     the axis whose steps fill further registers; `sub` is a short axis insi
 runs     how `rows` is cut when a thread does all of it: (first row, tiles, rows of each)
 sizes    the tile heights among which a thread chooses at run time when its share of rows is not known here
 outer    the other free axes, one unit of work for each point of them
+window   a reduced axis and how many of its steps an iteration takes at once: what one row reads, its neighbour reads some steps before
 dot      a reduced axis that runs along the lanes instead, to be added up across them in the end; `panels` then count single columns
 turned   the results run along `rows` instead of along the lanes: tiles are transposed before the epilogue
 ahead    by how many steps of the innermost loop each operand is prefetched where its strides are far
 chunk    how many tiles pass over one panel before it is the next one's turn (0: all), so that their operand stays in the caches
 packed   the operand along the lanes is copied, a panel at a time, before the tiles of rows pass over it
 foresees the tiles that pass over a panel ask for the next one
-awaited  buffers that the epilogue walks through and that come from far: their part of a tile is asked for while the tile is summed
+awaited  buffers that the epilogue reads or fills and that come from far: their part of a tile is asked for while the tile is summed
 split    what the threads share out: "units", "panels" (units times panels), "tiles" (units times runs of rows) or "rows"
 """
 
@@ -83,6 +84,7 @@ class Plan:
     chunk: int = 0
     foresees: bool = False
     awaited: tuple[str, ...] = ()
+    window: tuple[str, int] | None = None
 
     @property
     def tallest(self) -> int:
@@ -96,6 +98,7 @@ class Plan:
         text += " (turned)" if self.turned else ""
         text += f", {self.chunk} at a time" if self.chunk else ""
         text += f"; all of {self.sub}" if self.sub else ""
+        text += f"; {self.window[1]} steps of {self.window[0]} at once" if self.window else ""
         text += f"; inside {', '.join(self.order)}" if self.order else ""
         text += "; panels transposed" if self.packed and self.packed.turned else "; panels copied" if self.packed else ""
         text += f"; {self.block[0]} by {self.block[1]} through {self.sums}" if self.block else ""

@@ -8,8 +8,10 @@ on whether their lines fall into few sets of the caches.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes, varies
+from graphflow.compiler.contract.analyse import window_rows
+from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes, panel_bytes_of, varies
 from graphflow.compiler.contract.plan import Plan
 from graphflow.compiler.contract.shape import (
     L1_BYTES,
@@ -24,6 +26,8 @@ from graphflow.compiler.contract.shape import (
 )
 
 LATENCY = 4.5  # cycles before a sum can be added to again
+FREE_LOADS, LOAD_CYCLES = 0.25, 0.17  # loads for each multiply-add of a window that cost nothing, and what further ones cost
+USUAL_LOADS = 0.04  # cycles for each multiply-add that the loads of other tiles cost; their price, which leaves that out, is the measure
 PAGE = 4096
 PAIR = 128  # bytes: the second-level cache fetches lines by twos
 L1_WAYS = 12
@@ -34,6 +38,7 @@ FAR_CYCLES = 0.1  # of a byte that comes from beyond the second-level cache
 SCATTERED_CYCLES = 2.5  # of a cache line of results, or of what their epilogue reads, that does not follow the one before it
 CROWDED_CYCLES = 5.0  # of a register of results, where the first-level cache cannot hold those of a tile
 FEW_SHARES = 1.05  # of the price, where there are too few shares of the work for more threads, or for one that comes late
+SHARE_CYCLES = 1.0  # of finding out which tile a share of the work is
 SCATTERED = 1024  # bytes: rows of results at least as far apart do not follow each other
 
 
@@ -42,10 +47,15 @@ def price(shape: Shape, plan: Plan) -> float:
     deep = shape.size[plan.sub] if plan.sub else 1
     steps = math.prod(shape.size[a.name] for a in shape.contract.reduced)
     inner = shape.size[plan.order[-1]] if plan.order else 1
+    turns = 0  # steps that an iteration takes, where it takes several
     enter = 2.0 * (steps / inner)  # what carries from the innermost counter to the next
+    if plan.window:
+        turns = plan.window[1]
+        enter /= 1 if plan.order and plan.order[-1] == plan.window[0] else turns
     if plan.dot:
         lanes = lanes_of(shape)
-        enter = 20.0 * (steps / inner)  # leaving and entering the innermost loop, and a masked step
+        if len(plan.order) == 1 or inner % lanes:  # else all loops are one
+            enter = 20.0 * (steps / inner)  # leaving and entering the innermost loop, and a masked step
         steps = steps // inner * math.ceil(inner / lanes)
     threads = 2
     total_rows = shape.size[plan.rows] if plan.rows else 1
@@ -75,11 +85,11 @@ def price(shape: Shape, plan: Plan) -> float:
         for side in (0, 1):
             down = shape.side(plan.rows, side) != 0 or (plan.sub and shape.side(plan.sub, side) != 0)
             along = bool(plan.vector) and shape.side(plan.vector, side) != 0
-            many = (count if down else 1) * (columns if along else 1)
+            many = (windowed(shape, plan, rows) if down else 1) * (columns if along else 1)
             loads += many
             straddling += many if ragged[side] else 0
         step = (
-            step_cycles(count, columns, loads)
+            step_cycles(count, columns, loads, turns)
             + (0.35 * columns if spills else 0)
             + thrash * columns
             + torn * (1 + count * size / 64)
@@ -105,7 +115,7 @@ def price(shape: Shape, plan: Plan) -> float:
     many = panel_count(plan.panels)
     far = far_bytes(shape, plan) * FAR_CYCLES / threads
     waits = far if far and len(plan.order) == 1 and not foresees(shape, plan) else 0.0
-    across = crossing(shape, plan)
+    across = crossing(shape, plan) + first_passes(shape, plan, steps, tile)
     if plan.split == "rows":
         rows = math.ceil(total_rows / threads)
         return across + far + waits * threads + units * sum(guess(p.count) * pass_over(rows, len(p.pieces)) for p in plan.panels)
@@ -113,12 +123,42 @@ def price(shape: Shape, plan: Plan) -> float:
     tiles = sum(n for _, n, _ in plan.runs)
     shares = units * (many if plan.split == "panels" else tiles if plan.split == "tiles" else 1)
     few = FEW_SHARES if shares < 2 * threads else 1.0
+    across += shares * SHARE_CYCLES / threads if plan.split == "tiles" else 0.0
     return across + waits + whole * math.ceil(shares / threads) / max(1, shares) * few
 
 
-def step_cycles(rows: int, columns: int, loads: float) -> float:
-    """Cycles of one step of the reduction."""
-    return max(rows * columns / 2 + 0.8, LATENCY + 1.0, 0.55 * loads + 0.3)
+def step_cycles(rows: int, columns: int, loads: float, turns: int = 0) -> float:
+    """Cycles of one step of the reduction; `turns`: how many of them an iteration takes, where rows share what they load."""
+    sums = rows * columns
+    if not turns:
+        return max(sums / 2 + 0.8, LATENCY + 1.0, 0.55 * loads + 0.3)
+    return max(sums * (0.5 - USUAL_LOADS) + LOAD_CYCLES * max(0.0, loads - FREE_LOADS * sums) + 0.8 / turns, LATENCY + 1.0 / turns)
+
+
+def first_passes(shape: Shape, plan: Plan, steps: int, tile: Callable[[int, int], float]) -> float:
+    """Cycles that the first tile to pass over each panel waits, where a reduction goes by in blocks: those after it find the block in the
+    second-level cache."""
+    if not plan.window or reduction_block(shape, plan) is None:  # other tiles are slow enough for the operands to arrive
+        return 0.0
+    side = next((n for n in (0, 1) if plan.vector and shape.side(plan.vector, n) != 0), 0)
+    times = math.prod(shape.size[name] for name in plan.outer if shape.side(name, side) != 0)
+    shared = 2 if plan.split == "panels" and times * panel_count(plan.panels) > 1 else 1
+    cycles = 0.0
+    for panel in plan.panels:
+        far = steps * max(panel_bytes_of(panel), PAIR) * FAR_CYCLES
+        cycles += guess(panel.count) * max(0.0, far - tile(plan.tallest, len(panel.pieces)))
+    return cycles * times / shared
+
+
+def windowed(shape: Shape, plan: Plan, rows: int) -> float:
+    """How many elements, or vectors, of the operand that moves with them the rows of a tile read in a step."""
+    deep = shape.size[plan.sub] if plan.sub else 1
+    if plan.window is None:
+        return rows * deep
+    name, steps = plan.window
+    shared, apart = window_rows(shape.contract, name, (plan.rows, plan.sub))
+    many = deep if shared == plan.sub else rows
+    return (abs(apart) * (many - 1) + steps) * (rows * deep / many) / steps
 
 
 def finish_cycles(plan: Plan, rows: int, columns: int, lanes: int) -> float:
@@ -163,7 +203,7 @@ def _outermost(shape: Shape, name: str, side: int) -> bool:
 
 def foresees(shape: Shape, plan: Plan) -> bool:
     """Whether tiles ask for the next panel: several of them pass over each of several panels of an operand that comes from far."""
-    if plan.split not in ("panels", "rows") or not plan.rows or not plan.vector or plan.chunk or plan.dot or plan.turned:
+    if plan.split not in ("panels", "rows") or not plan.rows or not plan.vector or plan.chunk or plan.dot or plan.turned or plan.window:
         return False
     along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
     if len(along) != 1 or any(shape.side(name, along[0]) != 0 for name in (plan.rows, plan.sub)):
@@ -182,7 +222,7 @@ def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
 def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
     """The outermost reduced axis and how much of it to take at a time, where both operands stream along it and more of them than the
     second-level cache holds passes by for every tile."""
-    if not plan.order or plan.dot or plan.turned:
+    if not plan.order or plan.dot or plan.turned or (plan.window and plan.window[0] == plan.order[0]):
         return None
     name = plan.order[0]
     size = shape.itemsize

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides
+from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides, window_pair
 from graphflow.compiler.contract.blocking import choose
 from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
 from graphflow.compiler.contract.plan import Plan
@@ -59,6 +59,7 @@ class Schedule:
 
 
 Way = Callable[[Contract, Target, str, float], Schedule | None]  # ... the price to beat
+Pair = tuple[str, str] | tuple[()]  # a reduced axis of which an iteration takes several steps, and the free axis whose rows share elements
 
 
 def schedule_contract(
@@ -67,15 +68,16 @@ def schedule_contract(
     """The phases that compute a contraction and the scratch buffers they need (see the package's text). `shorter`: the same without some
     products that are zero, which are so many for each point of one free axis and others for the next; the cheapest of all is taken, in the
     same way and over the same tiles."""
-    simple = normalise(contract)
-    best = _planned(simple, target, prefix)
-    best_way: Way = _planned
-    for way in _ways(simple):
-        found = way(simple, target, prefix, best.cycles)
-        if found is not None and found.cycles < best.cycles:
-            best, best_way = found, way
-    for other in map(normalise, shorter):
-        if len(other.free) + len(other.reduced) > len(simple.free) + len(simple.reduced):
+    best: Schedule | None = None
+    for pair in dict.fromkeys(((), window_pair(contract))):
+        view = normalise(contract, pair)
+        for way in _ways(view, pair):
+            found = way(view, target, prefix, best.cycles if best else math.inf)
+            if found is not None and (best is None or found.cycles < best.cycles):
+                best, best_way, best_view, apart = found, way, view, pair
+    assert best is not None
+    for other in (normalise(c, apart) for c in shorter):
+        if len(other.free) + len(other.reduced) > len(best_view.free) + len(best_view.reduced):
             continue  # it takes apart what is one loop otherwise
         some = math.prod(sum(n) / (len(n) * max(n)) for n in (lengths(a, other.free) for a in other.reduced))
         found = best_way(other, target, prefix, best.cycles / some)
@@ -84,18 +86,22 @@ def schedule_contract(
     return best.phases, best.scratch
 
 
-def _ways(contract: Contract) -> Iterator[Way]:
+def _ways(contract: Contract, pair: Pair) -> Iterator[Way]:
     """What may stand beside the contraction."""
+    yield partial(_planned, pair=pair)
     for sides in ((0,), (1,), (0, 1)):
         for along in _copy_axes(contract, sides):
-            yield partial(_copied, sides=sides, along=along.name)
-        yield partial(_spread, sides=sides)
-    yield _cut
+            yield partial(_copied, sides=sides, along=along.name, pair=pair)
+        if not pair:
+            yield partial(_spread, sides=sides)
+    yield partial(_cut, pair=pair)
 
 
-def _planned(contract: Contract, target: Target, prefix: str, most: float = math.inf) -> Schedule:
+def _planned(contract: Contract, target: Target, prefix: str, most: float = math.inf, *, pair: Pair = ()) -> Schedule | None:
     """The contraction alone."""
-    choice = choose(contract, target)
+    choice = choose(contract, target, *pair[:1])
+    if choice is None:
+        return None
     plan = choice.plan
     if plan.block is None:
         return Schedule(choice.cycles, replace(contract, plan=plan))
@@ -137,7 +143,9 @@ def _copy_cycles(contract: Contract, sides: tuple[int, ...]) -> float:
     return elements * COPY_CYCLES / 2
 
 
-def _copied(contract: Contract, target: Target, prefix: str, most: float, *, sides: tuple[int, ...], along: str) -> Schedule | None:
+def _copied(
+    contract: Contract, target: Target, prefix: str, most: float, *, sides: tuple[int, ...], along: str, pair: Pair
+) -> Schedule | None:
     """The contraction with operands copied so that `along` is their last axis; None where copying takes half of `most` cycles."""
     axes = [_whole(a, contract.free) for a in (*contract.free, *contract.reduced)]
     last = next((a for a in axes if a.name == along), None)
@@ -154,7 +162,9 @@ def _copied(contract: Contract, target: Target, prefix: str, most: float, *, sid
         before.append(copy)
         scratch.append(buffer)
         out = replace(out, right=moved) if side else replace(out, left=moved)
-    way = _planned(normalise(out), target, prefix)
+    way = _planned(normalise(out, pair), target, prefix, pair=pair)
+    if way is None:
+        return None
     plan = way.contract.plan
     assert isinstance(plan, Plan)
     # A copy has rows elsewhere, and is made by a loop that shares out those: what it is made of lies where it did.
@@ -191,6 +201,7 @@ def _spread(contract: Contract, target: Target, prefix: str, most: float, *, sid
         cycles += elements * PLAIN_COPY_CYCLES / 2
         out = replace(out, right=moved) if side else replace(out, left=moved)
     way = _planned(out, target, prefix)
+    assert way is not None
     return replace(way, cycles=way.cycles + BARRIER + cycles, before=tuple(before), scratch=(*way.scratch, *scratch))
 
 
@@ -221,7 +232,7 @@ def _copy(source: Load, order: list[Axis], name: str) -> tuple[tuple[Stmt, ...],
 # -- cut reductions -------------------------------------------------------------------------------------------------------------------
 
 
-def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf) -> Schedule | None:
+def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf, *, pair: Pair) -> Schedule | None:
     """The contraction with its longest reduced axis in PARTS parts; None where there are results enough for all threads."""
     results = 1
     for axis in contract.free:
@@ -232,7 +243,7 @@ def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf
     if contract.left.type == "f16" or results * terms < WORTH_CUTTING or results > 4096 or terms < 512:
         return None
     long = max(contract.reduced, key=lambda a: guess(a.extent) if isinstance(a.extent, int) else 1 << 30)
-    if guess(long.extent) < PARTS or varies(long, contract.free):
+    if guess(long.extent) < PARTS or varies(long, contract.free) or long.name in pair:
         return None
     part = Axis("part", PARTS)
     step = ceildiv(long.extent, PARTS)
@@ -246,8 +257,10 @@ def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf
         place = place * axis.extent + axis_symbol(axis)
     type_ = contract.left.type
     moved = rewrite(replace(contract, epilogue=(Store(sums, place, local("acc", type_)),)), {long.name: begin + inner})
-    partial = replace(moved, free=(part, *contract.free), reduced=reduced)
-    way = _planned(partial, target, prefix)
+    partly = replace(moved, free=(part, *contract.free), reduced=reduced)
+    way = _planned(partly, target, prefix, pair=pair)
+    if way is None:
+        return None
     buffer = Buffer(sums, type_, (PARTS, *(a.extent for a in contract.free)), Role.SCRATCH)
     total: Expr | None = None
     size = product(a.extent for a in contract.free)

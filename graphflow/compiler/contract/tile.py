@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graphflow.compiler.contract.analyse import strides
+from graphflow.compiler.contract.analyse import strides, window_rows
 from graphflow.compiler.contract.cuts import cut_registers, padded_columns
 from graphflow.compiler.contract.foresee import Awaited, Upcoming, awaited, panel_width, part_of
 from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across
@@ -20,7 +20,7 @@ from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import LLVM_TYPES, Reg, split_vector, vector
 from graphflow.compiler.llvm.transpose import transposed
-from graphflow.kernel.index import Index, bounds, substitute, symbol
+from graphflow.kernel.index import Index, bounds, floordiv, substitute, symbol
 from graphflow.kernel.nodes import Contract, Store
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class TileEmitter:
         b, em, plan, contract = self.b, self.em, self.plan, self.contract
         rows = size * self.depth
         blocked = plan.block[0] if plan.block else ""
-        origin: dict[str, Index] = {name: self.axes[name].start for name in plan.order if name != blocked}
+        origin: dict[str, Index] = {a.name: a.start for a in contract.reduced if a.name != blocked}
         if plan.sub:
             origin[plan.sub] = 0
         operands = []
@@ -122,7 +122,8 @@ class TileEmitter:
             along = strides(contract, plan.vector).operand(side) if plan.vector else 0
             down = strides(contract, plan.rows).operand(side) if plan.rows else 0
             deep = strides(contract, plan.sub).operand(side) if plan.sub else 0
-            moves = [strides(contract, name).operand(side) for name in plan.order]
+            moves = [self.steps_of(name) * strides(contract, name).operand(side) for name in plan.order]
+            turn = strides(contract, plan.window[0]).operand(side) if plan.window else 0
             if plan.packed and plan.packed.side == side and self.packed:
                 offsets = tuple(b.i64(p.offset) for p in panel.pieces)
                 operands.append(Operand(self.packed, None, offsets, True, (b.i64(panel_width(panel)),), True))
@@ -139,6 +140,7 @@ class TileEmitter:
                         None if m == 0 else em.index(m * self.lanes if name == plan.dot else m)
                         for name, m in zip(plan.order, moves, strict=True)
                     ),
+                    turns=None if turn == 0 else tuple(em.index(turn * n) for n in range(plan.window[1] if plan.window else 1)),
                 )
             )
         rest = None
@@ -155,14 +157,30 @@ class TileEmitter:
                 if left_over != 0:
                     rest = self.first_lanes(self.lanes, em.index(left_over))
             else:
+                extent = floordiv(extent, self.steps_of(name))
                 low, _ = bounds(extent)
                 trips.append((em.index(extent), low is not None and low > 0))
         if plan.dot or plan.packed:
             columns = [Column(self.lanes if plan.dot else c.lanes, None) for c in columns]
         if first is None:
             first = [b.constant(0, vector(self.scalar, c.lanes)) for _ in range(rows) for c in columns]
-        kernel = Microkernel(b, self.source, self.element, self.em.target, operands, columns, plan.ahead, self.asked(panel, rows))
+        asked, sequence = self.asked(panel, rows), self.sequence(rows)
+        kernel = Microkernel(b, self.source, self.element, self.em.target, operands, columns, plan.ahead, asked, sequence)
         return kernel.sums(rows, trips, first, rest)
+
+    def steps_of(self, name: str) -> int:
+        """How many steps of a reduced axis one iteration takes."""
+        return self.plan.window[1] if self.plan.window and self.plan.window[0] == name else 1
+
+    def sequence(self, rows: int) -> list[tuple[int, int]]:
+        """The (step, row) pairs of one iteration, ordered so that those which read the same elements follow each other."""
+        if self.plan.window is None:
+            return [(0, row) for row in range(rows)]
+        name, steps = self.plan.window
+        shared, apart = window_rows(self.contract, name, (self.plan.rows, self.plan.sub))
+        inside, span = (1, self.depth) if shared == self.plan.sub else (self.depth, rows)  # a row's place along the shared axis
+        pairs = [(turn, row) for turn in range(steps) for row in range(rows)]
+        return sorted(pairs, key=lambda p: (p[0] + apart * (p[1] // inside % span), p[1]))
 
     def asked(self, panel: Panel, rows: int) -> list[Awaited | Upcoming]:
         """What the tile at hand asks for while it is summed."""

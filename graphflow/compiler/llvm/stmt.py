@@ -18,6 +18,7 @@ from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import LLVM_TYPES, SIZES, FunctionBuilder, Reg, mangle, split_vector, vector
 from graphflow.compiler.llvm.expr import Expressions
 from graphflow.compiler.llvm.interleave import interleaved, store_every
+from graphflow.compiler.llvm.math import FUNCTIONS as FORMULAS
 from graphflow.compiler.llvm.number import Num
 from graphflow.compiler.llvm.scope import Placed
 from graphflow.compiler.llvm.target import Target
@@ -28,6 +29,7 @@ from graphflow.kernel.nodes import Accumulate, Contract, If, Kernel, Let, Loop, 
 
 Contraction = Callable[["Emitter", Contract], None]
 UNROLL = 4
+WAITING = 8  # registers of the target for each vector of a formula that is computed beside others
 CHEAP = frozenset(("add", "sub", "mul", "fma", "max", "min", "abs", "neg", "cast", "select", "lt", "le", "and", "or"))
 
 
@@ -256,7 +258,8 @@ class Emitter(Expressions):
     def _choose_lanes(self, body: Sequence[Stmt], extent: Index) -> int:
         """Lanes for the size of number that most of the work is done in, not more than the extent needs; those of two
         registers where they are all and there are loops inside. Integers of 64 bits count only where there is nothing
-        else: they are positions.
+        else: they are positions. Every instruction of a function's formula waits for the one before it: several registers
+        at a time, instruction by instruction, fill the time, which the machine does not find behind a whole formula.
         """
         work: Counter[int] = Counter()
         places: Counter[int] = Counter()
@@ -280,6 +283,10 @@ class Emitter(Expressions):
             lanes = max(1, lanes)
         if extent == 2 * lanes and any(isinstance(s, Loop) for s in body):
             lanes *= 2  # one pass of the loops inside serves both registers, and walks through memory without gaps
+        chains = any(isinstance(e, Call) and e.function in FORMULAS for e in seen)
+        if chains and not any(isinstance(s, Loop | Contract | If) for s in everything(body)):
+            many = self.target.registers // WAITING
+            lanes *= next((n for n in (many, many // 2) if extent % (n * lanes) == 0), 1)
         return lanes
 
     def _vector_loop(self, s: Loop, start: Reg, extent: Index, end: Reg | None = None) -> None:

@@ -28,7 +28,8 @@ from graphflow.compiler.lower.rows import lower_rows
 from graphflow.compiler.lower.scope import CannotFuse, Scope
 from graphflow.compiler.program import Node, Value, field_indices
 from graphflow.graph.op import Op
-from graphflow.kernel.index import Index, IndexExpr, substitute, symbol, symbols_of
+from graphflow.kernel.expr import TYPES
+from graphflow.kernel.index import Index, IndexExpr, product, substitute, symbol, symbols_of
 from graphflow.kernel.nodes import Kernel
 from graphflow.kernel.printer import body_text
 
@@ -44,7 +45,8 @@ SizeT = TypeVar("SizeT")
 class Lowered(NamedTuple):
     """A kernel and what it is called with. values: what each buffer holds (an id of the group's values; None for scratch). symbols: the
     Program's symbol, or the number, behind each size of the kernel. inplace: pairs (input buffer number, output buffer number) that may be
-    one memory. text: the kernel as text, which is what tells kernels apart. parallel: for each phase whether all threads share it."""
+    one memory. text: the kernel as text, which is what tells kernels apart. parallel: for each phase whether all threads share it.
+    bytes: of each buffer, over the sizes of the kernel."""
 
     kernel: Kernel
     values: tuple[int | None, ...]
@@ -52,6 +54,7 @@ class Lowered(NamedTuple):
     inplace: tuple[tuple[int, int], ...]
     text: str
     parallel: tuple[bool, ...]
+    bytes: tuple[Index, ...]
 
     def sizes(self, of: Callable[[str], SizeT]) -> dict[str, SizeT | int]:
         """What the sizes of the kernel are; `of` says it of those of the Program."""
@@ -85,9 +88,9 @@ def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowere
     kernel = found.kernel
     if isinstance(kernel, Recalled):
         kernel = kernel.written_by(lambda: _lower(group, target, given).kernel)
-    values = tuple(None if v is None else numbers[v] for v in found.values)
-    symbols = tuple(given[s][0] if s in given else s for s in found.symbols)
-    return found._replace(kernel=kernel, values=values, symbols=symbols)
+    values = tuple([None if n is None else numbers[n] for n in found.values])
+    symbols = tuple([given[s][0] if s in given else s for s in found.symbols]) if given else found.symbols
+    return Lowered(kernel, values, symbols, found.inplace, found.text, found.parallel, found.bytes)
 
 
 def _text_of(key: Any) -> str:
@@ -114,20 +117,30 @@ def signature(group: Group) -> tuple[Any, list[int]]:
     numbers: dict[int, int] = {}
     described: list[Any] = []
 
-    def number(value: Value) -> int:
-        n = numbers.get(value.id)
-        if n is None:
-            n = numbers[value.id] = len(numbers)
-            literal = repr(uniform(value.known)) if value.known is not None and inlined(value) else None
-            # Contents that are read from a buffer do not matter, but the sizes in them are among the kernel's.
-            sizes = () if value.known is None or literal is not None else tuple(map(str, _indices(value)))
-            described.append((value.dtype.name, value.shape, literal, sizes))
-        return n
+    def numbered(values: Sequence[Value]) -> tuple[int, ...]:
+        found = []
+        for value in values:
+            n = numbers.get(value.id)
+            if n is None:
+                n = numbers[value.id] = len(numbers)
+                described.append(value.traits or _traits(value))
+            found.append(n)
+        return tuple(found)
 
-    parts = [(n.op, tuple([number(v) for v in n.inputs]), tuple([number(v) for v in n.outputs])) for n in group.nodes]
-    ends = (tuple([number(v) for v in group.inputs]), tuple([number(v) for v in group.outputs]))
+    parts = [(n.op, numbered(n.inputs), numbered(n.outputs)) for n in group.nodes]
+    ends = numbered(group.inputs), numbered(group.outputs)
     root = -1 if group.root is None else group.nodes.index(group.root)
     return (group.form, tuple(parts), ends, root, tuple(described)), list(numbers)
+
+
+def _traits(value: Value) -> tuple[Any, ...]:
+    """What of a value decides kernels that read or make it."""
+    known = value.known
+    literal = repr(uniform(known)) if known is not None and inlined(value) else None
+    # Contents that are read from a buffer do not matter, but the sizes in them are among the kernel's.
+    sizes = () if known is None or literal is not None else tuple(map(str, _indices(value)))
+    value.traits = value.dtype.name, value.shape, literal, sizes
+    return value.traits
 
 
 def lower_traced(group: Group, target: Any) -> tuple[Lowered, Provenance]:
@@ -166,7 +179,8 @@ def _lower(group: Group, target: Any, given: Numbers, provenance: Provenance | N
         held = list(scope.values) + [None] * (len(scope.buffers) - len(scope.values))
     values = tuple(None if v is None else v.id for v in held)
     parallel = tuple(shared(phase) for phase in kernel.phases)
-    return Lowered(kernel, values, tuple(back[s] for s in kernel.symbols), aliasable(kernel), body_text(kernel), parallel)
+    sizes = tuple(product(b.shape) * TYPES[b.type].itemsize for b in kernel.buffers)
+    return Lowered(kernel, values, tuple(back[s] for s in kernel.symbols), aliasable(kernel), body_text(kernel), parallel, sizes)
 
 
 def symbols_of_group(group: Group) -> tuple[str, ...]:

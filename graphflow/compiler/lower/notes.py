@@ -43,7 +43,9 @@ class Recalled(Kernel):
 
     def written_by(self, write: Callable[[], Kernel]) -> Recalled:
         """The same for another group that gives this kernel."""
-        return Recalled(self.name, self.buffers, self.symbols, self.checks, write)
+        twin = object.__new__(Recalled)
+        twin.__dict__.update(self.__dict__, _write=write, _phases=None)
+        return twin
 
 
 def packed(kernel: Kernel, rest: Sequence[Any]) -> bytes:

@@ -52,7 +52,7 @@ class Refusal(NamedTuple):
 
 def longer(shape: Iterable[Index]) -> Dims:
     """The sizes that are not 1."""
-    return tuple([d for d in shape if not unit(d)])
+    return tuple([d for d in shape if not (isinstance(d, int) and d == 1)])
 
 
 class Cluster:
@@ -303,7 +303,9 @@ class Clusters:
 
     def _circle(self, cluster: Cluster, reads: Iterable[int]) -> bool:
         """Whether something outside the cluster lies between it and a node with these operands."""
-        return self.depends([n for n in reads if self.of[n] is not cluster], cluster)
+        of = self.of
+        outside = [n for n in reads if of[n] is not cluster]
+        return bool(outside) and self.depends(outside, cluster)
 
     @staticmethod
     def _crowded(some: frozenset[int], others: frozenset[int]) -> bool:

@@ -16,12 +16,13 @@ from graphflow.graph.op import Effect, Kind
 
 INLINES = (Shape.POINTWISE, Shape.ROWS, Shape.COLUMNS, Shape.CONTRACTION)  # forms whose operands may be index arithmetic
 REPEATS = frozenset(("Expand", "Take"))  # movements that read an element of their operand many times
-ALONE = {Kind.KERNEL: Shape.KERNEL, Kind.HOST: Shape.HOST, Kind.REGION: Shape.REGION, Kind.ALIAS: Shape.ALIAS}
+ALONE: dict[Kind, Shape] = {Kind.KERNEL: Shape.KERNEL, Kind.HOST: Shape.HOST, Kind.REGION: Shape.REGION, Kind.ALIAS: Shape.ALIAS}
+STANDING = frozenset(ALONE.values())
 
 
 def fuse(program: Program) -> Program:
     """Groups for all nodes."""
-    if any(isinstance(n, Group) for n in program.nodes) or not program.nodes:
+    if not program.nodes or Group in {*map(type, program.nodes)}:
         return program
     return _Grouping(program).result()
 
@@ -96,12 +97,21 @@ class _Grouping:
     def _fill(self, key: int) -> None:
         """Find what a group reads, and write the movements it reads through into it."""
         draft = self.drafts[key]
-        for number in list(draft.nodes):
+        nodes, floating = draft.nodes, self.clusters.floating
+        inlines = draft.form in INLINES
+        for number in list(nodes):
             node = self.nodes[number]
-            inline = draft.form in INLINES and node is not draft.root
+            inline = inlines and node is not draft.root
             for value in node.inputs:
-                if self.producer.get(value.id) not in draft.nodes:
+                maker = self.producer.get(value.id)
+                if maker in nodes:
+                    continue
+                if value.known is not None or maker in floating:
                     self._read(draft, value, inline)
+                else:
+                    draft.inputs[value.id] = value
+                    if maker is not None:
+                        self._draft(maker).outputs[value.id] = value
 
     def _read(self, draft: _Draft, value: Value, inline: bool) -> None:
         stack = [value]
@@ -131,11 +141,14 @@ class _Grouping:
 
     def _join(self) -> None:
         """A kernel stores its results side by side where only their concatenation is read."""
-        readers = self._readers()
+        readers: dict[int, int] = {}
         for key, draft in list(self.drafts.items()):
-            (node, *others) = draft.nodes.values()
-            if others or node.op.type != "Join" or len(draft.inputs) != len(node.inputs):
+            if len(draft.nodes) > 1:
                 continue
+            (node,) = draft.nodes.values()
+            if node.op.type != "Join" or len(draft.inputs) != len(node.inputs):
+                continue
+            readers = readers or self._readers()
             number = self.producer.get(node.inputs[0].id)
             maker = None if number is None else self.drafts.get(id(self.clusters.of[number]))
             if maker is None or not all(v.id in maker.outputs and readers[v.id] == 1 for v in node.inputs):
@@ -153,12 +166,14 @@ class _Grouping:
 
     def _absorb(self) -> None:
         """A movement in memory computes its operand itself where nothing else needs that."""
-        readers = self._readers()
+        readers: dict[int, int] = {}
+        of = self.clusters.of
         for key, draft in list(self.drafts.items()):
-            if draft.form is not Shape.POINTWISE or key not in self.drafts or any(n.op.type in REPEATS for n in draft.nodes.values()):
+            if draft.form is not Shape.POINTWISE or key not in self.drafts or any(of[n] is not None for n in draft.nodes):
                 continue
-            if not any(self.clusters.of[n] is None for n in draft.nodes) or any(self.clusters.of[n] is not None for n in draft.nodes):
+            if any(n.op.type in REPEATS for n in draft.nodes.values()):
                 continue
+            readers = readers or self._readers()
             for value in list(draft.inputs.values()):
                 number = self.producer.get(value.id)
                 cluster = None if number is None else self.clusters.of[number]
@@ -173,10 +188,10 @@ class _Grouping:
                 del self.drafts[id(cluster)]
 
     def _group(self, draft: _Draft) -> Group:
-        nodes = [draft.nodes[n] for n in sorted(draft.nodes)]
-        if draft.form in ALONE.values() and draft.root is not None:
+        if draft.form in STANDING and draft.root is not None:
             return singleton(draft.root)
-        return Group(draft.form, nodes, tuple(draft.inputs.values()), tuple(v for _, v in sorted(draft.outputs.items())), draft.root)
+        nodes = [draft.nodes[n] for n in sorted(draft.nodes)]
+        return Group(draft.form, nodes, tuple(draft.inputs.values()), [draft.outputs[v] for v in sorted(draft.outputs)], draft.root)
 
 
 def ordered(groups: Sequence[Group]) -> list[Group]:
@@ -189,7 +204,7 @@ def ordered(groups: Sequence[Group]) -> list[Group]:
         waits.append(len(needs))
         for n in needs:
             users[n].append(k)
-    rank = [min(v.id for v in g.outputs) if g.outputs else 0 for g in groups]
+    rank = [min([v.id for v in g.outputs], default=0) for g in groups]
     ready = [(rank[k], k) for k, w in enumerate(waits) if w == 0]
     heapq.heapify(ready)
     result: list[Group] = []

@@ -40,33 +40,37 @@ class Across(NamedTuple):
 def turn(program: Program) -> Program:
     """See the module's text."""
     wishes = _wishes(program)
-    granted = {across for across, products in wishes.items() if products >= PRODUCTS}
+    granted = {across for across, products in _added_up(wishes).items() if products >= PRODUCTS}
     if not granted:
         return program
     b = Rewriter(program)
     copies: dict[Across, Value] = {}
     values = {v.id: v for node in program.nodes for v in node.inputs}
     for node in program.nodes:
-        for across in _wanted(node):
+        for across in wishes.get(id(node), ()):
             if across in granted and across not in copies:
                 b.origins = node.origins
                 part = values[across.value]
                 if across.size != part.shape:
                     part = b.apply(core.Section(across.begin, across.size, (1,) * len(across.size)), part)
                 copies[across] = b.apply(core.Permute(across.order), part)
-        made = _given(node, copies)
+        made = node if copies.keys().isdisjoint(wishes.get(id(node), ())) else _given(node, copies)
         if made is not node:
             note(node, made.outputs, "what many products read across the grain is transposed once")
         b.nodes.append(made)
     return substituted(program, b.nodes, {})
 
 
-def _wishes(program: Program) -> Counter[Across]:
+def _wishes(program: Program) -> dict[int, Counter[Across]]:
+    """What each node wants, by its id; those that want nothing may be left out."""
+    return {id(node): _wanted(node) for node in program.nodes if isinstance(node.op, (core.SumOfProducts, Loop))}
+
+
+def _added_up(wishes: Mapping[int, Mapping[Across, int]]) -> Counter[Across]:
     """How many products of a step read a matrix across the grain."""
     found: Counter[Across] = Counter()
-    for node in program.nodes:
-        if isinstance(node.op, (core.SumOfProducts, Loop)):
-            found.update(_wanted(node))
+    for some in wishes.values():
+        found.update(some)
     return found
 
 
@@ -78,7 +82,7 @@ def _wanted(node: Node) -> Counter[Across]:
     if isinstance(node.op, Loop):
         rounds = typical(node.op.trips) if node.op.trips != -1 else ROUNDS
         outside = _outside(node)
-        for across, products in _wishes(node.op.body.program).items():
+        for across, products in _added_up(_wishes(node.op.body.program)).items():
             if across.value in outside:
                 found[across._replace(value=outside[across.value].id)] += products * rounds
     return found
@@ -125,7 +129,7 @@ def _given(node: Node, copies: Mapping[Across, Value]) -> Node:
     if not isinstance(node.op, Loop):
         return node
     outside, body = _outside(node), node.op.body.program
-    needed = {across: copies[there] for across in _wishes(body) if across.value in outside
+    needed = {across: copies[there] for across in _added_up(_wishes(body)) if across.value in outside
               and (there := across._replace(value=outside[across.value].id)) in copies}  # fmt: skip
     if not needed:
         return node

@@ -16,7 +16,7 @@ from graphflow.kernel.index import symbol
 from graphflow.kernel.interpret import run
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Loop, Role, Store
 from graphflow.kernel.verify import verify
-from tests.compiler.contract.cases import Case, Compiled, aligned, conv, conv_filter, conv_input, inputs, matmul, sums
+from tests.compiler.contract.cases import Case, Compiled, aligned, axes, check, conv, conv_filter, conv_input, inputs, matmul, plain, sums
 
 N = symbol("N", 0, None)
 MAIN = {
@@ -231,7 +231,41 @@ def test_an_operand_whose_rows_lie_pages_apart_is_copied_where_tiles_take_column
 def test_a_plan_reads_well() -> None:
     assert repr(Compiled(matmul(28, 32, 64), AVX512).plan()) == "<lanes j: 1 x [16 16]; rows i: 2 x 14; inside k; threads share tiles>"
     conv_plan = repr(Compiled(conv(N, 18, 18, 32, 5, 64), AVX512).plan())
-    assert conv_plan == "<lanes oc: 2 x [16 16]; rows ow: 1 x 14; inside kh, ic; threads share units>"
+    assert conv_plan == "<lanes oc: 4 x [16]; rows ow: 1 x 14; 5 steps of kw at once; inside kh, ic; threads share units>"
+
+
+def memory_operands(case: Case) -> tuple[int, int]:
+    """How many instructions of the innermost loop read memory, and how many multiply. A carry jumps back into it from several places."""
+    loop = max(innermost_loops(Compiled(case, AVX512).assembly()), key=len)
+    return sum("(" in line.rsplit(", %zmm", 1)[0] for line in loop if ", %zmm" in line), sum("vfmadd" in line for line in loop)
+
+
+def test_what_neighbours_share_under_a_window_is_loaded_once() -> None:
+    if not target("native").masks:
+        pytest.skip("this machine cannot run AVX-512 code")
+    assert memory_operands(conv(N, 18, 18, 32, 5, 64)) == (18 + 5, 14 * 5)
+    assert memory_operands(conv(N, 18, 18, 32, 3, 32)) == (10 + 3 * 2, 8 * 3 * 2)
+    # in the gradient of the filter: 2 channels of 7 + 4 places, and 7 places of two registers, for 2 x 5 x 2 sums
+    assert memory_operands(conv_filter(N, 18, 18, 32, 5, 64)) == (2 * 11 + 7 * 2, 7 * 20)
+
+
+def test_a_window_that_moves_by_two_shares_every_other_element() -> None:
+    if not target("native").masks:
+        pytest.skip("this machine cannot run AVX-512 code")
+    assert memory_operands(conv(N, 33, 33, 32, 3, 64, 2)) == (8 * 2 + 1 + 3 * 2, 8 * 3 * 2)
+
+
+def test_a_window_of_rows_the_batch_decides() -> None:
+    """A sum over neighbours in a signal whose length is known only when it runs."""
+    free, f = axes(i=N, j=20)
+    reduced, r = axes(k=3, c=5)
+    left = load("x", "f32", (f["i"] + r["k"]) * 5 + r["c"])
+    right = load("w", "f32", (r["k"] * 5 + r["c"]) * 20 + f["j"])
+    buffers = (Buffer("x", "f32", (N + 2, 5), Role.IN), Buffer("w", "f32", (15, 20), Role.IN), Buffer("y", "f32", (N, 20), Role.OUT))
+    case = Case(Contract(free, reduced, left, right, plain("f32", f["i"] * 20 + f["j"])), buffers, ("N",))
+    for machine in ("native", "avx2", "sse2"):
+        for many in (1, 2, 9, 40):
+            assert check(case, {"N": many}, machine, (1, 3)).plan().window == ("k", 3)
 
 
 def test_threads_share_rows_where_what_stands_beside_the_product_does() -> None:
