@@ -63,7 +63,7 @@ class Beginnings:
         end = _end(operations)
         if end >= start + WORTH:
             scope.run(level, operations[start:end], {})
-            fixed = all(known(memory.variable.spec.contents.dims) for memory in scope.memories.values())
+            fixed = all(known(memory.spec.dims) for memory in scope.memories.values())
             if fixed and not (scope.b.measured or scope.shared.answers):
                 altered = operations[0].graph._altered
                 self._kept.append(Beginning(given, operations[:end], altered, apart(scope, scope.shared.variables)))

@@ -116,13 +116,17 @@ class ProgramBuilder(Measuring):
         else:
             array = np.asarray(contents)
         given = as_dtype(dtype) if dtype is not None else as_dtype(np.int64 if array.dtype == object else array.dtype)
-        known = normal_contents(array, given)
-        if known.ndim == 0 and known.dtype != object:
-            key = (given.name, known.tobytes())
-            if key not in self._scalars:
-                self._scalars[key] = self.value(given, (), known)
-            return self._scalars[key]
-        return self.value(given, known.shape, known)
+        return self._literal(given, normal_contents(array, given))
+
+    def _literal(self, dtype: DType, known: np.ndarray[Any, Any]) -> Value:
+        """A value with these contents; the same one for equal numbers."""
+        if known.ndim or known.dtype == object:
+            return self.value(dtype, known.shape, known)
+        key = dtype.name, known.tobytes()
+        found = self._scalars.get(key)
+        if found is None:
+            found = self._scalars[key] = self.value(dtype, (), known)
+        return found
 
     def shared_key(self, value: Value) -> tuple[str, bytes] | None:
         """Under which `constant` keeps its one value for a number; None where `value` is not that."""
@@ -211,9 +215,7 @@ class ProgramBuilder(Measuring):
         except (ArithmeticError, IndexError, TypeError, ValueError):
             return None  # fails at run time, with the message of its check
         results = results if isinstance(results, tuple) else (results,)
-        return tuple(
-            self.value(s.dtype, np.shape(r), normal_contents(r, s.dtype)) for s, r in zip(specs, results, strict=True)
-        )
+        return tuple(self._literal(s.dtype, normal_contents(r, s.dtype)) for s, r in zip(specs, results, strict=True))
 
     def decompose(self, op: Op, *values: Value) -> Any:
         """The results of a composite op, inlined."""

@@ -136,18 +136,18 @@ def compile_program(
     """Passes, lowering, native code. `operations`: those that it was captured from, for the report and the dump."""
     stages: list[Stage] = []
     program = run_passes(program, options, stages.append)
-    announced: set[str] = set()
+    requests: dict[str, Request] = {}
 
     def begin(low: Lowered) -> None:
         """Has a kernel compiled on another thread from now on."""
-        if low.text not in announced:
-            announced.add(low.text)
-            jit.begin(_request(low, jit.target))
+        if low.text not in requests:
+            requests[low.text] = request = _request(low, jit.target)
+            jit.begin(request)
 
     linear = linearise(program, jit.target, jit.notes, begin)
     steps = linear.steps
     kernel_of, kernels = distinct([s.lowered for s in steps])
-    codes = jit.compile_many([_request(low, jit.target) for low in kernels]) if kernels else []
+    codes = jit.compile_many([requests[low.text] for low in kernels]) if kernels else []
     given = {i.name: i for i in program.inputs if i.source is Source.FEED}
     parameters = Parameters(program, *linear)
     compiled = CompiledProgram(parameters, kernel_of, codes, [given[name] for name in feeds])

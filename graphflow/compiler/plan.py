@@ -387,6 +387,8 @@ class BoundPlan:
     def _buffer_sizes(self, lowered: Lowered) -> list[int]:
         """The bytes of a kernel's buffers, at most."""
         sizes = lowered.sizes(self.sizes.__getitem__)
+        if not self.measured:
+            return [size if isinstance(size, int) else evaluate(size, sizes) for size in lowered.bytes]
         limits = {k: sizes[k] for k, s in zip(sizes, lowered.symbols, strict=True) if s in self.measured}
         env = {k: v for k, v in sizes.items() if k not in limits}
         return [size if isinstance(size, int) else largest(size, env, limits) for size in lowered.bytes]

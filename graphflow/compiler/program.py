@@ -163,5 +163,6 @@ def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[V
             for value in node.outputs:
                 if value.known is not None:
                     literals.pop(value.id, None)
-    constants = [Input(Source.CONSTANT, "", v, v.known) for _, v in sorted(literals.items())]
+    before = {i.value: i for i in inputs if i.source is Source.CONSTANT}
+    constants = [before.get(v) or Input(Source.CONSTANT, "", v, v.known) for _, v in sorted(literals.items())]
     return Program((*used, *constants), tuple(kept), tuple(outputs), dict(updates), dict(symbols))

@@ -1,13 +1,14 @@
 """The order of the groups.
 
-`order` is a list scheduler: of the groups that are ready it takes the one that leaves least memory alive, updates of variables as early as
-they may. Constraints besides data: what overwrites a variable comes after every reader of the old value, and after every kernel whose
-run-time check may fail the step, so that a failed step leaves variables alone.
+`order` is a list scheduler: of the groups that are ready and need no more memory than they free it takes the one that finds most of what it
+reads in the caches, else the one that leaves least memory alive; updates of variables as early as they may. Constraints besides data: what
+overwrites a variable comes after every reader of the old value, and after every kernel whose run-time check may fail the step, so that a
+failed step leaves variables alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from graphflow.compiler.groups import Group, Shape
@@ -17,6 +18,8 @@ from graphflow.kernel.index import Index, IndexExpr, evaluate, symbols_of
 
 WINDOW = 64  # candidates that are weighed at a time
 TYPICAL = 128  # a run-time size, where an order must be chosen before it is known
+NEAR = 2 << 20  # bytes that may be touched before what was touched earlier has left the caches
+LITTLE = 1 / 32  # of what a kernel reads: sums take so little memory that it does not count
 
 
 def typical(index: Index) -> int:
@@ -117,11 +120,16 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
     left = {root: len(users_) for root, users_ in readers.items()}
     size = {v.id: typical(v.size) * v.dtype.size for g in kernels for v in g.outputs}
     grown = [sum([size[v.id] for v in g.outputs if v.id not in updated]) for g in kernels]
+    caches = Caches(roots, kernels, reads, size)
     done = [False] * len(kernels)
 
     def rank(k: int) -> tuple[bool, int, int]:
         """What frees memory first, most first; else the order of the program."""
-        return grown[k] > 0, min(grown[k], 0), k
+        return grown[k] > LITTLE * caches.wanted[k], min(grown[k], 0), k
+
+    def nearness(k: int) -> tuple[float, int]:
+        """Most in the caches last; else the order of the program backwards."""
+        return caches.share(k), -k
 
     def read_once_more(root: int) -> None:
         """The one that has yet to read `root` gives its memory free."""
@@ -140,7 +148,10 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
     checks_left = len(failing)
     while ready:
         free = [k for k in ready[:WINDOW] if not held[k] and (checks_left == 0 or k not in releases.writers)]
-        chosen = min(free or [k for k in ready if not held[k]] or ready, key=ranks.__getitem__)
+        free = free or [k for k in ready if not held[k]] or ready
+        settled = [k for k in free if not ranks[k][0]]
+        chosen = max(settled, key=nearness) if len(settled) > 1 else min(free, key=ranks.__getitem__)
+        caches.call(chosen)
         ready.remove(chosen)
         result.append(chosen)
         done[chosen] = True
@@ -158,6 +169,33 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
                 ready.append(k)
     assert len(result) == len(kernels), "the groups depend on each other in a circle"
     return tuple(kernels[k] for k in result)
+
+
+class Caches:
+    """What was touched so lately that it is near. `wanted`: the bytes that each kernel reads. `made`: the bytes of results by number."""
+
+    def __init__(self, roots: Roots, kernels: Sequence[Group], reads: Sequence[Collection[int]], made: Mapping[int, int]) -> None:
+        self._reads = reads
+        self._results = [[v.id for v in g.outputs] for g in kernels]
+        self._size = dict(made)
+        for group in kernels:
+            for v, root in zip(group.inputs, roots.of(group.inputs), strict=True):
+                if root not in self._size:
+                    self._size[root] = typical(v.size) * v.dtype.size
+        self.wanted = [sum([self._size[root] for root in needed]) for needed in reads]
+        self._moved = 0
+        self._touched: dict[int, int] = {}
+
+    def call(self, k: int) -> None:
+        """A kernel reads its operands and makes its results."""
+        self._moved += self.wanted[k] + sum([self._size[v] for v in self._results[k]])
+        self._touched.update(dict.fromkeys((*self._reads[k], *self._results[k]), self._moved))
+
+    def share(self, k: int) -> float:
+        """Which part of what a kernel reads is near."""
+        since = self._moved - NEAR
+        near = sum([self._size[root] for root in self._reads[k] if self._touched.get(root, since) > since])
+        return near / max(self.wanted[k], 1)
 
 
 class Releases(NamedTuple):

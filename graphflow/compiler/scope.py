@@ -74,14 +74,14 @@ ROOM = "room"  # the symbol of the size of arrays that grow
 
 class Memory(NamedTuple):
     """A tensor that is a variable's own memory, or a handle of it. `name`: what the session calls the variable; handles of one shared name
-    are of one variable."""
+    are of one variable. `spec`: what the graph says of its value."""
 
-    variable: Tensor
     name: str
+    spec: TensorSpec
 
     def shape(self, variables: Variables) -> tuple[int, ...]:
         """The shape of its value."""
-        dims = self.variable.spec.contents.dims
+        dims = self.spec.dims
         if known(dims) and not variables.reshaped(self.name, dims):  # type: ignore[arg-type]
             return dims  # type: ignore[return-value]
         return variables.shape(self.name)
@@ -390,7 +390,7 @@ class Scope:
             return
         tensor = op.outputs[0]
         if op.definition.variable:
-            self.values[tensor] = Memory(tensor, stored_name(op))
+            self.values[tensor] = Memory(stored_name(op), tensor.spec.contents)
             return
         contents = op.definition.contents()
         if contents is None:
@@ -437,8 +437,7 @@ class Scope:
         if self.outer is not None:
             value = self.outer.version(memory, -1)
             return self.b.input(Source.STATE, memory.name, value.dtype, value.shape)
-        dtype = memory.variable.spec.contents.dtype
-        return self.b.input(Source.STATE, memory.name, dtype, memory.shape(self.shared.variables))
+        return self.b.input(Source.STATE, memory.name, memory.spec.dtype, memory.shape(self.shared.variables))
 
     def updated(self, name: str, value: Value) -> int:
         """Notes a variable's new value; the bit that marks the update."""

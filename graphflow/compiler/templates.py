@@ -115,7 +115,8 @@ class Templates(dict[Hashable, Template]):
 
     def key(self, b: ProgramBuilder, op: Op, operands: Sequence[Value], expected: Sequence[int | None] | None) -> Hashable | None:
         """What decides what an operation becomes; None where too much does."""
-        if op.kind is Kind.HOST or op.effect in (Effect.RANDOM, Effect.HOST) or b.measured:
+        effect = op.effect
+        if op.kind is Kind.HOST or effect is not Effect.PURE and effect in (Effect.RANDOM, Effect.HOST) or b.measured:
             return None
         looks = []
         for value in operands:
@@ -125,7 +126,7 @@ class Templates(dict[Hashable, Template]):
                 if look is None:
                     return None
             looks.append(look)
-        same = tuple([operands.index(v) for v in operands]) if len(set(operands)) < len(operands) else None
+        same = tuple([operands.index(v) for v in operands]) if len(operands) > 1 and len({*operands}) < len(operands) else None
         return op, expected, tuple(looks), same
 
     def _look(self, value: Value) -> int | None:

@@ -196,17 +196,21 @@ class NativePlan:
         owners: list[int] = []
         firsts: list[int] = []
         readers: dict[int, list[int]] = {n: [address(self.sizes) + n * layout.WORD] for n in range(len(self.sizes))}
-        used = [a.number for e in entries if isinstance(e, Call) for a in e.arguments if isinstance(a, Size)]
-        words = sum(len(e.arguments) if isinstance(e, Call) else isinstance(e, Jump) for e in entries)
-        words += sum(5 + used.count(e.number) for e in entries if isinstance(e, Measure))
+        words = sum([len(e.arguments) if isinstance(e, Call) else isinstance(e, Jump) for e in entries])
         row_readers: dict[int, list[int]] = {}
-        words += sum(isinstance(a, Row) for e in entries if isinstance(e, Call) for a in e.arguments)
-        words += sum(7 for e in entries if isinstance(e, Find))
+        kinds = {*map(type, entries)}
+        if Measure in kinds:
+            used = [a.number for e in entries if isinstance(e, Call) for a in e.arguments if isinstance(a, Size)]
+            words += sum(5 + used.count(e.number) for e in entries if isinstance(e, Measure))
+        if Find in kinds:
+            words += sum(isinstance(a, Row) for e in entries if isinstance(e, Call) for a in e.arguments)
+            words += sum(7 for e in entries if isinstance(e, Find))
         finds: list[tuple[Find, int, int]] = []
         self._arguments = aligned((words + 1,), np.int64, 0)
         self._statuses = aligned((len(entries), 8), np.int64, 0)
         start, first_status = address(self._arguments), address(self._statuses)
         patches: list[tuple[int, int, int]] = []
+        held = [0] * (words + 1)  # what goes into the arguments
         position = 0
         measures: list[tuple[int, Measure, int]] = []
 
@@ -215,7 +219,9 @@ class NativePlan:
             nonlocal position
             first, status = start + position * layout.WORD, 0
             for argument in arguments:
-                if isinstance(argument, Slot):
+                if type(argument) is int:
+                    held[position] = argument
+                elif isinstance(argument, Slot):
                     if not 0 <= argument.number < self.slots:
                         raise ValueError(f"call {number} uses slot {argument.number}, the plan has {self.slots}")
                     patches.append((start + position * layout.WORD, argument.number, argument.offset))
@@ -225,9 +231,9 @@ class NativePlan:
                     row_readers.setdefault(argument.number, []).append(start + position * layout.WORD)
                 elif isinstance(argument, _Status):
                     status = first_status + number * 8 * layout.WORD
-                    self._arguments[position] = status
+                    held[position] = status
                 else:
-                    self._arguments[position] = argument
+                    held[position] = argument
                 position += 1
             return first, status
 
@@ -265,9 +271,11 @@ class NativePlan:
             status = first_status + number * 8 * layout.WORD
             described = (find.place, find.at, int(find.wide), find.rows, find.size, STATUS, len(targets), *targets)
             records[record] = (self.executor.rows, *block(number, described)[:1], records[record][2], status)
+        self._arguments[...] = held
         self._records = aligned((len(records), layout.Record.WORDS), np.int64)
-        for row, (function, arguments, flags, status) in zip(self._records, records, strict=True):
-            row[...] = (firsts[function] if flags & layout.Record.JUMP else function, arguments, flags, status)
+        jump = layout.Record.JUMP
+        rows = [(firsts[function] if flags & jump else function, *rest, flags, status) for function, *rest, flags, status in records]
+        self._records[...] = np.array(rows, np.int64).reshape(self._records.shape)
         self._patches = aligned((len(patches), layout.Patch.WORDS), np.int64)
         self._patches[...] = np.array(patches, np.int64).reshape(-1, layout.Patch.WORDS)
         self._table = aligned((max(self.slots, 1),), np.int64, 0)

@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 class FeedSlot:
     """A fed tensor: `take(value)` gives the array that the run reads."""
 
-    __slots__ = ("dims", "dtype", "numpy_dtype", "tensor")
+    __slots__ = ("dtype", "known", "numpy_dtype", "rank", "tensor")
 
     def __init__(self, graph: Graph, feed: Any) -> None:
         try:
@@ -31,7 +31,9 @@ class FeedSlot:
         self.tensor: Tensor = tensor
         self.dtype = tensor.dtype.base_dtype
         self.numpy_dtype = np.dtype(self.dtype.as_numpy_dtype)
-        self.dims = tensor._dims
+        dims = tensor._dims
+        self.rank = None if dims is None else len(dims)
+        self.known = [(axis, size) for axis, size in enumerate(dims or ()) if size is not None]
 
     def take(self, value: Any) -> Array:
         """`value` as a dense array of the tensor's type; the caller's own array where it is one already."""
@@ -39,11 +41,14 @@ class FeedSlot:
             array = value
         else:
             array = self._cast(value)
-        dims = self.dims
-        if dims is not None and array.shape != dims:
+        rank = self.rank
+        if rank is not None:
             shape = array.shape
-            if len(shape) != len(dims) or any(d is not None and d != n for d, n in zip(dims, shape, strict=True)):
+            if len(shape) != rank:
                 self._refuse_shape(shape)
+            for axis, size in self.known:
+                if shape[axis] != size:
+                    self._refuse_shape(shape)
         return array
 
     def _cast(self, value: Any) -> Array:

@@ -102,7 +102,9 @@ def _none(values: Sequence[Any]) -> None:
 def fetch_key(fetches: Any) -> Any:
     """A hashable stand-in for nested fetches: equal keys ask for the same. TypeError where there is none."""
     kind = type(fetches)
-    if kind is list or isinstance(fetches, (list, tuple)):
+    if kind is Operation or kind is Tensor:  # soon said: a step has left none of the code of further questions in the caches
+        return fetches
+    if isinstance(fetches, (list, tuple)):
         return (kind, *[fetch_key(f) for f in fetches])
     if isinstance(fetches, Mapping):
         return (kind, tuple(fetches), *[fetch_key(f) for f in fetches.values()])

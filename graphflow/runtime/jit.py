@@ -136,8 +136,8 @@ class Jit:
                 found[request.key] = code
             # Texts are written here, one after the other, while other threads generate code for the earlier ones.
             generations = [self._generation(request) for request in missing.values()]
-            for request in missing.values():
-                del self._begun[request.key]
+            for request in wanted:  # what was begun may also have come to the disk meanwhile, from another process
+                self._begun.pop(request.key, None)
             for request, generation in zip(missing.values(), generations, strict=True):
                 stored = StoredObject(tuple(request.functions), generation.result())
                 found[request.key] = self._load(stored, "compiled")

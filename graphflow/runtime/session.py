@@ -19,7 +19,6 @@ from graphflow.errors import OpError, describe
 from graphflow.graph import sessions
 from graphflow.graph.graph import GRAPHS, Graph, get_default_graph
 from graphflow.graph.shown import Shown
-from graphflow.graph.tensor import Tensor
 from graphflow.ops.queue_state import Deadline
 from graphflow.runtime.feeds import FeedSlot
 from graphflow.runtime.fetches import Fetches, fetch_key, flat_feeds
@@ -188,13 +187,15 @@ class BaseSession:
         feeds: tuple[Any, ...] = ()
         if feed_dict:
             feeds, values = tuple(feed_dict), list(feed_dict.values())
-            if any(isinstance(feed, (tuple, list)) for feed in feeds):  # a state carried from run to run: parts that are looked up like any
-                pairs = flat_feeds(feed_dict)
+        try:
+            key = (fetch_key(fetches), feeds)
+            route = self._routes.get(key)
+            if route is None and any(isinstance(feed, (tuple, list)) for feed in feeds):  # a state carried from run to run
+                pairs = flat_feeds(feed_dict or {})  # ... its parts are looked up like any
                 feeds, values = tuple(f for f, _ in pairs), [v for _, v in pairs]
                 feed_dict = dict(pairs)
-        try:
-            key = (fetches if type(fetches) is Tensor else fetch_key(fetches), feeds)
-            route = self._routes.get(key)
+                key = (key[0], feeds)
+                route = self._routes.get(key)
         except TypeError:  # something that cannot be hashed; it is refused below if it cannot be fetched
             key, route = None, None
         if route is not None:

@@ -16,8 +16,8 @@ Three forms of register tile cover every case (plan.py): vectors along an axis o
 free axis, the tile turned by shuffles before the epilogue; vectors along a reduced axis, summed across in the end. Where none fits, the
 same tile is made of single elements.
 
-Where steps of the reduction move an operand as rows do, as under the window of a convolution, an iteration takes several of them (Plan.window)
-and loads what rows share once. Besides being less work this matters on cores that run short of memory operations before they do of
+Where steps of the reduction move an operand as rows do, as under the window of a convolution, an iteration takes several of them (Plan:
+window) and loads what rows share once. Besides being less work this matters on cores that run short of memory operations before they do of
 multiply-adds: more than one for every three or four of these slows them down.
 
 For the emitter (compiler/llvm/stmt.py), which meets such a statement: `emit_contract(emitter, contract)`.

@@ -20,7 +20,7 @@ from graphflow.kernel.nodes import Axis, Contract, Let, Store
 
 TALLEST = 28
 WINDOW_BODY = 200  # multiply-adds of an iteration that takes several steps
-AHEAD, FAR_AHEAD = 8, 24  # steps of the innermost loop by which operands are prefetched: from the second-level cache, from beyond
+AHEAD, FAR_AHEAD = 8, 96  # steps of the innermost loop by which operands are prefetched: from the second-level cache, from beyond
 BODY = 0.015  # of the price, for each tile shape beyond the first
 AWAITED_BYTES = 384 << 10  # that an epilogue reads and fills, from which they are asked for: less may still be near
 PACKED_BYTES = 128 << 10  # of a copied panel
@@ -60,7 +60,8 @@ def _completed(shape: Shape, best: Choice) -> Choice:
     inline = block is None and _inline(shape, best.plan)
     ahead = tuple(steps_ahead(shape, best.plan, side) for side in (0, 1))
     plan = replace(best.plan, inline=inline, block=block, ahead=ahead, chunk=tiles_at_a_time(shape, best.plan))
-    return replace(best, plan=replace(plan, awaited=awaited_buffers(shape, plan), foresees=foresees(shape, plan)))
+    plan = replace(plan, awaited=awaited_buffers(shape, plan), foresees=foresees(shape, plan), follows=follows(shape, plan))
+    return replace(best, plan=plan)
 
 
 def steps_ahead(shape: Shape, plan: Plan, side: int) -> int:
@@ -82,6 +83,16 @@ def awaited_buffers(shape: Shape, plan: Plan) -> tuple[str, ...]:
     if (len(read) + len(filled)) * result_bytes(shape) <= AWAITED_BYTES or shape.size[plan.order[0]] < plan.tallest:
         return ()
     return tuple(dict.fromkeys((*read, *filled)))
+
+
+def follows(shape: Shape, plan: Plan) -> bool:
+    """Whether tiles ask for the next block of the reduction: each operand's part of a block is one piece of memory, and several loops that
+    are one pass over it."""
+    if plan.block is None or plan.packed or len(plan.order) < 2:
+        return False
+    near = (shape.side(name, side) for name in plan.outer for side in (0, 1))
+    most = min(abs(m) if isinstance(m := shape.side(plan.block[0], side), int) else 0 for side in (0, 1))
+    return all(isinstance(m, int) and abs(m) < most for m in near)
 
 
 def tiles_at_a_time(shape: Shape, plan: Plan) -> int:

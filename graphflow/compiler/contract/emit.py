@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.cuts import close
-from graphflow.compiler.contract.foresee import next_panel
+from graphflow.compiler.contract.foresee import next_block, next_panel
 from graphflow.compiler.contract.microkernel import Column
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.tile import Block, TileEmitter
@@ -93,7 +93,9 @@ class Tiles(TileEmitter):
             end = em.index(self.extent(axis))
             with self.loop("block", b.i64(0), end, size) as start:
                 em.set_symbol(axis, start)
-                self.chunks(unit_share, row_share, panels, (axis, start, end, size))
+                block = (axis, start, end, size)
+                self.following = next_block(self, block) if plan.follows else []
+                self.chunks(unit_share, row_share, panels, block)
         em.thread, em.threads = self.share
 
     def units(self, share: tuple[Reg, Reg], rows: tuple[Reg, Reg], panels: Index, block: Block | None) -> None:

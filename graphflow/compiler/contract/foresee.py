@@ -1,25 +1,29 @@
 """Asking for memory before it is needed.
 
-What a step of the reduction needs comes from near and in order, and the machine foresees it. Two things come from far away in pieces that
+What a step of the reduction needs comes from near and in order, and the machine foresees it. Three things come from far away in pieces that
 it does not foresee, and a thread that waits for them multiplies nothing:
 
     the first tile of rows reads a panel of columns that nobody has read in this step of the program; so the tiles of each panel ask for the
     next one, every tile for its part and one piece at a time: the cores have few places for lines that are on their way;
     an epilogue reads a weight and its slots, or what a gradient is multiplied by, and fills memory that another thread used last; so each
-    tile asks for its part while it is summed.
+    tile asks for its part while it is summed;
+    the first tile of a long reduction's next block reads what no tile has read yet; so those of this block ask for it, some lines in every
+    iteration.
 
 A prefetch changes no value, and one of memory that is not there does nothing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphflow.compiler.contract.analyse import fills, first_store, strides
-from graphflow.compiler.contract.cuts import guess
+from graphflow.compiler.contract.cuts import guess, lengths
 from graphflow.compiler.contract.plan import Panel
+from graphflow.compiler.contract.shape import panel_count
 from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg
 from graphflow.kernel.index import coefficient, substitute
 
@@ -99,6 +103,60 @@ class Upcoming:
             here = b.element(b.element(self.pointer, b.mul(row, self.pitch), scalar), place, scalar)
             for line in self.lines:
                 prefetch(b, b.element(here, b.i64(line), scalar), L2)
+
+
+@dataclass(frozen=True)
+class Following:
+    """What the next block of a reduction reads of an operand, from `begin` to `end`: `place` holds how far tiles have asked for it, every
+    iteration for `pace` bytes."""
+
+    place: Reg
+    begin: Reg
+    end: Reg
+    pace: int
+
+    def reached(self, b: FunctionBuilder) -> Reg:
+        """Where the tile at hand goes on; it begins again where all has been asked for."""
+        here = b.load("ptr", self.place)
+        return b.select(b.compare("icmp ult", here, self.end), here, self.begin)
+
+    def ask(self, b: FunctionBuilder, here: Reg) -> Reg:
+        """Ask for what belongs to an iteration, and say where the next one goes on."""
+        for line in range(0, self.pace, LINE):
+            prefetch(b, b.element(here, b.i64(line), "i8"), L2)
+        return b.element(here, b.i64(self.pace), "i8")
+
+
+def next_block(tiles: TileEmitter, block: Block) -> list[Following]:
+    """The block after the one at hand, for all tiles of a thread; the one at hand where there is no further one."""
+    em, b, contract = tiles.em, tiles.b, tiles.contract
+    name, start, end, size = block
+    onward = b.add(start, b.i64(size))
+    first = b.select(b.compare("icmp slt", onward, end), onward, start)
+    found = []
+    for side, source in enumerate((contract.left, contract.right)):
+        move = strides(contract, name).operand(side)
+        scalar = SIZES[tiles.source]
+        origin = {a.name: 0 for a in (*contract.free, *contract.reduced)}
+        begin = em.address(source.buffer, substitute(em.rename(source.offset), origin))[0]
+        begin = b.element(begin, b.mul(first, em.index(move)), tiles.source)
+        place = b.alloca("ptr")
+        b.store(begin, place)
+        total = size * guess(move) * scalar
+        found.append(Following(place, begin, b.element(begin, b.i64(total), "i8"), max(1, -(-total // iterations(tiles, size)))))
+    return found
+
+
+def iterations(tiles: TileEmitter, size: int) -> int:
+    """How many iterations all tiles of one of two threads make for a block of `size` steps, but for some at the borders of images."""
+    plan, free = tiles.plan, tiles.contract.free
+    rows = tiles.extent(plan.rows)
+    count = sum(n for _, n, _ in plan.runs) or -(-guess(rows) // plan.sizes[0])
+    count *= math.prod(guess(tiles.extent(name)) for name in plan.outer) * panel_count(plan.panels)
+    for name in plan.order:
+        steps = max(lengths(tiles.axes[name], free))
+        count *= (size if plan.block and name == plan.block[0] else steps) // tiles.steps_of(name)
+    return max(1, count // 2)
 
 
 def awaited(tiles: TileEmitter, panel: Panel, rows: int) -> Awaited:

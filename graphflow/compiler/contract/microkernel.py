@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from graphflow.compiler.contract.foresee import L1, Awaited, Upcoming, prefetch
+from graphflow.compiler.contract.foresee import L1, Awaited, Following, Upcoming, prefetch
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg, split_vector, vector
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import FLOATS
 
 FAR = 64  # bytes between steps from which prefetching pays
-MOST_LINES = 6  # cache lines of one operand asked for in one step
+MOST_LINES = 8  # cache lines of one operand asked for in one step
 
 
 Place = tuple[int, tuple[str, ...]]  # a displacement: its known part, and the registers that hold the others
@@ -56,6 +56,7 @@ class Microkernel:
     def __init__(
         self, b: FunctionBuilder, scalar: str, element: str, target: Target, operands: Sequence[Operand], columns: Sequence[Column],
         ahead: Sequence[int] = (0, 0), asked: Sequence[Awaited | Upcoming] = (), sequence: Sequence[tuple[int, int]] = (),
+        following: Sequence[Following] = (),
     ) -> None:  # fmt: skip
         self.b = b
         self.scalar = scalar
@@ -67,6 +68,7 @@ class Microkernel:
         self.ahead = ahead
         self.asked = asked
         self.sequence = sequence
+        self.following = following
         self.rest: Reg | None = None
         self.mask: Reg | None = None
 
@@ -98,17 +100,21 @@ class Microkernel:
                 back = b.mul(o.steps[level + 1] or zero, inside)
                 line.append(self._difference(o.steps[level] or zero, back))
             jumps.append(line)
-        with b.repeat("k", total, [*sums, *pointers, *counts], all(sure for _, sure in trips)) as loop:
+        asked = [f.reached(b) for f in self.following]
+        with b.repeat("k", total, [*sums, *pointers, *counts, *asked], all(sure for _, sure in trips)) as loop:
             many = len(sums)
             here = loop.carried[many : many + len(pointers)]
-            digits = loop.carried[many + len(pointers) :]
+            digits = loop.carried[many + len(pointers) : many + len(pointers) + len(counts)]
+            asked = [f.ask(b, at) for f, at in zip(self.following, loop.carried[many + len(pointers) + len(counts) :], strict=True)]
             moved = [b.element(p, o.steps[-1] or zero, self.scalar) for p, o in zip(here, self.operands, strict=True)]
             # Counted before the multiplications, so that these stand in one block with the loop's end: LLVM would sink them behind
             # the branches, where all that was loaded before stays live.
             following = self._carry(jumps, counts, [*moved, *digits], 0)
             self._prefetch(here)
             done = self._step(rows, here, loop.carried[:many])
-            loop.carried = [*done, *following]
+            loop.carried = [*done, *following, *asked]
+        for f, at in zip(self.following, loop.results[len(loop.results) - len(asked) :], strict=True):
+            b.store(at, f.place)
         return loop.results[: len(sums)]
 
     def _carry(self, jumps: list[list[Reg]], counts: list[Reg], state: list[Reg], place: int) -> list[Reg]:

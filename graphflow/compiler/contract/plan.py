@@ -13,6 +13,7 @@ ahead    by how many steps of the innermost loop each operand is prefetched wher
 chunk    how many tiles pass over one panel before it is the next one's turn (0: all), so that their operand stays in the caches
 packed   the operand along the lanes is copied, a panel at a time, before the tiles of rows pass over it
 foresees the tiles that pass over a panel ask for the next one
+follows  the tiles that pass over a block of the reduction ask for the next one
 awaited  buffers that the epilogue reads or fills and that come from far: their part of a tile is asked for while the tile is summed
 split    what the threads share out: "units", "panels" (units times panels), "tiles" (units times runs of rows) or "rows"
 """
@@ -85,6 +86,7 @@ class Plan:
     foresees: bool = False
     awaited: tuple[str, ...] = ()
     window: tuple[str, int] | None = None
+    follows: bool = False
 
     @property
     def tallest(self) -> int:
@@ -103,5 +105,6 @@ class Plan:
         text += "; panels transposed" if self.packed and self.packed.turned else "; panels copied" if self.packed else ""
         text += f"; {self.block[0]} by {self.block[1]} through {self.sums}" if self.block else ""
         text += "; next panel asked for" if self.foresees else ""
+        text += "; next block asked for" if self.follows else ""
         text += f"; {', '.join(self.awaited)} asked for" if self.awaited else ""
         return f"<{text}; threads share {self.split}>"

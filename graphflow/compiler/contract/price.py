@@ -26,7 +26,7 @@ from graphflow.compiler.contract.shape import (
 )
 
 LATENCY = 4.5  # cycles before a sum can be added to again
-FREE_LOADS, LOAD_CYCLES = 0.25, 0.17  # loads for each multiply-add of a window that cost nothing, and what further ones cost
+FREE_LOADS, LOAD_CYCLES = 0.25, 0.2  # loads for each multiply-add of a window that cost nothing, and what further ones cost
 USUAL_LOADS = 0.04  # cycles for each multiply-add that the loads of other tiles cost; their price, which leaves that out, is the measure
 PAGE = 4096
 PAIR = 128  # bytes: the second-level cache fetches lines by twos
@@ -96,7 +96,7 @@ def price(shape: Shape, plan: Plan) -> float:
             + 0.8 * straddling
             + 0.3 * max(0, count * crowded + columns * beside - 6)
         )
-        step = max(step, streams * columns * shape.target.vector_bytes)
+        step = max(step, streams * max(columns * shape.target.vector_bytes, PAIR))
         if plan.dot and operand_bytes(shape) > L1_BYTES:  # whole vectors of both sides: what the first-level cache keeps are the columns
             kept = (count + columns) * inner * size <= L1_BYTES
             step = max(step, shape.target.vector_bytes * (count if kept else count + columns) / L2_RATE)
@@ -213,10 +213,15 @@ def foresees(shape: Shape, plan: Plan) -> bool:
 
 
 def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
-    """Whether a panel is longer than the second-level cache holds and not taken in blocks: every tile reads it from further out."""
-    if plan.dot or plan.turned or plan.packed or not plan.vector or steps * max(panel_bytes(plan), PAIR) <= L2_BYTES:
+    """Whether every tile reads its panel from beyond the second-level cache: it is longer than that holds and not taken in blocks, or all
+    panels, which pass by for each unit of a window's tiles, are more than it holds."""
+    if plan.dot or plan.turned or plan.packed or not plan.vector:
         return False
-    return reduction_block(shape, plan) is None
+    if steps * max(panel_bytes(plan), PAIR) > L2_BYTES:
+        return reduction_block(shape, plan) is None
+    along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
+    again = plan.window is not None and len(plan.outer) > 0
+    return again and any(side_bytes(shape, n) > 2 * L2_BYTES and all(shape.side(name, n) == 0 for name in plan.outer) for n in along)
 
 
 def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:

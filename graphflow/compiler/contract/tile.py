@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides, window_rows
 from graphflow.compiler.contract.cuts import cut_registers, padded_columns
-from graphflow.compiler.contract.foresee import Awaited, Upcoming, awaited, panel_width, part_of
+from graphflow.compiler.contract.foresee import Awaited, Following, Upcoming, awaited, panel_width, part_of
 from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across
 from graphflow.compiler.contract.pack import pack_panel
 from graphflow.compiler.contract.plan import Panel, Plan
@@ -53,6 +53,7 @@ class TileEmitter:
         self.copy: Reg | None = None  # the stack memory of copied panels
         self.packed: Reg | None = None  # the copied panel that tiles read now
         self.upcoming: Upcoming | None = None  # the panel after the one at hand
+        self.following: list[Following] = []  # the block of the reduction after the one at hand
         self.span = (self.b.i64(0), self.b.i64(1))  # the rows that pass over a panel
 
     def extent(self, name: str) -> Index:
@@ -165,7 +166,9 @@ class TileEmitter:
         if first is None:
             first = [b.constant(0, vector(self.scalar, c.lanes)) for _ in range(rows) for c in columns]
         asked, sequence = self.asked(panel, rows), self.sequence(rows)
-        kernel = Microkernel(b, self.source, self.element, self.em.target, operands, columns, plan.ahead, asked, sequence)
+        kernel = Microkernel(
+            b, self.source, self.element, self.em.target, operands, columns, plan.ahead, asked, sequence, self.following
+        )
         return kernel.sums(rows, trips, first, rest)
 
     def steps_of(self, name: str) -> int:

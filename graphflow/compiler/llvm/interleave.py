@@ -1,4 +1,4 @@
-"""Every second or fourth element: whole vectors and shuffles instead of gathers and scatters.
+"""Every second, third or fourth element: whole vectors and shuffles instead of gathers and scatters.
 
 Loops that take the steps of a period together (compiler/lower/split.py) have lanes that are as many elements apart as the period is long.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphflow.compiler.llvm.expr import Expressions
     from graphflow.compiler.llvm.stmt import Emitter
 
-STEPS = (2, 4)
+STEPS = (2, 4)  # of loads; of stores, 3 as well
 
 
 def load_every(em: Expressions, e: Load, step: int, level: int) -> Placed | None:
@@ -70,7 +70,7 @@ def store_every(em: Emitter, stores: Sequence[Store]) -> None:
             for lane in range(lanes):
                 place, which = divmod(n * lanes + lane, step)
                 chosen.append(place + (which - first) * lanes if which in (first, first + 1) else -1)
-            parts.append(shuffled(b, values[first], values[first + 1], chosen))
+            parts.append(shuffled(b, values[first], values[min(first + 1, step - 1)], chosen))
         if len(parts) == 2:
             both = [lane if (n * lanes + lane) % step < 2 else lanes + lane for lane in range(lanes)]
             parts = [shuffled(b, parts[0], parts[1], both)]
@@ -85,7 +85,7 @@ def interleaved(em: Emitter, statements: Sequence[Stmt]) -> list[Store]:
         return []
     offset = em.rename(first.offset)
     step = em.stride(offset)
-    if not isinstance(step, int) or step not in STEPS or len(statements) < step or em.lanes < 2 * step:
+    if not isinstance(step, int) or not 2 <= step <= 4 or len(statements) < step or em.lanes < 2 * step:
         return []
     group: list[Store] = []
     for n, s in enumerate(statements[:step]):

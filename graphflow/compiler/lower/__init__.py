@@ -74,7 +74,8 @@ def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowere
         named = (key, tuple(n.origins[-1].name if n.origins else "" for n in group.nodes))
         found = _known.get(named)
     if found is None:
-        texts = ("", "") if notes is None else (_text_of(key), _text_of(named))
+        text = "" if notes is None else _text_of(key)
+        texts = text, text and f"{text} {named[1]!r}"
         found = _noted(notes, texts)
         if found is None:
             low = _lower(group, target, given)
@@ -95,9 +96,6 @@ def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowere
 
 def _text_of(key: Any) -> str:
     """The key of a remembered kernel as text; "" where it cannot be one."""
-    if isinstance(key[1], tuple):
-        inner = _text_of(key[0])
-        return inner and f"{inner} {key[1]!r}"
     (form, parts, *rest), target = key
     return key_text(parts, (form.value, rest, target))
 

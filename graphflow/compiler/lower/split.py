@@ -4,7 +4,10 @@
     for i in 28: d[i] = i % 2 == best[i // 2] ? g[i // 2] : 0
                                                           ->  for i in 14: d[2*i] = best[i] == 0 ? ...   d[2*i + 1] = best[i] == 1 ? ...
 
-The second form takes the steps of one period together: what they have in common is computed once. Only serial loops of known length are
+    for i in 32: for c in 3: b[3*i + c] = a[32*c + i]   ->  for i in 32: b[3*i] = a[i]   b[3*i + 1] = a[i + 32]   b[3*i + 2] = a[i + 64]
+
+The second form takes the steps of one period together: what they have in common is computed once. The third reads along the lanes what
+would be gathered, and stores whole vectors of all (llvm/interleave.py). Only serial loops of known length are
 cut; what they hold keeps its order from iteration to iteration up to the order in which a sum takes its terms, which is fixed here, not
 at run time.
 """
@@ -36,7 +39,7 @@ _COMPARE: dict[str, tuple[Callable[[Any, Any], bool], Callable[[Any, Any], bool]
 def split(statements: Sequence[Stmt]) -> tuple[Stmt, ...]:
     """The same computation with loops cut; the statements themselves where nothing is gained."""
     statements = tuple(statements)
-    return _block(statements, {}) if any(map(_splits, _loops(statements))) else statements
+    return _block(statements, {}) if any(_splits(s) or _interleaved(s) is not s for s in _loops(statements)) else statements
 
 
 def blocked(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[tuple[Axis, ...], tuple[Stmt, ...]]:
@@ -137,11 +140,32 @@ def _collapsed(s: Loop) -> Loop:
         return s
     axes, env = merge((Axis(s.var, s.extent), Axis(inner.var, inner.extent)), offsets_of(inner.body))
     if len(axes) != 1:
-        return s
+        return _interleaved(s)
     count = s.extent * inner.extent
     name = f"{inner.var}m{count}"
     env[inner.var] = symbol(name, 0, count - 1)
     return Loop(name, count, inner.mode, tuple(renamed(x, env) for x in inner.body))
+
+
+def _interleaved(s: Loop) -> Loop:
+    """A loop over the few neighbours that each iteration writes, with all of them side by side and the lanes along the outer loop, where what
+    is read lies along that."""
+    inner = s.body[0]
+    if len(s.body) != 1 or s.mode is not Mode.SERIAL or not isinstance(inner, Loop) or inner.mode is not Mode.VECTOR:
+        return s
+    few, many = inner.extent, s.extent
+    if not (isinstance(few, int) and 1 < few <= PERIOD and isinstance(many, int) and many >= LANES):
+        return s
+    written = [x for x in inner.body if isinstance(x, Store)]
+    if not all(isinstance(x, Let | Store) for x in inner.body) or any(x.guard is not None for x in written):
+        return s
+    places = [tuple(coefficient(x.offset, name) for name in (s.var, inner.var)) for x in written]
+    read = [e.offset for x in inner.body if isinstance(x, Let | Store) for e in walk(x.value) if isinstance(e, Load)]
+    if len(written) != 1 or places != [(few, 1)] or any(coefficient(i, s.var) not in (0, 1) for i in read):
+        return s
+    if all(coefficient(i, inner.var) in (0, 1) for i in read):
+        return s  # vectors of a few neighbours do as well
+    return Loop(s.var, many, Mode.VECTOR, _together([tuple(renamed(x, {inner.var: k}) for x in inner.body) for k in range(few)]))
 
 
 def _together(copies: Sequence[tuple[Stmt, ...]]) -> tuple[Stmt, ...]:

@@ -61,9 +61,10 @@ def turn(program: Program) -> Program:
     return substituted(program, b.nodes, {})
 
 
-def _wishes(program: Program) -> dict[int, Counter[Across]]:
+def _wishes(program: Program) -> dict[int, Mapping[Across, int]]:
     """What each node wants, by its id; those that want nothing may be left out."""
-    return {id(node): _wanted(node) for node in program.nodes if isinstance(node.op, (core.SumOfProducts, Loop))}
+    found = {id(node): _wanted(node) for node in program.nodes if isinstance(node.op, (core.SumOfProducts, Loop))}
+    return {number: wanted for number, wanted in found.items() if wanted}
 
 
 def _added_up(wishes: Mapping[int, Mapping[Across, int]]) -> Counter[Across]:
@@ -74,10 +75,11 @@ def _added_up(wishes: Mapping[int, Mapping[Across, int]]) -> Counter[Across]:
     return found
 
 
-def _wanted(node: Node) -> Counter[Across]:
+def _wanted(node: Node) -> Mapping[Across, int]:
     """The matrices that a node reads across the grain and how often, by what they are where the node stands."""
     if isinstance(node.op, core.SumOfProducts):
-        return Counter(across for across, _ in _read_across(node))
+        read = [across for across, _ in _read_across(node)]
+        return {across: read.count(across) for across in read}
     found: Counter[Across] = Counter()
     if isinstance(node.op, Loop):
         rounds = typical(node.op.trips) if node.op.trips != -1 else ROUNDS

@@ -117,6 +117,14 @@ def test_tiles_ask_for_the_next_panel_of_a_matrix_that_no_cache_holds() -> None:
     assert not asks(MAIN["NN"]), "this matrix stays in the cache"
 
 
+def test_tiles_ask_for_the_next_block_of_a_reduction_in_several_loops() -> None:
+    """Images and the gradients of their results go by in blocks that the cache holds; a filter over few images is one block."""
+    compiled = Compiled(MAIN["filter 3x3x32x32"], AVX2)
+    assert "next block asked for" in repr(compiled.plan())
+    assert sum("prefetcht1" in line for loop in innermost_loops(compiled.assembly()) for line in loop) >= 2
+    assert not asks(conv_filter(2, 18, 18, 32, 3, 32))
+
+
 @pytest.mark.parametrize("rows", [1, 14, 29])
 @pytest.mark.parametrize("kind", ["NN", "NT"])
 def test_asking_for_memory_changes_no_result(kind: str, rows: int) -> None:
@@ -171,6 +179,32 @@ def test_an_update_is_asked_for_while_its_gradient_is_summed() -> None:
     assert asks(update(512))
     assert not Compiled(update(64), AVX2).plan().awaited, "it is near"
     assert not Compiled(MAIN["TN"], AVX2).plan().awaited, "nothing is read"
+
+
+def test_what_an_epilogue_fills_elsewhere_is_asked_for_to_be_written() -> None:
+    """The gradients of gates: results in four places, none of them read before."""
+    case = matmul(N, 128, 512)
+    (store,) = case.contract.epilogue
+    assert isinstance(store, Store)
+    row, column = symbol("i", 0, None), symbol("j", 0, 127)
+    gate = load("gate", "f32", store.offset)
+    fourfold = tuple(Store("z", row * 512 + column + 128 * n, local("acc", "f32") * gate * (n + 1.0)) for n in range(4))
+    epilogue = (Store("y", store.offset, local("acc", "f32") * gate), *fourfold)
+    more = (Buffer("gate", "f32", (N, 128), Role.IN), Buffer("z", "f32", (N, 512), Role.OUT))
+    wide = replace(case, contract=replace(case.contract, epilogue=epilogue), buffers=(*case.buffers, *more))
+    few = Compiled(wide, AVX512)
+    assert not few.plan().awaited, "one operand and four parts of a result are near"
+    many = replace(wide, contract=replace(wide.contract, epilogue=(*epilogue, *(replace(s, buffer="u") for s in fourfold))),
+                   buffers=(*wide.buffers, Buffer("u", "f32", (N, 512), Role.OUT)))  # fmt: skip
+    compiled = Compiled(many, AVX512)
+    assert compiled.plan().awaited == ("gate", "z", "u")
+    into_first = [len(re.findall("prefetch(?:t0|w)", c.assembly())) for c in (few, compiled)]  # the latter where a CPU has it
+    assert into_first[1] >= into_first[0] + 8
+    arrays = inputs(many, {"N": 30})
+    Compiled(many).run(arrays, {"N": 30}, 2)
+    for n in range(4):
+        part = arrays["z"][:, 128 * n : 128 * (n + 1)]
+        np.testing.assert_allclose(part, (arrays["a"] @ arrays["w"]) * arrays["gate"] * (n + 1), rtol=1e-3, atol=1e-3)
 
 
 def test_operands_that_stay_in_the_first_cache_are_not_prefetched() -> None:

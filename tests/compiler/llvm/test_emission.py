@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphflow.compiler.llvm.kernel import emit_kernel
+from graphflow.compiler.llvm.target import target
 from graphflow.kernel.builder import KernelBuilder
 from graphflow.kernel.expr import TYPES, Expr, as_index, call, cast, const, exp, maximum, position, select, within
 from graphflow.kernel.index import maximum as index_maximum
@@ -78,6 +80,27 @@ def test_static_rows_with_bias(columns: int, name: str) -> None:
         k.store(y, (i, j), maximum(k.load(x, (i, j)) + k.load(b, j), 0.0))
     for rows in (0, 1, 4):
         compare(k.build(), {"x": values("f32", (rows, columns)), "b": values("f32", columns)}, {"n": rows}, name, 2)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("columns", [16, 32, 64, 100, 128])
+def test_functions_of_several_registers_at_a_time(columns: int, name: str) -> None:
+    """A formula is a chain: where the columns allow it, several vectors are taken through it side by side."""
+    k = KernelBuilder("gates")
+    x, y, z = k.input("x", "f32", (n, columns)), k.output("y", "f32", (n, columns)), k.output("z", "f32", (n,))
+    with k.loop("i", n, PARALLEL) as i:
+        total = k.var("total", const(0, "f32"))
+        with k.loop("j", columns, VECTOR) as j:
+            k.store(y, (i, j), call("tanh", k.load(x, (i, j))))
+            k.accumulate(total, "add", exp(k.load(x, (i, j))))
+        k.store(z, i, total)
+    kernel = k.build()
+    compare(kernel, {"x": values("f32", (5, columns))}, {"n": 5}, name, 2, tolerance=2e-5)
+    described = target(name)
+    lanes, many = described.lanes("f32"), described.registers // 8
+    widest = max(w for w in (1, many // 2, many) if w and columns % (w * lanes) == 0 or w == 1)
+    assert f"<{widest * lanes} x float>" in emit_kernel(kernel, described)
+    assert f"<{2 * many * lanes} x float>" not in emit_kernel(kernel, described)
 
 
 @pytest.mark.parametrize("name", TARGETS)
