@@ -228,7 +228,7 @@ class CompiledReport:
 
     def __repr__(self) -> str:
         compiled = self.compiled
-        lines = [f"{len(compiled.steps)} kernel calls, {len(compiled.codes)} distinct kernels"]
+        lines = [f"{len(compiled.steps)} kernel calls, {len(compiled.parallel)} distinct kernels"]
         for step in compiled.steps:
             names = list(dict.fromkeys(o.name for o in step.group.origins))
             lines.append(f"  {step.name}: {step.group.form.value} of {', '.join(names[:4])}{', …' if len(names) > 4 else ''}")

@@ -131,9 +131,11 @@ def unfused(program: Program) -> Program:
 
 
 def compile_program(
-    program: Program, jit: Any, options: Options, feeds: Sequence[str], operations: Sequence[Operation] = ()
-) -> CompiledProgram:
-    """Passes, lowering, native code. `operations`: those that it was captured from, for the report and the dump."""
+    program: Program, jit: Any, options: Options, feeds: Sequence[str], operations: Sequence[Operation] = (),
+    shapes: Sequence[Sequence[int]] | None = None,
+) -> CompiledProgram:  # fmt: skip
+    """Passes, lowering, native code. `operations`: those that it was captured from, for the report and the dump. `shapes`: of the feeds of
+    the first run, whose plan is bound while other threads generate code."""
     stages: list[Stage] = []
     program = run_passes(program, options, stages.append)
     requests: dict[str, Request] = {}
@@ -147,15 +149,17 @@ def compile_program(
     linear = linearise(program, jit.target, jit.notes, begin)
     steps = linear.steps
     kernel_of, kernels = distinct([s.lowered for s in steps])
-    codes = jit.compile_many([requests[low.text] for low in kernels]) if kernels else []
     given = {i.name: i for i in program.inputs if i.source is Source.FEED}
     parameters = Parameters(program, *linear)
-    compiled = CompiledProgram(parameters, kernel_of, codes, [given[name] for name in feeds])
+    compiled = CompiledProgram(parameters, kernel_of, [given[name] for name in feeds])
     compiled.report = CompiledReport(compiled, stages, jit, operations)
     watchers: list[Callable[[BoundPlan], None]] = [verify_plan] if options.verify > 1 else []
     if options.dump_to:
         watchers.append(write(compiled.report, options.dump_to))
     compiled.on_bind = tuple(watchers)
+    if shapes is not None:
+        compiled.bind(shapes)
+    compiled.codes = tuple(jit.compile_many([requests[low.text] for low in kernels])) if kernels else ()
     return compiled
 
 

@@ -195,12 +195,12 @@ class Parameters(NamedTuple):
 
 
 class CompiledProgram:
-    """See the module's text. `codes` are the runtime's handles of the kernels, one per distinct kernel."""
+    """See the module's text. `codes` are the runtime's handles of the kernels, one per distinct kernel, once there is code."""
 
-    def __init__(self, parameters: Parameters, kernel_of: Sequence[int], codes: Sequence[Any], feeds: Sequence[Input]) -> None:
+    def __init__(self, parameters: Parameters, kernel_of: Sequence[int], feeds: Sequence[Input]) -> None:
         self.program, self.steps, self.places, self.blocks, self.scratch, self.constants = parameters
         self.kernel_of = tuple(kernel_of)
-        self.codes = tuple(codes)
+        self.codes: tuple[Any, ...] = ()
         self.feeds = tuple(feeds)
         updates = self.program.updates
         read = {v.id for s in self.steps for v in s.group.inputs} | {v.id for v in self.program.outputs}

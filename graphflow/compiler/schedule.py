@@ -8,6 +8,7 @@ failed step leaves variables alone.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -120,16 +121,17 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
     left = {root: len(users_) for root, users_ in readers.items()}
     size = {v.id: typical(v.size) * v.dtype.size for g in kernels for v in g.outputs}
     grown = [sum([size[v.id] for v in g.outputs if v.id not in updated]) for g in kernels]
-    caches = Caches(roots, kernels, reads, size)
+    caches = Caches(roots, kernels, reads, readers, size)
+    near, wanted = caches.near, caches.wanted
     done = [False] * len(kernels)
 
     def rank(k: int) -> tuple[bool, int, int]:
         """What frees memory first, most first; else the order of the program."""
-        return grown[k] > LITTLE * caches.wanted[k], min(grown[k], 0), k
+        return grown[k] > LITTLE * wanted[k], min(grown[k], 0), k
 
     def nearness(k: int) -> tuple[float, int]:
-        """Most in the caches last; else the order of the program backwards."""
-        return caches.share(k), -k
+        """The one that finds most of what it reads in the caches last; else the order of the program backwards."""
+        return near[k] / (wanted[k] or 1), -k
 
     def read_once_more(root: int) -> None:
         """The one that has yet to read `root` gives its memory free."""
@@ -172,10 +174,13 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
 
 
 class Caches:
-    """What was touched so lately that it is near. `wanted`: the bytes that each kernel reads. `made`: the bytes of results by number."""
+    """What was touched so lately that it is near. `wanted`: the bytes that each kernel reads, `near`: those of them that are near.
+    `made`: the bytes of results by number."""
 
-    def __init__(self, roots: Roots, kernels: Sequence[Group], reads: Sequence[Collection[int]], made: Mapping[int, int]) -> None:
+    def __init__(self, roots: Roots, kernels: Sequence[Group], reads: Sequence[Collection[int]], readers: Mapping[int, Sequence[int]],
+                 made: Mapping[int, int]) -> None:  # fmt: skip
         self._reads = reads
+        self._readers = readers
         self._results = [[v.id for v in g.outputs] for g in kernels]
         self._size = dict(made)
         for group in kernels:
@@ -183,19 +188,28 @@ class Caches:
                 if root not in self._size:
                     self._size[root] = typical(v.size) * v.dtype.size
         self.wanted = [sum([self._size[root] for root in needed]) for needed in reads]
+        self.near = [0] * len(kernels)
         self._moved = 0
-        self._touched: dict[int, int] = {}
+        self._touched: dict[int, int] = {}  # what is near, and how much had been moved when it was touched last
+        self._touches: deque[tuple[int, int]] = deque()  # every time that something was, as far back as something near
 
     def call(self, k: int) -> None:
         """A kernel reads its operands and makes its results."""
         self._moved += self.wanted[k] + sum([self._size[v] for v in self._results[k]])
-        self._touched.update(dict.fromkeys((*self._reads[k], *self._results[k]), self._moved))
+        for value in (*self._reads[k], *self._results[k]):
+            if value not in self._touched:
+                self._count(value, self._size[value])
+            self._touched[value] = self._moved
+            self._touches.append((self._moved, value))
+        while self._touches and self._touches[0][0] <= self._moved - NEAR:
+            when, value = self._touches.popleft()
+            if self._touched.get(value) == when:
+                del self._touched[value]
+                self._count(value, -self._size[value])
 
-    def share(self, k: int) -> float:
-        """Which part of what a kernel reads is near."""
-        since = self._moved - NEAR
-        near = sum([self._size[root] for root in self._reads[k] if self._touched.get(root, since) > since])
-        return near / max(self.wanted[k], 1)
+    def _count(self, value: int, more: int) -> None:
+        for k in self._readers.get(value, ()):
+            self.near[k] += more
 
 
 class Releases(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 import struct
 import threading
@@ -189,7 +190,7 @@ class NativePlan:
         self._slots: Any = self._table.data
         self._pack = struct.Struct(f"={slots}q").pack_into
         self._wants_workers = self.threads > 1
-        self._ticks: Iterator[Array] = iter(())  # zeros for the next timed runs
+        self._ticks: Iterator[tuple[int, Any]] = iter(())  # zeros for the next timed runs, and where they are
 
     def _build(self, entries: Sequence[Entry]) -> None:
         records: list[tuple[int, int, int, int]] = []
@@ -330,12 +331,13 @@ class NativePlan:
 
     def run_timed(self, arrays: Sequence[Array] = (), python: Callable[[int], None] | None = None) -> tuple[Failure | None, Timing]:
         """`run`, and how long every thread was in every record."""
-        ticks = next(self._ticks, None)
+        place, ticks = next(self._ticks, (0, None))
         if ticks is None:
             shape = self.threads, len(self._records), layout.Times.WORDS
-            self._ticks = iter(aligned((1 + TICKS // max(math.prod(shape), 1), *shape), np.int64, 0))
-            ticks = next(self._ticks)
-        self._block[layout.Plan.TIMES] = address(ticks)
+            blocks = aligned((1 + TICKS // max(math.prod(shape), 1), *shape), np.int64, 0)
+            self._ticks = zip(itertools.count(address(blocks), blocks.strides[0]), blocks, strict=False)
+            place, ticks = next(self._ticks)
+        self._block[layout.Plan.TIMES] = place
         try:
             failure = self.run(arrays, python)
         finally:

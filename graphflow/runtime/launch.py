@@ -134,7 +134,7 @@ class Launch:
                 trace.python(self, *called[-1])
 
             start = time.time()
-            failure, timing = self._plan.run_timed((*arrays, *made), python)
+            failure, timing = self._plan.run_timed((*arrays, *made), python if self._pauses else None)
             self.traced = timing, start, called
             trace.native(self, timing, start)
             if failure is not None:

@@ -148,6 +148,7 @@ class Compiled:
         self.program = program
         self.launches: dict[Any, Any] = {}
         self.moves = -1
+        self.settled = -1  # the storage's `moves` at a run that found all it reads and noted all it writes: names are lost with a move only
         self.arena_address = 0
         # What is simplified away (x + 0) still reads: TensorFlow refuses it of a variable without a value.
         self.reads = tuple(dict.fromkeys((*captured.reads, *(s.name for s in program.states if s.reads))))
@@ -179,7 +180,8 @@ class Compiled:
             if launch is None:
                 with uncollected():
                     launch = self._launch(shapes)
-            if not storage.initialized_names.issuperset(self.reads):
+            moves = storage.moves
+            if self.settled != moves and not storage.initialized_names.issuperset(self.reads):
                 engine.require(self.reads)
             trace = engine.trace
             try:
@@ -194,8 +196,9 @@ class Compiled:
                 self.program.make_room(overrun.symbol, overrun.size)
                 self.launches.clear()
                 return self.run(arrays, shapes)
-            if self.writes:
+            if self.settled != moves:
                 storage.initialized_names.update(self.writes)
+                self.settled = moves
         return results
 
     def _launch(self, shapes: Any) -> Any:
@@ -343,9 +346,9 @@ class Step:
                 captured, pattern = self._capture(feeds, static), static
             except (ValueError, TypeError, *REFUSALS):
                 raise refused from None
-        names = [t.name for t in self.feeds if t not in self.known]
-        chosen = options()
-        program = compile_program(captured.program, default_jit(), chosen, names, captured.operations)
+        given = [f for f in feeds if f.known is None]
+        names, shapes = [f.tensor.name for f in given], [f.shape for f in given]
+        program = compile_program(captured.program, default_jit(), options(), names, captured.operations, shapes)
         self.engine.compiled_programs += 1
         compiled = Compiled(self.engine, captured, program)
         self._by_pattern.setdefault((pattern, contents), []).append(compiled)

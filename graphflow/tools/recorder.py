@@ -51,7 +51,8 @@ class Signature:
         self._threads = np.zeros(count, np.int64)
         self._wall = 0.0
         self._called: list[tuple[int, float, float]] = []  # calls of Python since the last run ended
-        self._pending: list[Timing] = []  # of runs that are not yet in the sums
+        self._pending: list[Timing] = []  # of runs that are not yet in the sums, `_most` at most
+        self._most = 1
         self._last: tuple[Timing, float, list[tuple[int, float, float]]] | None = None  # the last run: its begin, its calls of Python
 
     def python(self, number: int, start: float, end: float) -> None:
@@ -61,6 +62,13 @@ class Signature:
     def ran(self, timing: Timing, start: float) -> None:
         """Notes a run that began at `start` and has just ended."""
         self.runs += 1
+        self._last = timing, start, self._python_since(start) if self._called else []
+        self._pending.append(timing)
+        if len(self._pending) >= self._most:
+            self._add_up()
+
+    def _python_since(self, start: float) -> list[tuple[int, float, float]]:
+        """The calls of Python in a run that began at `start`, taken into the sums."""
         called = [call for call in self._called if call[1] >= start]  # an earlier one is of a run that failed
         for number, begin, end in called:
             self._seconds[number] += end - begin
@@ -68,16 +76,14 @@ class Signature:
             self._times[number] += 1
             self._threads[number] = 1
         self._called = []
-        self._last = timing, start, called
-        self._pending.append(timing)
-        if len(self._pending) * timing.ticks.nbytes > PENDING:
-            self._add_up()
+        return called
 
     def _add_up(self) -> None:
         """Takes the pending runs into the sums, all at once: arrays are [run, record, thread], then [run, record]."""
         if not self._pending:
             return
         timing, ticks = self._pending[-1], np.stack([t.ticks for t in self._pending]).swapaxes(1, 2)
+        self._most = 1 + PENDING // (1 + timing.ticks.nbytes)
         self._pending = []
         count = ticks[..., layout.Times.CALLS]
         first = np.where(count > 0, ticks[..., layout.Times.FIRST] / timing.rate, np.inf)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from graphflow.compiler.builder import ProgramBuilder
+from graphflow.compiler.llvm.kernel import emit_kernel
 from graphflow.compiler.llvm.target import AVX512
 from graphflow.compiler.lower import lower_group
 from graphflow.compiler.pipeline import run_passes
@@ -35,6 +36,13 @@ def halo(channels=16, low=(0, 2, 1, 0), high=(0, 1, 2, 0)):
     return b.finish([b.halo(feed(b, "x", BATCH, 9, 11, channels), low, high, 0.5)], {"d0": ("x", 0)})
 
 
+def planes(channels, height=5, width=19, low=(0, 1, 2, 0), high=(0, 2, 1, 0)):
+    """Colour planes as an image with a border: NCHW to NHWC."""
+    b = ProgramBuilder()
+    x = feed(b, "x", BATCH, channels, height, width)
+    return b.finish([b.halo(b.mul(b.permute(x, (0, 2, 3, 1)), 0.5), low, high, 0.25)], {"d0": ("x", 0)})
+
+
 def pooled(channels=16, height=8, width=12, size=2):
     """The gradients of a pooled activation and of the bias before it."""
     b = ProgramBuilder()
@@ -55,6 +63,21 @@ def test_the_middle_of_a_halo_tests_nothing():
 def test_halo(channels):
     check(halo(channels), batch=3)
     check(halo(channels, (1, 0, 3, 0), (0, 2, 0, 1)), batch=2)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("width", [15, 16, 19, 40])
+def test_planes_to_an_image(channels, width):
+    check(planes(channels, 5, width), batch=3)
+    check(planes(channels, 5, width, (0, 0, 0, 0), (0, 0, 1, 0)), batch=2)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_a_few_planes_are_read_along_their_rows_and_stored_side_by_side(channels):
+    (kernel,) = kernels(planes(channels)).values()
+    loops = [s for s in everything(kernel.kernel.phases[0]) if isinstance(s, Loop) and s.mode is Mode.VECTOR and s.extent == 19]
+    assert [len(s.body) for s in loops] == [channels]
+    assert "gather" not in emit_kernel(kernel.kernel, AVX512)
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(8, 12, 2), (7, 9, 2), (9, 12, 3), (10, 8, 4), (12, 11, 5)])

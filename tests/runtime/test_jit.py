@@ -83,6 +83,15 @@ def test_what_was_announced_is_generated_once(tmp_path, threads):
         Jit(cache_dir=str(tmp_path)).begin(Request("0", never, ["k"]))  # on disk
 
 
+def test_what_was_announced_and_another_process_finished_is_not_kept(tmp_path):
+    jit, other = Jit(cache_dir=str(tmp_path)), Jit(cache_dir=str(tmp_path))
+    request = Request("3", lambda: store_text("k", 3), ["k"])
+    jit.begin(request)
+    other.compile_many([request])
+    assert call(jit.compile_many([request])[0].addresses[0]) == 3
+    assert not jit._begun
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 def test_a_child_forked_while_code_is_generated_can_compile():
     with config.override(threads=2):

@@ -309,6 +309,11 @@ def test_known_runs_are_cheap() -> None:
         session.run(value.initializer)
         session.run(value)
         assert calls_of(lambda: session.run(value)) < 60
+        x, y = tf.placeholder(tf.float32, [None, 4]), tf.placeholder(tf.int64, [None])
+        train = tf.assign_add(value, tf.reduce_sum(x) + tf.cast(tf.reduce_sum(y), tf.float32)).op
+        feeds = {x: np.ones((8, 4), np.float32), y: np.ones(8, np.int64)}
+        session.run(train, feeds)
+        assert calls_of(lambda: session.run(train, feeds)) < 36  # each is code that a long step has driven from the caches
 
 
 def test_threads_share_a_session(model: Model) -> None:

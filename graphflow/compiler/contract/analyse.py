@@ -126,32 +126,33 @@ def window_pair(contract: Contract) -> tuple[str, str] | tuple[()]:
     () if there is none."""
     tied = frozenset().union(*(symbols_of(a.extent) | symbols_of(a.start) for a in contract.reduced))
     found: list[tuple[int, tuple[str, str]]] = []
+    moves = {a.name: strides(contract, a.name) for a in (*contract.free, *contract.reduced)}
     for axis in contract.reduced:
         if not isinstance(axis.extent, int) or axis.extent < 2 or axis.start != 0:
             continue
         for other in contract.free:
             for side in (0, 1):
-                apart = abs(window_step(contract, axis.name, other.name, side))
+                apart = abs(window_step(moves[axis.name], moves[other.name], side))
                 if 0 < apart < axis.extent and other.name not in tied and other.extent != 1:
-                    step = strides(contract, axis.name).operand(side)
+                    step = moves[axis.name].operand(side)
                     assert isinstance(step, int)
                     found.append((abs(step), (axis.name, other.name)))
     return min(found)[1] if found else ()
 
 
-def window_step(contract: Contract, name: str, free: str, side: int) -> int:
-    """How many steps along the reduced axis `name` move operand `side` as far as one along `free`, which must not move the other operand; 0
-    if none do."""
-    own, other = strides(contract, name).operand(side), strides(contract, free)
-    move, still = other.operand(side), other.operand(1 - side)
-    if not isinstance(own, int) or not isinstance(move, int) or own == 0 or move % own or still != 0:
+def window_step(reduced: Strides, free: Strides, side: int) -> int:
+    """How many steps along a reduced axis move operand `side` as far as one along a free one, which must not move the other operand; 0 if
+    none do."""
+    own, move = reduced.operand(side), free.operand(side)
+    if not isinstance(own, int) or not isinstance(move, int) or own == 0 or move % own or free.operand(1 - side) != 0:
         return 0
     return move // own
 
 
-def window_rows(contract: Contract, name: str, rows: Sequence[str]) -> tuple[str, int]:
-    """Which of the axes `rows` shares elements with the reduced axis `name`, and how many steps along that it is worth; ("", 0) if none."""
-    found = ((row, window_step(contract, name, row, side)) for row in rows if row for side in (0, 1))
+def window_rows(moves: Mapping[str, Strides], name: str, rows: Sequence[str]) -> tuple[str, int]:
+    """Which of the axes `rows` shares elements with the reduced axis `name`, and how many steps along that it is worth; ("", 0) if none.
+    `moves`: the strides of all axes."""
+    found = ((row, window_step(moves[name], moves[row], side)) for row in rows if row for side in (0, 1))
     return next((pair for pair in found if pair[1]), ("", 0))
 
 

@@ -229,7 +229,7 @@ def _windows(shape: Shape, name: str) -> Iterator[Choice]:
     registers = shape.target.registers - (2 if shape.target.fma else 3)
     for vector in vector_axes(shape):
         for r, s in _row_pairs(shape, vector):
-            shared, apart = window_rows(shape.contract, name, (r, s))
+            shared, apart = window_rows(shape.moves, name, (r, s))
             deep = shape.size[s] if s else 1
             if not apart or (shared == s and deep == 1):
                 continue

@@ -166,10 +166,13 @@ def awaited(tiles: TileEmitter, panel: Panel, rows: int) -> Awaited:
     filled = [(s.buffer, s.offset) for s in fills(contract) if s.buffer in plan.awaited]
     names = {name for name, _ in filled}
     places = [*((name, here, False) for name in plan.awaited if name not in names), *((*place, True) for place in filled)]
-    walks = tuple(Walk(em.address(name, em.rename(at))[0], em.index(coefficient(at, plan.rows) or 0), write) for name, at, write in places)
+    walks = []
+    for name, at, write in places:
+        move = coefficient(at, plan.rows)
+        walks.append(Walk(em.address(name, em.rename(at))[0], em.index(0 if move is None else move), write))
     lines = range(0, panel_width(panel), LINE // SIZES[tiles.source])
     spare = guess(tiles.extent(plan.order[0])) // rows
-    return Awaited(walks, lines, rows, max(spare, 1).bit_length() - 1)
+    return Awaited(tuple(walks), lines, rows, max(spare, 1).bit_length() - 1)
 
 
 def next_panel(tiles: TileEmitter, panel: Panel, column: Reg, more: Reg | None, rows: tuple[Reg, Reg], block: Block | None) -> Upcoming:

@@ -143,8 +143,8 @@ class Microkernel:
         ]
 
     def _difference(self, a: Reg, b: Reg) -> Reg:
-        if a.ref.lstrip("-").isdigit() and b.ref.lstrip("-").isdigit():
-            return self.b.i64(int(a.ref) - int(b.ref))
+        if a.known is not None and b.known is not None:
+            return self.b.i64(a.known - b.known)
         return self.b.binary("sub", a, b)
 
     def _loops(self, rows: int, trips: Sequence[tuple[Reg, bool]], level: int, pointers: list[Reg], sums: list[Reg]) -> list[Reg]:
@@ -181,13 +181,13 @@ class Microkernel:
         b, size = self.b, SIZES[self.scalar]
         for operand, pointer, ahead in zip(self.operands, pointers, self.ahead, strict=True):
             step = operand.steps[-1] if operand.steps else None
-            if not ahead or operand.near or step is None or not step.ref.lstrip("-").isdigit() or abs(int(step.ref)) * size < FAR:
+            if not ahead or operand.near or step is None or step.known is None or abs(step.known) * size < FAR:
                 continue
             lines: set[int] = set()
             here = (b.i64(0),)
             moves = product(operand.rows or here, operand.columns or here, operand.turns or here)
-            places = [sum(int(m.ref) for m in place) for place in moves if all(m.ref.isdigit() for m in place)]
-            away = int(step.ref) * math.ceil(ahead / len(operand.turns or here))
+            places = [sum(m.known for m in place if m.known) for place in moves if all(m.known is not None for m in place)]
+            away = step.known * math.ceil(ahead / len(operand.turns or here))
             last = max(places, default=0)
             for place in sorted(places):
                 apart = 64 if place != last else 32  # what lies across the boundary of a line needs the next one as well
@@ -216,15 +216,14 @@ class Microkernel:
         operand = self.operands[side]
         shape = self.columns[column]
         moves = [m[n] for m, n in ((operand.turns, turn), (operand.rows, row), (operand.columns, column)) if m is not None]
-        known = [int(m.ref) for m in moves if m.ref.lstrip("-").isdigit()]
-        place = sum(known), tuple(m.ref for m in moves if not m.ref.lstrip("-").isdigit())
+        others = [m for m in moves if m.known is None]
+        place = sum(m.known for m in moves if m.known), tuple([m.ref for m in others])
         key = (side, shape.lanes, place)
         found = values.get(key)
         if found is None:
             address = self.b.element(pointer, self.b.i64(place[0]), self.scalar)
-            for move in moves:
-                if not move.ref.lstrip("-").isdigit():
-                    address = self.b.element(address, move, self.scalar)
+            for move in others:
+                address = self.b.element(address, move, self.scalar)
             if operand.wide:
                 found = self.single(self.b.load(vector(self.scalar, shape.lanes), address, mask=self.mask or shape.mask))
             else:

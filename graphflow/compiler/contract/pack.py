@@ -49,7 +49,7 @@ def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], bloc
                 b.store(value, b.element(there, b.i64(piece.offset), tiles.source))
         return place
     lanes = tiles.lanes
-    known = int(count.ref) if count.ref.isdigit() else None
+    known = count.known
     whole = b.binary("and", count, b.i64(-lanes)) if known is None else b.i64(known // lanes * lanes)
 
     def square(at: Reg, mask: Reg | None) -> None:

@@ -156,7 +156,7 @@ def windowed(shape: Shape, plan: Plan, rows: int) -> float:
     if plan.window is None:
         return rows * deep
     name, steps = plan.window
-    shared, apart = window_rows(shape.contract, name, (plan.rows, plan.sub))
+    shared, apart = window_rows(shape.moves, name, (plan.rows, plan.sub))
     many = deep if shared == plan.sub else rows
     return (abs(apart) * (many - 1) + steps) * (rows * deep / many) / steps
 

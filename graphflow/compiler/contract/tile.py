@@ -66,7 +66,7 @@ class TileEmitter:
         """A loop with a frame, so that what does not change in it is computed before it."""
         em = self.em
         occupied = None
-        if not (start.ref.isdigit() and end.ref.isdigit() and int(start.ref) < int(end.ref)):
+        if start.known is None or end.known is None or start.known >= end.known:
             occupied = (self.b.compare("icmp slt", start, end), em.top)
         with self.b.loop(stem, start, end, self.b.i64(step)) as state:
             em.push(state.point, self.writes, occupied=occupied)
@@ -180,7 +180,8 @@ class TileEmitter:
         if self.plan.window is None:
             return [(0, row) for row in range(rows)]
         name, steps = self.plan.window
-        shared, apart = window_rows(self.contract, name, (self.plan.rows, self.plan.sub))
+        axes = (self.plan.rows, self.plan.sub)
+        shared, apart = window_rows({a: strides(self.contract, a) for a in (name, *axes) if a}, name, axes)
         inside, span = (1, self.depth) if shared == self.plan.sub else (self.depth, rows)  # a row's place along the shared axis
         pairs = [(turn, row) for turn in range(steps) for row in range(rows)]
         return sorted(pairs, key=lambda p: (p[0] + apart * (p[1] // inside % span), p[1]))

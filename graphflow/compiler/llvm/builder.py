@@ -45,6 +45,11 @@ class Reg:
     type: str
     ref: str
 
+    @property
+    def known(self) -> int | None:
+        """The number where it is a literal integer."""
+        return int(self.ref) if self.ref.lstrip("-").isdigit() else None
+
 
 def literal(value: float | int | bool, type_: str) -> str:
     """How a number is spelled as a constant of a scalar LLVM type."""
@@ -196,8 +201,8 @@ class FunctionBuilder:
             return b
         if b.ref == "0":
             return a
-        if a.ref.lstrip("-").isdigit() and b.ref.lstrip("-").isdigit():
-            return Reg(a.type, str(int(a.ref) + int(b.ref)))
+        if a.known is not None and b.known is not None:
+            return Reg(a.type, str(a.known + b.known))
         return self.binary("add nsw", a, b, "i")
 
     def mul(self, a: Reg, b: Reg) -> Reg:

@@ -43,7 +43,7 @@ _FLOAT: dict[str, Callable[..., Num]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
     "floordiv": lambda a, b: (a / b).floor(), "rem": lambda a, b: a.op("frem", b),
     "neg": lambda a: -a, "abs": lambda a: a.abs(), "fma": lambda a, b, c: a.fma(b, c),
-    "sqrt": lambda a: a.sqrt(), "rsqrt": lambda a: a.rsqrt(),
+    "sqrt": lambda a: a.sqrt(), "rsqrt": lambda a: a.like(1.0) / a.call("llvm.sqrt"),
     "floor": lambda a: a.floor(), "ceil": lambda a: -(-a).floor(), "rint": lambda a: a.rint(),
     "trunc": lambda a: a.trunc(),
     "isnan": lambda a: a.compare("fcmp uno", a), "isinf": lambda a: a.abs().compare("fcmp oeq", float("inf")),

@@ -120,32 +120,20 @@ class Num:
         return self.call("llvm.fabs")
 
     def sqrt(self) -> Num:
-        """The square root, rounded correctly; a full vector's numbers below 2^-102 within 0.75 units in the last place."""
-        if not self._fills_estimates():
+        """The square root, rounded correctly from 2^-102 on.
+
+        The instruction for a vector's roots keeps the divider busy for twice as long as the multiplications of a step of Markstein's
+        iteration take (Computation of elementary functions on the IBM RISC System/6000, 1990), and an optimizer's division waits for the
+        divider too.
+        """
+        if not (self.target.estimates and self.scalar == "float" and 4 * self.lanes == self.target.vector_bytes):
             return self.call("llvm.sqrt")
-        root, half, _ = self._roots()
-        root = root.fma(-root, self).fma(half, root)
-        return self.in_class(ZERO | PLUS_INFINITY).choose(self + self, root)
-
-    def rsqrt(self) -> Num:
-        """The reciprocal square root."""
-        if not self._fills_estimates():
-            return self.like(1.0) / self.sqrt()
-        _, half, estimate = self._roots()
-        return self.in_class(ZERO | PLUS_INFINITY).choose(estimate, half + half)
-
-    def _fills_estimates(self) -> bool:
-        """Whether roots of these numbers begin with an estimate. The instruction for a vector's roots keeps the divider busy for twice as
-        long as the multiplications take, and an optimizer's division waits for the divider too."""
-        return self.target.estimates and self.scalar == "float" and 4 * self.lanes == self.target.vector_bytes
-
-    def _roots(self) -> tuple[Num, Num, Num]:
-        """sqrt(x) and 1/(2 sqrt(x)), to a unit in the last place where they exist and are not zero, after a step of Markstein's iteration
-        (Computation of elementary functions on the IBM RISC System/6000, 1990); and the estimate of 1/sqrt(x) that it began with."""
         estimate = self._in_registers("llvm.x86.avx512.rsqrt14.ps", self)
         half, root = estimate * 0.5, self * estimate
         error = half.fma(-root, 0.5)
-        return root.fma(error, root), half.fma(error, half), estimate
+        root, half = root.fma(error, root), half.fma(error, half)
+        root = root.fma(-root, self).fma(half, root)
+        return self.in_class(ZERO | PLUS_INFINITY).choose(self + self, root)
 
     def copysign(self, sign: Num) -> Num:
         """The magnitude of this with the sign of `sign`."""

@@ -3,13 +3,11 @@
     for i in 18: b[i] = 2 <= i < 16 ? a[i - 2] : 0  ->  for i in 2: b[i] = 0   for i in 14: b[i + 2] = a[i]   for i in 2: b[i + 16] = 0
     for i in 28: d[i] = i % 2 == best[i // 2] ? g[i // 2] : 0
                                                           ->  for i in 14: d[2*i] = best[i] == 0 ? ...   d[2*i + 1] = best[i] == 1 ? ...
-
     for i in 32: for c in 3: b[3*i + c] = a[32*c + i]   ->  for i in 32: b[3*i] = a[i]   b[3*i + 1] = a[i + 32]   b[3*i + 2] = a[i + 64]
 
 The second form takes the steps of one period together: what they have in common is computed once. The third reads along the lanes what
-would be gathered, and stores whole vectors of all (llvm/interleave.py). Only serial loops of known length are
-cut; what they hold keeps its order from iteration to iteration up to the order in which a sum takes its terms, which is fixed here, not
-at run time.
+would be gathered, and stores whole vectors of all (llvm/interleave.py). Only serial loops of known length are cut; what they hold keeps its
+order from iteration to iteration up to the order in which a sum takes its terms, which is fixed here, not at run time.
 """
 
 from __future__ import annotations
@@ -148,8 +146,8 @@ def _collapsed(s: Loop) -> Loop:
 
 
 def _interleaved(s: Loop) -> Loop:
-    """A loop over the few neighbours that each iteration writes, with all of them side by side and the lanes along the outer loop, where what
-    is read lies along that."""
+    """A loop whose iterations write a few neighbours each, with all of these side by side and the lanes along the loop, where what is read
+    lies along that."""
     inner = s.body[0]
     if len(s.body) != 1 or s.mode is not Mode.SERIAL or not isinstance(inner, Loop) or inner.mode is not Mode.VECTOR:
         return s
