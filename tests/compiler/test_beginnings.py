@@ -47,6 +47,16 @@ class Captures:
         return mine, count
 
 
+def repeated():
+    """An input, a variable, and what they become after twenty layers that share it."""
+    x = tf.placeholder(tf.float32, [None, 8])
+    v = tf.Variable(tf.zeros([8]))
+    h = x
+    for _ in range(20):
+        h = tf.tanh(h + v)
+    return x, v, h
+
+
 def equal(mine, other):
     """Two captures gave the same."""
     assert shape_of(mine.program) == shape_of(other.program)
@@ -90,11 +100,7 @@ def test_a_second_update_and_what_reads_after_it(monkeypatch):
 
 def test_what_was_added_before_is_not_there(monkeypatch):
     """An update, a guard, a count of random numbers: each is in the Program that has it, and in no later one."""
-    x = tf.placeholder(tf.float32, [None, 8])
-    v = tf.Variable(tf.zeros([8]))
-    h = x
-    for _ in range(20):
-        h = tf.tanh(h + v)
+    x, v, h = repeated()
     captured = Captures(monkeypatch, x)
     captured([h])
     added = v.assign_add(h[0]), tf.nn.top_k(tf.transpose(h), 3)[0], tf.random.uniform([4], seed=3)
@@ -143,11 +149,7 @@ def test_feeds_and_their_sizes_decide(monkeypatch):
 
 
 def test_a_variable_of_another_shape_is_captured_anew(monkeypatch):
-    x = tf.placeholder(tf.float32, [None, 8])
-    v = tf.Variable(tf.zeros([8]))
-    h = x
-    for _ in range(20):
-        h = tf.tanh(h + v)
+    x, v, h = repeated()
     captured = Captures(monkeypatch, x)
     captured.storage.assign(v.op.name, np.zeros(8, np.float32))
     _, whole = captured([h])

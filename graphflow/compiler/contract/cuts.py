@@ -108,19 +108,24 @@ def dynamic_tiles(rows: int, sizes: tuple[int, ...]) -> Mapping[int, int]:
     return tiles
 
 
+def panel_width(panel: Panel) -> int:
+    """Columns of a panel, lanes that do not exist included."""
+    return panel.pieces[-1].offset + panel.pieces[-1].lanes
+
+
 def panel_bytes(plan: Plan) -> int:
     """Bytes of one step along the columns of the widest panel."""
     return max(panel_bytes_of(p) for p in plan.panels)
 
 
 def panel_bytes_of(panel: Panel) -> int:
-    return 4 * (panel.pieces[-1].offset + panel.pieces[-1].lanes)
+    return 4 * panel_width(panel)
 
 
 def padded_columns(plan: Plan) -> Index:
     """How many columns the panels cover, lanes that do not exist included."""
     last = plan.panels[-1]
-    return last.start + (last.count - 1) * last.width + last.pieces[-1].offset + last.pieces[-1].lanes
+    return last.start + (last.count - 1) * last.width + panel_width(last)
 
 
 def guess(extent: Index, known: Mapping[str, int] | None = None) -> int:

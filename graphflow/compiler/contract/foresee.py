@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphflow.compiler.contract.analyse import fills, first_store, strides
-from graphflow.compiler.contract.cuts import guess, lengths
+from graphflow.compiler.contract.cuts import guess, lengths, panel_width
 from graphflow.compiler.contract.plan import Panel
 from graphflow.compiler.contract.shape import panel_count
 from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg
@@ -38,11 +38,6 @@ def prefetch(b: FunctionBuilder, address: Reg, level: int, write: bool = False) 
     """Ask for the cache line of an address, into the cache `level`; with `write`, for this core alone."""
     b.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
     b.emit(f"call void @llvm.prefetch.p0(ptr {address.ref}, i32 {int(write)}, i32 {level}, i32 1)")
-
-
-def panel_width(panel: Panel) -> int:
-    """Columns of a panel, lanes that do not exist included."""
-    return panel.pieces[-1].offset + panel.pieces[-1].lanes
 
 
 class Walk(NamedTuple):

@@ -55,8 +55,7 @@ class Microkernel:
 
     def __init__(
         self, b: FunctionBuilder, scalar: str, element: str, target: Target, operands: Sequence[Operand], columns: Sequence[Column],
-        ahead: Sequence[int] = (0, 0), asked: Sequence[Awaited | Upcoming] = (), sequence: Sequence[tuple[int, int]] = (),
-        following: Sequence[Following] = (),
+        sequence: Sequence[tuple[int, int]], ahead: Sequence[int], asked: Sequence[Awaited | Upcoming], following: Sequence[Following],
     ) -> None:  # fmt: skip
         self.b = b
         self.scalar = scalar
@@ -72,16 +71,16 @@ class Microkernel:
         self.rest: Reg | None = None
         self.mask: Reg | None = None
 
-    def sums(self, rows: int, trips: Sequence[tuple[Reg, bool]], first: list[Reg], rest: Reg | None = None) -> list[Reg]:
+    def sums(self, trips: Sequence[tuple[Reg, bool]], first: list[Reg], rest: Reg | None = None) -> list[Reg]:
         """The accumulators, row by row, after all reduced loops; `trips` are their lengths and whether each is surely positive. `rest` is
         the mask of one more step after the innermost loop, where that runs along the lanes."""
         self.rest = rest
         pointers = [o.pointer for o in self.operands]
         if len(trips) > 1 and rest is None:
-            return self._flat(rows, trips, pointers, first)
-        return self._loops(rows, trips, 0, pointers, first)
+            return self._flat(trips, pointers, first)
+        return self._loops(trips, 0, pointers, first)
 
-    def _flat(self, rows: int, trips: Sequence[tuple[Reg, bool]], pointers: list[Reg], sums: list[Reg]) -> list[Reg]:
+    def _flat(self, trips: Sequence[tuple[Reg, bool]], pointers: list[Reg], sums: list[Reg]) -> list[Reg]:
         """All reduced loops as one, whose counters carry into each other like the digits of a number.
 
         Nested loops around so many live registers take LLVM's allocator twice as long, and leaving a short inner loop is mispredicted.
@@ -111,7 +110,7 @@ class Microkernel:
             # the branches, where all that was loaded before stays live.
             following = self._carry(jumps, counts, [*moved, *digits], 0)
             self._prefetch(here)
-            done = self._step(rows, here, loop.carried[:many])
+            done = self._step(here, loop.carried[:many])
             loop.carried = [*done, *following, *asked]
         for f, at in zip(self.following, loop.results[len(loop.results) - len(asked) :], strict=True):
             b.store(at, f.place)
@@ -147,10 +146,10 @@ class Microkernel:
             return self.b.i64(a.known - b.known)
         return self.b.binary("sub", a, b)
 
-    def _loops(self, rows: int, trips: Sequence[tuple[Reg, bool]], level: int, pointers: list[Reg], sums: list[Reg]) -> list[Reg]:
+    def _loops(self, trips: Sequence[tuple[Reg, bool]], level: int, pointers: list[Reg], sums: list[Reg]) -> list[Reg]:
         if level == len(trips):
             self._prefetch(pointers)
-            return self._step(rows, pointers, sums)
+            return self._step(pointers, sums)
         b, inner = self.b, level + 1 == len(trips)
         moving = [n for n, o in enumerate(self.operands) if o.steps[level] is not None]
         count, surely = trips[level]
@@ -161,7 +160,7 @@ class Microkernel:
             here = list(pointers)
             for place, n in enumerate(moving):
                 here[n] = loop.carried[len(sums) + place]
-            done = self._loops(rows, trips, level + 1, here, loop.carried[: len(sums)])
+            done = self._loops(trips, level + 1, here, loop.carried[: len(sums)])
             following = []
             for n in moving:
                 step = self.operands[n].steps[level]
@@ -173,7 +172,7 @@ class Microkernel:
             pointers = list(pointers)
             for n, end in zip(moving, ends[: len(moving)], strict=True):
                 pointers[n] = end
-            sums = self._step(rows, pointers, sums, self.rest)
+            sums = self._step(pointers, sums, self.rest)
         return sums
 
     def _prefetch(self, pointers: list[Reg]) -> None:
@@ -196,7 +195,7 @@ class Microkernel:
                     there = b.element(pointer, b.i64(away + place), self.scalar)
                     prefetch(b, there, L1)
 
-    def _step(self, rows: int, pointers: list[Reg], sums: list[Reg], mask: Reg | None = None) -> list[Reg]:
+    def _step(self, pointers: list[Reg], sums: list[Reg], mask: Reg | None = None) -> list[Reg]:
         self.mask = mask
         width = len(self.columns)
         values: dict[tuple[int, int, Place], Reg] = {}
@@ -205,7 +204,7 @@ class Microkernel:
                 for column in range(width):
                     self._value(values, side, pointers[side], 0, column)
         out = list(sums)
-        for turn, row in self.sequence or [(0, row) for row in range(rows)]:
+        for turn, row in self.sequence:
             for column in range(width):
                 a, b = (self._value(values, side, pointers[side], row, column, turn) for side in (0, 1))
                 out[row * width + column] = self._multiply_add(a, b, out[row * width + column])

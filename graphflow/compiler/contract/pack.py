@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides
-from graphflow.compiler.contract.foresee import L1, panel_width, prefetch
+from graphflow.compiler.contract.cuts import panel_width
+from graphflow.compiler.contract.foresee import L1, prefetch
 from graphflow.compiler.contract.plan import Panel
 from graphflow.compiler.llvm.builder import SIZES, Reg, vector
 from graphflow.compiler.llvm.transpose import transposed

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides, window_rows
-from graphflow.compiler.contract.cuts import cut_registers, padded_columns
-from graphflow.compiler.contract.foresee import Awaited, Following, Upcoming, awaited, panel_width, part_of
+from graphflow.compiler.contract.cuts import cut_registers, padded_columns, panel_width
+from graphflow.compiler.contract.foresee import Awaited, Following, Upcoming, awaited, part_of
 from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across
 from graphflow.compiler.contract.pack import pack_panel
 from graphflow.compiler.contract.plan import Panel, Plan
@@ -167,9 +167,9 @@ class TileEmitter:
             first = [b.constant(0, vector(self.scalar, c.lanes)) for _ in range(rows) for c in columns]
         asked, sequence = self.asked(panel, rows), self.sequence(rows)
         kernel = Microkernel(
-            b, self.source, self.element, self.em.target, operands, columns, plan.ahead, asked, sequence, self.following
+            b, self.source, self.element, self.em.target, operands, columns, sequence, plan.ahead, asked, self.following
         )
-        return kernel.sums(rows, trips, first, rest)
+        return kernel.sums(trips, first, rest)
 
     def steps_of(self, name: str) -> int:
         """How many steps of a reduced axis one iteration takes."""
@@ -226,7 +226,7 @@ class TileEmitter:
         """Where the sums of a tile wait, and how far apart its rows are: on the stack, or in the scratch buffer where the reduction is
         blocked."""
         b, em, plan = self.b, self.em, self.plan
-        wide = panel.pieces[-1].offset + panel.pieces[-1].lanes
+        wide = panel_width(panel)
         room = (1 << (plan.tallest - 1).bit_length() if plan.turned else plan.tallest * self.depth) * wide + self.lanes
         if self.stack is None or self.room < room:
             self.room = room

@@ -52,7 +52,7 @@ class Num:
             return 0
         if text.startswith("splat"):
             text = text[:-1].split()[-1]
-        return int(text) if text.lstrip("-").isdigit() else None
+        return Reg(self.scalar, text).known
 
     # -- arithmetic --------------------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ class Refusal(NamedTuple):
 
 def longer(shape: Iterable[Index]) -> Dims:
     """The sizes that are not 1."""
-    return tuple([d for d in shape if not (isinstance(d, int) and d == 1)])
+    return tuple([d for d in shape if not unit(d)])
 
 
 class Cluster:
