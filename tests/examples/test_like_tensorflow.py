@@ -56,8 +56,9 @@ def test_the_forward_nodes_are_tensorflows(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "data"), [("mnist_softmax", "mnist"), ("mnist_cnn", "mnist"), ("cifar10_cnn", "cifar-10-batches-py")])
 def test_the_first_losses_are_tensorflows(name: str, data: str) -> None:
+    """Those of one of TensorFlow's runs: with another number of threads its sums round differently, and then it leaves its own way."""
     seen = losses(run(name, "--data", folder(data), "--steps", "50", "--log", "1"))
-    wanted = GOLDEN[name]["losses"]
+    wanted = min(GOLDEN[name]["losses"], key=lambda one: np.abs(np.divide(seen, one) - 1).max())
     np.testing.assert_allclose(seen[0], wanted[0], rtol=1e-5)
     np.testing.assert_allclose(seen, wanted, rtol=1e-3)
 
