@@ -48,7 +48,7 @@ def report() -> str:
         f"packages  {_versions()}",
         f"cpu       {machine.cpu}, {machine.triple}",
         f"vectors   {machine.vector_bytes * 8} bits ({machine.vector_bytes // 4} float32), {machine.registers} registers"
-        + "".join(f", {name}" for name, has in (("fma", machine.fma), ("masks", machine.masks), ("half", machine.half)) if has),
+        + "".join(f", {name}" for name, has in _extras(machine) if has),
         f"threads   {chosen.threads} of {cpus} CPUs" + ("" if quota is None else f" (the container allows {quota:g})"),
         f"peak      {speed.flops / 1e9:.0f} GF/s float32 on {speed.threads} threads, {speed.core_flops / 1e9:.0f} on one (measured)",
         f"memory    L2 {speed.l2 / 1e9:.0f}, L3 {speed.l3 / 1e9:.0f}, DRAM {speed.dram / 1e9:.0f} GB/s"
@@ -57,6 +57,11 @@ def report() -> str:
         f"cache     {chosen.cache_dir or 'off'}: {len(files)} files, {_size(sum(size for _, size, _ in files))}",
     ]
     return "\n".join([*lines, *(f"slow:     {text}" for text in slow_here(chosen, machine, speed, load))])
+
+
+def _extras(machine: Target) -> tuple[tuple[str, bool], ...]:
+    """What an instruction set may have, and whether this one does."""
+    return ("fma", machine.fma), ("masks", machine.masks), ("half", machine.half), ("matrix tiles", machine.tiles)
 
 
 def slow_here(chosen: Options, machine: Target, speed: Machine, load: float) -> list[str]:

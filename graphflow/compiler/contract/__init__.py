@@ -20,6 +20,8 @@ Where steps of the reduction move an operand as rows do, as under the window of 
 window) and loads what rows share once. Besides being less work this matters on cores that run short of memory operations before they do of
 multiply-adds: more than one for every three or four of these slows them down.
 
+Large products in single precision go through the matrix tiles of the machines that have them (matrix.py).
+
 For the emitter (compiler/llvm/stmt.py), which meets such a statement: `emit_contract(emitter, contract)`.
 """
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.cuts import close
 from graphflow.compiler.contract.foresee import next_block, next_panel
+from graphflow.compiler.contract.matrix import MatrixTiles
 from graphflow.compiler.contract.microkernel import Column
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.tile import Block, TileEmitter
@@ -35,7 +36,18 @@ def emit_contract(em: Emitter, contract: Contract) -> None:
     plan = contract.plan
     if not isinstance(plan, Plan):
         raise TypeError("a contraction must be planned by schedule_contract before it is emitted")
-    Tiles(em, contract, plan).run()
+    if plan.matrix is None:
+        Tiles(em, contract, plan).run()
+        return
+    tiles, few = MatrixTiles(em, contract, plan), plan.matrix.few
+    if few is None:
+        tiles.run()
+        return
+    enough = tiles.enough()
+    with tiles.when(enough, "many"):
+        tiles.run()
+    with tiles.when(em.b.binary("xor", enough, Reg("i1", "true")), "few"):
+        emit_contract(em, few)
 
 
 class Tiles(TileEmitter):

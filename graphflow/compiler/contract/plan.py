@@ -15,6 +15,7 @@ packed   the operand along the lanes is copied, a panel at a time, before the ti
 foresees the tiles that pass over a panel ask for the next one
 follows  the tiles that pass over a block of the reduction ask for the next one
 awaited  buffers that the epilogue reads or fills and that come from far: their part of a tile is asked for while the tile is summed
+matrix   the contraction is done by matrix tiles instead, 32 rows by 32 columns at a time; only vector, panels, rows and split count then
 split    what the threads share out: "units", "panels" (units times panels), "tiles" (units times runs of rows) or "rows"
 """
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphflow.kernel.index import Index
+from graphflow.kernel.nodes import Contract
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,21 @@ class Packed:
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """A contraction in matrix tiles (matrix.py): the axes that make up its rows and its steps, outermost first; which operand rows read;
+    whether the steps of that one, and of the other, lie side by side in memory; for how many columns, and for how many steps of theirs,
+    terms are at hand; and, where rows or steps are counted only at run time, the same contraction planned for few of them."""
+
+    rows: tuple[str, ...]
+    steps: tuple[str, ...]
+    side: int
+    lying: tuple[bool, bool]
+    columns: int
+    depth: int
+    few: Contract | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """Register tiles of an outer-product kernel: one operand along the lanes, the other broadcast."""
 
@@ -87,6 +104,7 @@ class Plan:
     awaited: tuple[str, ...] = ()
     window: tuple[str, int] | None = None
     follows: bool = False
+    matrix: Matrix | None = None
 
     @property
     def tallest(self) -> int:
@@ -94,6 +112,11 @@ class Plan:
         return max([*self.sizes, *(height for _, _, height in self.runs)])
 
     def __repr__(self) -> str:
+        if self.matrix:
+            rows, steps = (", ".join(names) for names in (self.matrix.rows, self.matrix.steps))
+            text = f"matrix tiles: columns {self.vector}; rows {rows}; steps {steps}; three terms each"
+            few = f" or, where rows or steps are few, {self.matrix.few.plan!r}" if self.matrix.few else ""
+            return f"<{text}; threads share {self.split}{few}>"
         tiles = ", ".join(f"{n} x {m}" for _, n, m in self.runs) if self.runs else "/".join(map(str, self.sizes))
         lanes = f"lanes {self.dot}, columns" if self.dot else "lanes"
         text = f"{lanes} {self.vector or '-'}: {' + '.join(map(repr, self.panels))}; rows {self.rows or '-'}: {tiles}"

@@ -19,6 +19,7 @@ from functools import partial
 from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides, window_pair
 from graphflow.compiler.contract.blocking import choose
 from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
+from graphflow.compiler.contract.matrix import matrix_plan
 from graphflow.compiler.contract.plan import Plan
 from graphflow.compiler.contract.price import crossing
 from graphflow.compiler.contract.shape import shape_of
@@ -45,6 +46,7 @@ class Schedule:
     before: Phases = ()
     after: Phases = ()
     scratch: tuple[Buffer, ...] = ()
+    beside: float = 0.0  # of the cycles, what the other phases cost
 
     @property
     def phases(self) -> Phases:
@@ -82,7 +84,8 @@ def schedule_contract(
         some = math.prod(sum(n) / (len(n) * max(n)) for n in (lengths(a, other.free) for a in other.reduced))
         found = best_way(other, target, prefix, best.cycles / some)
         if found is not None and found.cycles * some < best.cycles and found.tile == best.tile:  # others were measured to be no faster
-            best = replace(found, cycles=found.cycles * some)
+            best = replace(found, cycles=found.cycles * some, beside=found.beside * some)
+    best = _in_matrix_tiles(normalise(contract), target, best)
     return best.phases, best.scratch
 
 
@@ -95,6 +98,20 @@ def _ways(contract: Contract, pair: Pair) -> Iterator[Way]:
         if not pair:
             yield partial(_spread, sides=sides)
     yield partial(_cut, pair=pair)
+
+
+def _in_matrix_tiles(contract: Contract, target: Target, best: Schedule) -> Schedule:
+    """The contraction in matrix tiles where that is cheaper than the best other way. Where sizes are known only at run time, both are
+    there, and what stands beside the other way is done in any case."""
+    found = matrix_plan(contract, target)
+    known = all(isinstance(a.extent, int) for a in (*contract.free, *contract.reduced))
+    if found is None or found.cycles + (0 if known else best.beside) >= best.cycles or (best.after and not known):
+        return best
+    if known:
+        return Schedule(found.cycles, replace(contract, plan=found.plan))
+    assert found.plan.matrix is not None
+    plan = replace(found.plan, matrix=replace(found.plan.matrix, few=best.contract))
+    return replace(best, cycles=found.cycles + best.beside, contract=replace(contract, plan=plan))
 
 
 def _planned(contract: Contract, target: Target, prefix: str, most: float = math.inf, *, pair: Pair = ()) -> Schedule | None:
@@ -169,8 +186,8 @@ def _copied(
     assert isinstance(plan, Plan)
     # A copy has rows elsewhere, and is made by a loop that shares out those: what it is made of lies where it did.
     hidden = max(0.0, crossing(shape_of(contract, target), plan) - crossing(shape_of(way.contract, target), plan))
-    cycles = way.cycles + hidden + BARRIER + _copy_cycles(contract, sides)
-    return replace(way, cycles=cycles, before=tuple(before), scratch=(*way.scratch, *scratch))
+    beside = BARRIER + _copy_cycles(contract, sides)
+    return replace(way, cycles=way.cycles + hidden + beside, beside=beside, before=tuple(before), scratch=(*way.scratch, *scratch))
 
 
 def _whole(axis: Axis, free: Sequence[Axis]) -> Axis:
@@ -202,7 +219,8 @@ def _spread(contract: Contract, target: Target, prefix: str, most: float, *, sid
         out = replace(out, right=moved) if side else replace(out, left=moved)
     way = _planned(out, target, prefix)
     assert way is not None
-    return replace(way, cycles=way.cycles + BARRIER + cycles, before=tuple(before), scratch=(*way.scratch, *scratch))
+    beside = BARRIER + cycles
+    return replace(way, cycles=way.cycles + beside, beside=beside, before=tuple(before), scratch=(*way.scratch, *scratch))
 
 
 def _copy(source: Load, order: list[Axis], name: str) -> tuple[tuple[Stmt, ...], Buffer, Load, int]:

@@ -268,6 +268,14 @@ class FunctionBuilder:
             "l",
         )
 
+    def gather(self, type_: str, addresses: Reg, mask: Reg) -> Reg:
+        """The elements that a vector of pointers points to; lanes whose mask is false read as 0 and touch no memory."""
+        scalar, lanes = split_vector(type_)
+        function = f"llvm.masked.gather.{mangle(type_)}.v{lanes}p0"
+        self.declarations.add(f"declare {type_} @{function}({addresses.type}, i32 immarg, {mask.type}, {type_})")
+        arguments = f"{addresses.type} {addresses.ref}, i32 {SIZES[scalar]}, {mask.type} {mask.ref}, {type_} zeroinitializer"
+        return self.instruction(type_, f"call {type_} @{function}({arguments})", "g")
+
     def store(self, value: Reg, address: Reg, align: int = 0, mask: Reg | None = None) -> None:
         """A scalar or vector; lanes whose mask is false are not written."""
         scalar, _ = split_vector(value.type)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.address import Addresses
-from graphflow.compiler.llvm.builder import LLVM_TYPES, SIZES, Reg, mangle, split_vector, vector
+from graphflow.compiler.llvm.builder import LLVM_TYPES, Reg, split_vector, vector
 from graphflow.compiler.llvm.interleave import load_every
 from graphflow.compiler.llvm.number import Num
 from graphflow.compiler.llvm.scope import Placed
@@ -187,12 +187,7 @@ class Expressions(Addresses):
             active = self._active(guard, condition)
             if active is None:
                 active = self.b.constant(True, f"<{self.lanes} x i1>")
-            type_ = vector(self.memory_type(e.buffer), self.lanes)
-            align = SIZES[self.memory_type(e.buffer)]
-            name = f"llvm.masked.gather.{mangle(type_)}.v{self.lanes}p0"
-            self.b.declarations.add(f"declare {type_} @{name}({addresses.type}, i32 immarg, {active.type}, {type_})")
-            operands = f"{addresses.type} {addresses.ref}, i32 {align}, {active.type} {active.ref}"
-            return self.b.instruction(type_, f"call {type_} @{name}({operands}, {type_} zeroinitializer)", "g"), level
+            return self.b.gather(vector(self.memory_type(e.buffer), self.lanes), addresses, active), level
 
     def memory_type(self, buffer: str) -> str:
         """The LLVM type of a buffer's elements in memory."""

@@ -6,6 +6,7 @@ ones of which run on this machine too and are used to test that no kernel depend
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +16,7 @@ from graphflow.kernel.expr import TYPES
 @dataclass(frozen=True)
 class Target:
     """One instruction set. `masks`: loads and stores of part of a vector are single instructions; `half`: f16
-    converts in hardware; `estimates`: reciprocals to 14 bits, and multiplication by a power of two.
+    converts in hardware; `estimates`: reciprocals to 14 bits, and multiplication by a power of two; `tiles`: AMX's products of bfloat16.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Target:
     half: bool
     rounding: bool
     estimates: bool = False
+    tiles: bool = False
 
     def lanes(self, type_: str) -> int:
         """How many elements of an element type fill one vector."""
@@ -50,6 +52,7 @@ AVX512 = Target("avx512", X86_TRIPLE, "x86-64", _AVX512, 64, 32, masks=True, fma
 NEON = Target(
     "neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32, masks=False, fma=True, half=True, rounding=True
 )
+SYS_ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA = 158, 0x1023, 18
 NAMED = {t.name: t for t in (SSE2, AVX2, AVX512, NEON)}
 
 
@@ -79,4 +82,15 @@ def _native() -> Target:
         return Target(**{**vars(NEON), "name": "native", "triple": triple, "cpu": cpu, "features": features.flatten()})
     wide = all(features.get(f) for f in ("avx512f", "avx512bw", "avx512dq", "avx512vl"))
     base = AVX512 if wide else AVX2 if features.get("avx2") and features.get("fma") and features.get("f16c") else SSE2
-    return Target(**{**vars(base), "name": "native", "triple": triple, "cpu": cpu, "features": features.flatten()})
+    tiles = wide and all(features.get(f) for f in ("amx-tile", "amx-bf16")) and _tiles_permitted()
+    return Target(**{**vars(base), "name": "native", "triple": triple, "cpu": cpu, "features": features.flatten(), "tiles": tiles})
+
+
+def _tiles_permitted() -> bool:
+    """Ask Linux for the tile registers, which a process must do before it uses them (Documentation/arch/x86/xstate.rst). It refuses where
+    a signal stack has no room for them."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    return bool(ctypes.CDLL(None).syscall(SYS_ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA) == 0)

@@ -6,7 +6,7 @@ import ctypes
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -21,6 +21,7 @@ from graphflow.kernel.nodes import Axis, Buffer, Contract, Kernel, Role, Stmt, S
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
+PLAIN = replace(target(), tiles=False)  # this machine's vectors alone; test_matrix.py has the matrix tiles
 
 
 @dataclass
@@ -139,7 +140,7 @@ def depthwise(n: Index, h: int, w: int, c: int, k: int, mult: int = 1, type_: st
 class Compiled:
     """A case turned into native code; `run` calls its phases as `threads` threads would, one after another."""
 
-    def __init__(self, case: Case, machine: str | Target = "native") -> None:
+    def __init__(self, case: Case, machine: str | Target = PLAIN) -> None:
         self.target = target(machine) if isinstance(machine, str) else machine
         phases, scratch = schedule_contract(case.contract, case.buffers, self.target)
         self.kernel = Kernel("test", (*case.buffers, *scratch), case.symbols, phases)
@@ -237,7 +238,9 @@ def positions(index: Index, env: Mapping[str, Any]) -> Any:
     return sum(c * math.prod(env[atom.key] for atom in factors) for factors, c in index.terms)
 
 
-def check(case: Case, sizes: Mapping[str, int] | None = None, machine: str = "native", threads: Sequence[int] = (1, 2, 4)) -> Compiled:
+def check(
+    case: Case, sizes: Mapping[str, int] | None = None, machine: str | Target = PLAIN, threads: Sequence[int] = (1, 2, 4)
+) -> Compiled:
     """Compile and run with several thread counts: right within rounding, and the same bits for all."""
     sizes = sizes or {}
     compiled = Compiled(case, machine)

@@ -1,0 +1,117 @@
+"""Contractions in matrix tiles: right to the last bits of single precision, whatever the sizes, strides and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from graphflow.compiler.contract import matrix
+from graphflow.compiler.llvm.target import target
+from graphflow.kernel.index import symbol
+from tests.compiler.contract import cases
+from tests.compiler.contract.cases import Case, Compiled, aligned, conv, conv_filter, conv_input, inputs, matmul, sums
+
+pytestmark = pytest.mark.skipif(not target().tiles, reason="this machine has no matrix tiles (AMX)")
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matrix tiles cost nothing, so that every contraction that fits them is done by them."""
+    monkeypatch.setattr(matrix, "cycles", lambda shape, plan: 0.0)
+
+
+def check(case: Case, sizes: Mapping[str, int] | None = None, threads: Sequence[int] = (1, 2, 4)) -> Compiled:
+    return cases.check(case, sizes, "native", threads)
+
+
+def in_tiles(compiled: Compiled) -> bool:
+    return compiled.plan().matrix is not None
+
+
+@pytest.mark.parametrize("kind", ["NN", "NT", "TN", "TT"])
+@pytest.mark.parametrize("size", [(32, 32, 32), (2, 3, 5), (33, 31, 65), (128, 96, 129), (200, 300, 40), (17, 530, 257), (300, 16, 20)])
+def test_products(kind: str, size: tuple[int, int, int]) -> None:
+    assert in_tiles(check(matmul(*size, kind=kind)))
+
+
+@pytest.mark.parametrize("kind", ["NN", "NT", "TN", "TT"])
+@pytest.mark.parametrize("count", [1, 63, 64, 130])
+def test_sizes_known_at_run_time(kind: str, count: int) -> None:
+    n = symbol("n", 0)
+    assert in_tiles(check(matmul(n, 70, 66, kind), {"n": count}))
+    assert in_tiles(check(matmul(70, 66, n, kind), {"n": count}))
+
+
+@pytest.mark.parametrize("split", ["rows", "panels"])
+def test_both_ways_to_share(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "cycles", lambda shape, plan: float(plan.split != split))
+    compiled = check(matmul(150, 530, 90))
+    assert compiled.plan().split == split
+
+
+def test_convolutions() -> None:
+    n = symbol("n", 0)
+    assert in_tiles(check(conv(n, 10, 9, 32, 3, 40), {"n": 3}))
+    assert in_tiles(check(conv(2, 11, 11, 16, 3, 33, stride=2)))
+    assert in_tiles(check(conv(3, 7, 7, 64, 1, 50)))
+    assert in_tiles(check(conv_filter(n, 9, 9, 32, 3, 40), {"n": 3}))
+    assert in_tiles(check(conv_input(n, 9, 8, 32, 3, 48), {"n": 2}))
+
+
+def test_the_terms_of_many_rows_are_copied_again() -> None:
+    """More rows, columns and steps than are at hand at once."""
+    check(matmul(2 * matrix.ROWS + 5, matrix.COLUMNS + 40, 3 * matrix.STEPS + 7), threads=(1, 2))
+
+
+def run(case: Case, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    compiled = Compiled(case, "native")
+    assert in_tiles(compiled)
+    out = dict(arrays, y=aligned(np.full_like(arrays["y"], 77)))
+    compiled.run(out, {}, 2)
+    return out["y"]
+
+
+@pytest.mark.parametrize("kind", ["NN", "NT", "TN", "TT"])
+def test_as_accurate_as_single_precision(kind: str) -> None:
+    """Errors as a share of the sum of the products' sizes, against numpy's product in single precision."""
+    case = matmul(96, 96, 512, kind)
+    arrays = inputs(case, {})
+    want, scale = sums(case, arrays, {})
+    a, w = (arrays[k].T if transposed == "T" else arrays[k] for k, transposed in zip(("a", "w"), kind, strict=True))
+    ours, theirs = (np.abs(y.astype(np.float64) - want) / scale for y in (run(case, arrays), a @ w))
+    assert ours.max() <= 2 * theirs.max()
+    assert np.sqrt((ours**2).mean()) <= 1.5 * np.sqrt((theirs**2).mean())
+
+
+@pytest.mark.parametrize("kind", ["NN", "NT", "TN", "TT"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, np.float32(3.4e38), np.float32(1e-30), np.float32(1e-36), np.float32(2e-38)])
+def test_values_that_terms_cannot_hold(kind: str, value: float) -> None:
+    """A row of `a` with such values: infinities and overflow as multiply-adds give them, small numbers with all their digits."""
+    case = matmul(40, 50, 37, kind)
+    arrays = inputs(case, {})
+    a, w = arrays["a"], arrays["w"]
+    w[...] = np.abs(w) + 1
+    row = a[3] if kind[0] == "N" else a[:, 3]
+    row[...] = value if np.isfinite(value) else row
+    row[5] = value
+    with np.errstate(all="ignore"):
+        want = (a.T if kind[0] == "T" else a).astype(np.float64) @ (w.T if kind[1] == "T" else w).astype(np.float64)
+        want = want.astype(np.float32)
+    got = run(case, arrays)
+    normal = np.abs(want[3]) > np.finfo(np.float32).tiny
+    np.testing.assert_allclose(got[3][normal], want[3][normal], rtol=1e-5)
+    others = np.arange(40) != 3
+    np.testing.assert_allclose(got[others], want[others], rtol=1e-4, atol=1e-4)
+
+
+def test_zeros_stay_zeros() -> None:
+    case = matmul(64, 64, 64)
+    arrays = inputs(case, {})
+    arrays["a"][...] = 0
+    assert not run(case, arrays).any()
+
+
+def test_other_targets_have_no_tiles() -> None:
+    assert not in_tiles(cases.check(matmul(96, 96, 96), machine="avx512"))
