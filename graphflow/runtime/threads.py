@@ -28,6 +28,7 @@ SPIN = 200e-6  # seconds a worker waits awake for the next step: what a wake can
 PATIENCE = 5e-6  # seconds a thread waits awake at a barrier
 LONGEST_REST = 63  # steps that a plan is run alone at a time where other processes have the cores
 STOP_PATIENCE = 2.0  # seconds that fork and exit wait for a running step
+STACK = 8 << 20  # bytes of a worker's stack, whatever the program has chosen for its own threads: kernels keep copies of operands there
 STOP_ATTEMPT = 100  # pauses between two looks at the clock
 
 
@@ -64,13 +65,14 @@ class Pool:
             self.running = True
             if self.parking == layout.Pool.PARK_PIPE:
                 self._open_files()
-            started = 0
+            started, usual = 0, _thread.stack_size(STACK)
             for thread in range(1, self.threads):
                 try:
                     _thread.start_new_thread(self._live, (thread,))
                 except RuntimeError:
                     break
                 started += 1
+            _thread.stack_size(usual)
             self.block[layout.Pool.WORKERS] = started
 
     def stop(self, patience: float | None = None) -> bool:

@@ -38,7 +38,8 @@ class Work(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A call beside the machine: `share` of the roofline (0..1), and what bounds it: "compute", "L2", "L3", "DRAM" or "latency"."""
+    """A call beside the machine: `share` of the roofline (0..1; in matrix tiles beyond, for the peak is of multiply-adds), and what
+    bounds it: "compute", "L2", "L3", "DRAM" or "latency"."""
 
     share: float
     bound: str

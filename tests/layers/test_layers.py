@@ -77,7 +77,7 @@ def test_values(session, kind) -> None:
         wanted = lambda w, b: np.maximum(data[:, ::2, ::2] @ w[0, 0] + b, 0)  # noqa: E731
     started(session)
     w, b = session.run(tf.trainable_variables())
-    np.testing.assert_allclose(session.run(y, {x: data}), wanted(w, b), rtol=1e-5)
+    np.testing.assert_allclose(session.run(y, {x: data}), wanted(w, b), rtol=1e-5, atol=1e-6)  # the weights are drawn anew each time
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.cuts import close
 from graphflow.compiler.contract.foresee import next_block, next_panel
+from graphflow.compiler.contract.images import ImageTiles
 from graphflow.compiler.contract.matrix import MatrixTiles
 from graphflow.compiler.contract.microkernel import Column
 from graphflow.compiler.contract.plan import Panel, Plan
@@ -39,7 +40,7 @@ def emit_contract(em: Emitter, contract: Contract) -> None:
     if plan.matrix is None:
         Tiles(em, contract, plan).run()
         return
-    tiles, few = MatrixTiles(em, contract, plan), plan.matrix.few
+    tiles, few = (ImageTiles if plan.matrix.covered else MatrixTiles)(em, contract, plan), plan.matrix.few
     if few is None:
         tiles.run()
         return

@@ -21,115 +21,27 @@ so that the windows of a convolution are copied like the rows of a matrix.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides
-from graphflow.compiler.contract.blocking import Choice
-from graphflow.compiler.contract.cuts import guess, varies
+from graphflow.compiler.contract.matrix_plan import DEPTH, ROWS, SIDE, SQUARE, STEPS, TERMS, WORDS
 from graphflow.compiler.contract.microkernel import Column, across
-from graphflow.compiler.contract.plan import Matrix, Panel, Piece, Plan
-from graphflow.compiler.contract.shape import L2_BYTES, Shape, result_bytes, shape_of
+from graphflow.compiler.contract.plan import Plan
 from graphflow.compiler.contract.tile import TileEmitter
 from graphflow.compiler.llvm.builder import Reg, vector
-from graphflow.compiler.llvm.target import Target
 from graphflow.compiler.llvm.transpose import transposed
 from graphflow.kernel.index import Index, product, substitute
-from graphflow.kernel.nodes import Axis, Contract
+from graphflow.kernel.nodes import Contract
 
 if TYPE_CHECKING:
     from graphflow.compiler.llvm.stmt import Emitter
 
-SIDE, DEPTH, TERMS = 16, 32, 3  # a tile holds 16 rows of 32 steps (or 16 pairs of steps by 16 columns)
-WORDS = SIDE * SIDE  # of 32 bits in a tile
-ROWS, COLUMNS, STEPS = 128, 256, 128  # whose terms and sums are at hand: 430 KiB
-ONCE = 64 << 10  # elements of an operand whose terms may be kept for all rows: 384 KiB
-SQUARE = 2 * SIDE  # the sums of four tiles
 FEW = 64  # rows or steps: for fewer the terms of the other operand are not worth their copies
 TOGETHER = 4  # registers of a row that is summed again at once
-
-SQUARE_CYCLES = 560  # of 32 x 32 sums over 32 steps
-BLOCK_CYCLES, TURN_CYCLES = 220.0, 220.0  # of the terms of 16 x 32 elements, and of turning them
-SUM_CYCLES = 3.0  # of a register of sums looked at, and its epilogue
-FAR_CYCLES = 0.15  # of a byte that the epilogue reads and fills where that comes from far: nothing is multiplied meanwhile
-START_CYCLES, TABLE_CYCLES = 16000.0, 1000.0  # of a call, and of what is worked out for ROWS rows and STEPS steps
 SMALLEST = 31 << 23  # 2^-96 as bits: from here on the terms of a sum's products are above the smallest normal number
 LARGEST = 0x7F800000
-
-
-def matrix_plan(contract: Contract, target: Target) -> Choice | None:
-    """The contraction in matrix tiles with its price in cycles on two threads; None where it does not fit them."""
-    if not target.tiles or contract.left.type != "f32":
-        return None
-    if any(a.start != 0 or varies(a, contract.free) for a in contract.reduced):
-        return None
-    if any(a.extent == 0 for a in (*contract.free, *contract.reduced)):
-        return None
-    shape = shape_of(contract, target)
-    along = [a for a in contract.free if shape.moves[a.name].out == 1 and isinstance(a.extent, int)]
-    if len(along) != 1 or not contract.reduced:
-        return None
-    vector_axis = along[0]
-    side = 0 if shape.side(vector_axis.name, 0) == 0 else 1  # the operand that rows read
-    rows = [a for a in contract.free if a is not vector_axis]
-    if shape.side(vector_axis.name, side) != 0 or shape.side(vector_axis.name, 1 - side) == 0:
-        return None
-    if not rows or any(shape.side(a.name, 1 - side) != 0 or shape.side(a.name, side) == 0 for a in rows):
-        return None
-    rows, steps = ordered(shape, rows, side), ordered(shape, contract.reduced, side)
-    lying = []
-    for operand, own in ((side, rows), (1 - side, [vector_axis])):
-        ways = [k for k, axes in ((True, steps), (False, own)) if in_line(shape, axes, operand)]
-        if not ways:
-            return None
-        lying.append(ways[0] if len(ways) == 1 or operand == side else ways[-1])
-    assert isinstance(vector_axis.extent, int)
-    count = math.ceil(vector_axis.extent / SQUARE)
-    panels = (Panel(0, count, SQUARE, (Piece(0, SIDE, None), Piece(SIDE, SIDE, None))),)
-    total = product(a.extent for a in steps)
-    found = []
-    for split, share in (("panels", math.ceil(count / 2)), ("rows", count)):
-        columns, depth = min(COLUMNS, SQUARE * share), STEPS
-        if isinstance(total, int):
-            whole = math.ceil(total / DEPTH) * DEPTH
-            depth = max(STEPS, whole if columns * whole <= ONCE else 0)
-        matrix = Matrix(tuple(a.name for a in rows), tuple(a.name for a in steps), side, (lying[0], lying[1]), columns, depth)
-        plan = Plan(vector_axis.name, panels, rows[-1].name, "", (), (SQUARE,), (), matrix.steps, split, False, matrix=matrix)
-        found.append(Choice(cycles(shape, plan), plan))
-    return min(found, key=lambda p: p.cycles)
-
-
-def ordered(shape: Shape, axes: Sequence[Axis], side: int) -> list[Axis]:
-    """The axes with the one whose steps are shortest last; of the others the order is kept, and one of unknown extent is first."""
-    short = min(axes, key=lambda a: guess(shape.side(a.name, side)))
-    return [*sorted((a for a in axes if a is not short), key=lambda a: isinstance(a.extent, int)), short]
-
-
-def in_line(shape: Shape, axes: Sequence[Axis], side: int) -> bool:
-    """Whether 16 steps along the axes, from every sixteenth on, lie side by side."""
-    last = axes[-1]
-    return shape.side(last.name, side) == 1 and (len(axes) == 1 or (isinstance(last.extent, int) and last.extent % SIDE == 0))
-
-
-def cycles(shape: Shape, plan: Plan) -> float:
-    """Cycles on the busier of two threads."""
-    assert plan.matrix is not None
-    matrix = plan.matrix
-    rows, steps = (math.prod(shape.size[n] for n in names) for names in (matrix.rows, matrix.steps))
-    wide, high, depth = math.ceil(shape.size[plan.vector] / SQUARE), math.ceil(rows / SQUARE), math.ceil(steps / DEPTH)
-    if plan.split == "rows":
-        high = math.ceil(high / 2)
-    else:
-        wide = math.ceil(wide / 2)
-    copy = [BLOCK_CYCLES + TURN_CYCLES * (lying == bool(number)) for number, lying in enumerate(matrix.lying)]
-    left = 2 * high * depth * math.ceil(wide * SQUARE / matrix.columns) * copy[0]
-    right = 2 * wide * depth * (1 if steps <= matrix.depth else math.ceil(high * SQUARE / ROWS)) * copy[1]
-    touched = sum(1 + loaded for loaded in shape.results.values()) * result_bytes(shape)
-    far = FAR_CYCLES * touched / 2 if touched > L2_BYTES else 0.0
-    chunks = math.ceil(high * SQUARE / ROWS) * math.ceil(steps / STEPS) * math.ceil(wide * SQUARE / matrix.columns)
-    return START_CYCLES + chunks * TABLE_CYCLES + wide * high * (depth * SQUARE_CYCLES + 2 * SQUARE * SUM_CYCLES) + left + right + far
 
 
 @dataclass
@@ -176,17 +88,10 @@ class MatrixTiles(TileEmitter):
             down = self.part(rows)
         else:
             along = self.part(em.index(columns))
-        origin: dict[str, Index] = dict.fromkeys(self.axes, 0)
         left, right = (
-            Copied(
-                b.alloca("i32", count // SIDE * (depth // DEPTH) * TERMS * WORDS), depth, side, lying,
-                em.address(source.buffer, substitute(source.offset, origin))[0], b.alloca("i64", count), b.alloca("i64", STEPS),
-            )
-            for count, depth, side, lying in zip(
-                (ROWS, matrix.columns), (STEPS, matrix.depth), (matrix.side, 1 - matrix.side), matrix.lying, strict=True
-            )
-            for source in ((self.contract.left, self.contract.right)[side],)
-        )  # fmt: skip
+            self.operand(side, count // SIDE * (depth // DEPTH) * TERMS * WORDS, depth, count)
+            for side, count, depth in ((matrix.side, ROWS, STEPS), (1 - matrix.side, matrix.columns, matrix.depth))
+        )
         sums = b.alloca("float", ROWS * self.width)
         some = b.binary("and", b.compare("icmp slt", *along), b.compare("icmp slt", *down))
         with self.when(some, "tiles"):
@@ -212,6 +117,13 @@ class MatrixTiles(TileEmitter):
                     self.finish_rows(left, right, sums, row, high, column, there)
             b.call("void", "llvm.x86.tilerelease", ())
         em.thread, em.threads = self.share
+
+    def operand(self, side: int, words: int, depth: int, count: int) -> Copied:
+        """Room for `words` words of an operand's terms, and for how far `count` rows or columns move it."""
+        b, source = self.b, (self.contract.left, self.contract.right)[side]
+        pointer = self.em.address(source.buffer, substitute(source.offset, dict.fromkeys(self.axes, 0)))[0]
+        lying = self.matrix.lying[side != self.matrix.side]
+        return Copied(b.alloca("i32", words), depth, side, lying, pointer, b.alloca("i64", count), b.alloca("i64", STEPS))
 
     @property
     def width(self) -> int:
@@ -354,8 +266,7 @@ class MatrixTiles(TileEmitter):
         b = self.b
         line, pitch = b.i64(4 * SIDE), b.i64(4 * self.width)
         with self.loop("down", b.i64(0), size[0], SQUARE) as down, self.loop("along", b.i64(0), size[1], SQUARE) as along:
-            place = b.element(sums, b.add(b.mul(down, b.i64(self.width)), along), "float")
-            corners = [b.element(place, b.i64(SIDE * (i * self.width + j)), "float") for i in (0, 1) for j in (0, 1)]
+            corners = self.corners(sums, down, along)
             begin, resume, go = b.label("begin"), b.label("resume"), b.label("go")
             b.branch_if(fresh, begin, resume)
             b.start(begin)
@@ -371,45 +282,60 @@ class MatrixTiles(TileEmitter):
             first = [b.element(p, b.mul(at, b.i64(o.strip // SIDE)), "i32") for o, p, at in starts]
             with self.loop("depth", b.i64(0), deep, DEPTH) as depth:
                 here = [b.element(p, b.mul(depth, b.i64(TERMS * WORDS // DEPTH)), "i32") for p in first]
-                held: list[int] = [-1, -1]
-                # the smallest first, and one operand's tiles stay from each pair of terms to the next
-                for pair in ((2, 0), (1, 0), (1, 1), (0, 1), (0, 0), (0, 2)):
-                    for side in (0, 1):
-                        if held[side] != pair[side]:
-                            for n in (0, 1):
-                                at = b.element(here[side], b.i64(n * operands[side].strip + pair[side] * WORDS), "i32")
-                                self.tile("tileloadd64", 4 + 2 * side + n, at, line)
-                    held = list(pair)
-                    for n in range(4):
-                        self.tile("tdpbf16ps", n, 4 + n // 2, 6 + n % 2)
+                self.products(
+                    lambda side, n, term: b.element(here[side], b.i64(n * operands[side].strip + term * WORDS), "i32"), (line, line)
+                )
             for n, corner in enumerate(corners):
                 self.tile("tilestored64", n, corner, pitch)
+
+    def products(self, where: Callable[[int, int, int], Reg], pitches: tuple[Reg, Reg]) -> None:
+        """Add 32 steps to the square in the first four tiles. `where` tells at which place the tile of a term of an operand's first or
+        second half begins, `pitches` how many bytes its lines are apart."""
+        held: list[int] = [-1, -1]
+        # The smallest first; and one operand's tiles stay from each pair of terms to the next.
+        for pair in ((2, 0), (1, 0), (1, 1), (0, 1), (0, 0), (0, 2)):
+            for side in (0, 1):
+                if held[side] != pair[side]:
+                    for n in (0, 1):
+                        self.tile("tileloadd64", 4 + 2 * side + n, where(side, n, pair[side]), pitches[side])
+            held = list(pair)
+            for n in range(4):
+                self.tile("tdpbf16ps", n, 4 + n // 2, 6 + n % 2)
+
+    def corners(self, sums: Reg, down: Reg, along: Reg) -> list[Reg]:
+        """Where the four tiles of a square are in memory."""
+        b = self.b
+        place = b.element(sums, b.add(b.mul(down, b.i64(self.width)), along), "float")
+        return [b.element(place, b.i64(SIDE * (i * self.width + j)), "float") for i in (0, 1) for j in (0, 1)]
 
     # -- epilogue ---------------------------------------------------------------------------------------------------------------------
 
     def finish_rows(self, left: Copied, right: Copied, sums: Reg, first: Reg, high: Reg, column: Reg, there: Reg) -> None:
         """The epilogue of `high` rows from `first` on and `there` columns from `column` on."""
+        b = self.b
+        with self.loop("row", b.i64(0), high) as down:
+            self.finish_row(left, right, sums, down, self.digits(self.matrix.rows, b.add(first, down)), column, there)
+
+    def finish_row(
+        self, left: Copied, right: Copied, sums: Reg, down: Reg, places: Sequence[tuple[str, Reg]], column: Reg, there: Reg
+    ) -> None:  # fmt: skip
+        """Row `down` of the sums, which is at `places` along the axes of the rows: its epilogue."""
         em, b = self.em, self.b
+        line = b.element(sums, b.mul(down, b.i64(self.width)), "float")
+        self.look(left, right, line, down, there)
+        for name, value in places:
+            em.set_symbol(name, value)
+            em.set_range(name, self.extent(name))
         columns = self.extent(self.plan.vector)
         assert isinstance(columns, int)
+        with self.loop("column", b.i64(0), there, SIDE) as at:
+            acc = b.load(vector("float", SIDE), b.element(line, at, "float"))
+            mask = None if columns % SIDE == 0 else self.first_lanes(SIDE, b.binary("sub", there, at))
+            with em.bind({self.plan.vector: b.add(column, at)}, writes=self.writes):
+                em.set_vector(self.plan.vector, SIDE)
+                self.statements({}, Column(SIDE, mask), acc)
 
-        def active(at: Reg) -> Reg | None:
-            return None if columns % SIDE == 0 else self.first_lanes(SIDE, b.binary("sub", there, at))
-
-        with self.loop("row", b.i64(0), high) as down:
-            line = b.element(sums, b.mul(down, b.i64(self.width)), "float")
-            number = b.add(first, down)
-            self.look(left, right, line, down, there, column)
-            for name, value in self.digits(self.matrix.rows, number):
-                em.set_symbol(name, value)
-                em.set_range(name, self.extent(name))
-            with self.loop("column", b.i64(0), there, SIDE) as at:
-                acc = b.load(vector("float", SIDE), b.element(line, at, "float"))
-                with em.bind({self.plan.vector: b.add(column, at)}, writes=self.writes):
-                    em.set_vector(self.plan.vector, SIDE)
-                    self.statements({}, Column(SIDE, active(at)), acc)
-
-    def look(self, left: Copied, right: Copied, line: Reg, down: Reg, there: Reg, column: Reg) -> None:
+    def look(self, left: Copied, right: Copied, line: Reg, down: Reg, there: Reg) -> None:
         """Sum a row again where a sum is not finite, or so small that terms may have been lost."""
         b = self.b
         kind = vector("i32", SIDE)

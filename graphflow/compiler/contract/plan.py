@@ -68,7 +68,8 @@ class Packed:
 class Matrix:
     """A contraction in matrix tiles (matrix.py): the axes that make up its rows and its steps, outermost first; which operand rows read;
     whether the steps of that one, and of the other, lie side by side in memory; for how many columns, and for how many steps of theirs,
-    terms are at hand; and, where rows or steps are counted only at run time, the same contraction planned for few of them."""
+    terms are at hand; where rows or steps are counted only at run time, the same contraction planned for few of them; and, of a convolution
+    by images (images.py), how many elements the windows of one cover."""
 
     rows: tuple[str, ...]
     steps: tuple[str, ...]
@@ -77,6 +78,7 @@ class Matrix:
     columns: int
     depth: int
     few: Contract | None = None
+    covered: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Plan:
         if self.matrix:
             rows, steps = (", ".join(names) for names in (self.matrix.rows, self.matrix.steps))
             text = f"matrix tiles: columns {self.vector}; rows {rows}; steps {steps}; three terms each"
+            text += f", of {self.matrix.covered} elements at a time" if self.matrix.covered else ""
             few = f" or, where rows or steps are few, {self.matrix.few.plan!r}" if self.matrix.few else ""
             return f"<{text}; threads share {self.split}{few}>"
         tiles = ", ".join(f"{n} x {m}" for _, n, m in self.runs) if self.runs else "/".join(map(str, self.sizes))

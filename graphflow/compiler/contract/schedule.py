@@ -19,7 +19,7 @@ from functools import partial
 from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides, window_pair
 from graphflow.compiler.contract.blocking import choose
 from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
-from graphflow.compiler.contract.matrix import matrix_plan
+from graphflow.compiler.contract.matrix_plan import matrix_plan
 from graphflow.compiler.contract.plan import Plan
 from graphflow.compiler.contract.price import crossing
 from graphflow.compiler.contract.shape import shape_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from graphflow.compiler.contract import matrix
+from graphflow.compiler.contract import matrix_plan
 from graphflow.compiler.llvm.target import target
 from graphflow.kernel.index import symbol
 from tests.compiler.contract import cases
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not target().tiles, reason="this machine has no 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Matrix tiles cost nothing, so that every contraction that fits them is done by them."""
-    monkeypatch.setattr(matrix, "cycles", lambda shape, plan: 0.0)
+    monkeypatch.setattr(matrix_plan, "cycles", lambda shape, plan: 0.0)
 
 
 def check(case: Case, sizes: Mapping[str, int] | None = None, threads: Sequence[int] = (1, 2, 4)) -> Compiled:
@@ -46,23 +46,57 @@ def test_sizes_known_at_run_time(kind: str, count: int) -> None:
 
 @pytest.mark.parametrize("split", ["rows", "panels"])
 def test_both_ways_to_share(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix, "cycles", lambda shape, plan: float(plan.split != split))
+    monkeypatch.setattr(matrix_plan, "cycles", lambda shape, plan: float(plan.split != split))
     compiled = check(matmul(150, 530, 90))
     assert compiled.plan().split == split
 
 
-def test_convolutions() -> None:
+def test_convolutions_by_their_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_plan, "covered", lambda shape, plan: 0)
     n = symbol("n", 0)
     assert in_tiles(check(conv(n, 10, 9, 32, 3, 40), {"n": 3}))
     assert in_tiles(check(conv(2, 11, 11, 16, 3, 33, stride=2)))
-    assert in_tiles(check(conv(3, 7, 7, 64, 1, 50)))
+    assert in_tiles(check(conv(3, 7, 7, 48, 1, 50)))
     assert in_tiles(check(conv_filter(n, 9, 9, 32, 3, 40), {"n": 3}))
     assert in_tiles(check(conv_input(n, 9, 8, 32, 3, 48), {"n": 2}))
 
 
+IMAGES = {
+    "a row of several tiles": (conv(7, 10, 21, 32, 3, 40), {}),
+    "any number of images": (conv(symbol("b", 0), 12, 12, 32, 3, 64), {"b": 5}),
+    "few images": (conv(symbol("b", 0), 12, 12, 32, 3, 64), {"b": 3}),
+    "stride 2": (conv(5, 13, 15, 32, 3, 33, stride=2), {}),
+    "dilated": (conv(5, 13, 15, 32, 3, 33, dilation=2), {}),
+    "an odd number of tiles": (conv(5, 5, 18, 64, 3, 17), {}),
+    "more columns than are at hand": (conv(4, 7, 7, 32, 2, 300), {}),
+    "to the input": (conv_input(symbol("b", 0), 9, 8, 32, 3, 64), {"b": 6}),
+    "one channel more would not fit": (conv(4, 7, 7, 96, 2, 48), {}),
+}
+
+
+@pytest.mark.parametrize("name", list(IMAGES))
+def test_convolutions_by_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_plan, "image_cycles", lambda shape, plan: -1.0)
+    assert check(*IMAGES[name]).plan().matrix.covered
+
+
+def test_images_that_terms_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_plan, "image_cycles", lambda shape, plan: -1.0)
+    case = conv(4, 8, 8, 32, 3, 40)
+    arrays = inputs(case, {})
+    arrays["x"][1, 2, 3, 4], arrays["x"][2, 7, 7, 31], arrays["x"][3] = np.inf, np.nan, 1e-36
+    with np.errstate(invalid="ignore"):
+        want, scale = sums(case, arrays, {})
+    got = run(case, arrays).reshape(want.shape)
+    finite = np.isfinite(want)
+    assert 0 < (~finite).sum() < want[1:3].size
+    np.testing.assert_array_equal(got[~finite], want[~finite])
+    assert (np.abs(got[finite] - want[finite]) <= 1e-6 * scale[finite]).all()
+
+
 def test_the_terms_of_many_rows_are_copied_again() -> None:
     """More rows, columns and steps than are at hand at once."""
-    check(matmul(2 * matrix.ROWS + 5, matrix.COLUMNS + 40, 3 * matrix.STEPS + 7), threads=(1, 2))
+    check(matmul(2 * matrix_plan.ROWS + 5, matrix_plan.COLUMNS + 40, 3 * matrix_plan.STEPS + 7), threads=(1, 2))
 
 
 def run(case: Case, arrays: dict[str, np.ndarray]) -> np.ndarray:
