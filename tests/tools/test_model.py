@@ -171,7 +171,8 @@ def test_instructions_are_told_apart() -> None:
         ("vbroadcastss", "(%rax), %zmm1"): "shuffle", ("fmla", "v0.4s, v1.4s, v2.s[0]"): "multiply-add", ("ldr", "q0, [x0]"): "load",
         ("b.lt", ".LBB0_1"): "branch",
         ("vcvttps2dq", "%zmm0, %zmm1"): "convert", ("vcmpltps", "%zmm0, %zmm1, %k1"): "compare, mask",
-        ("vpaddd", "%zmm0, %zmm1, %zmm2"): "vector integer",
+        ("vpaddd", "%zmm0, %zmm1, %zmm2"): "vector integer", ("tdpbf16ps", "%tmm6, %tmm4, %tmm0"): "multiply-add",
+        ("tileloadd", "(%rsi,%r14), %tmm4"): "load", ("tilestored", "%tmm1, 64(%r15,%rdx)"): "store",
     }  # fmt: skip
     assert {case: kind_of(*case) for case in cases} == cases
     text = "f:\n\tmovq %rax, %rbx\n.LBB0_1:\n.LBB0_2:\n"

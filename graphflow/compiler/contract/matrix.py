@@ -1,8 +1,8 @@
 """Contractions in single precision by the matrix tiles of AMX, which multiply in bfloat16.
 
 Every operand is cut into three terms of 8 bits each, x = x0 + x1 + x2 exactly, and of the nine products of terms the six that matter are
-summed in single precision: x0 y2, x1 y2 and the like are kept down to 2^-24 of x y, and what is left out is less than an eighth of the
-rounding of one multiplication (Henry, Tang and Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision
+summed in single precision. What is left out, x1 y2 + x2 y1 + x2 y2, is some 2^-26 of x y and never more than 2^-23; a multiplication is
+rounded by up to 2^-24 (Henry, Tang and Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision
 computations", 2019). Six multiplications at sixteen times the rate are still twice as fast as one.
 
     this thread's columns, up to COLUMNS at a time
@@ -238,8 +238,8 @@ class MatrixTiles(TileEmitter):
                 b.store(word, b.element(into, b.add(b.mul(line, b.i64(SIDE)), b.i64(term * WORDS)), "i32"), align=64)
 
     def words(self, low: Reg, high: Reg) -> list[Reg]:
-        """The three terms of two vectors, side by side in words: the upper halves of what is left each time. The first is rounded, so that
-        the others, and what is left out with them, have either sign; the subtractions and the last term are exact."""
+        """The three terms of two vectors, side by side in words: what is left each time, rounded to the upper half of a word. The
+        subtractions are exact, and so is the last term."""
         b = self.b
         kind, lanes = vector("i32", SIDE), vector("float", SIDE)
         upper = b.constant(-65536, kind)
@@ -247,7 +247,7 @@ class MatrixTiles(TileEmitter):
         left = [low, high]
         for term in range(TERMS):
             bits = [b.convert("bitcast", v, kind) for v in left]
-            if term == 0:
+            if term + 1 < TERMS:
                 bits = [b.binary("add", v, b.constant(32768, kind)) for v in bits]
             parts = [b.binary("and", v, upper) for v in bits]
             out.append(b.binary("or", parts[1], b.binary("lshr", bits[0], b.constant(16, kind))))

@@ -11,7 +11,7 @@ from graphflow.compiler.llvm.marks import AssemblyLine
 
 # The first pattern that a mnemonic begins with names its kind; x86-64 in AT&T spelling, then AArch64.
 KINDS = (
-    ("multiply-add", r"vfn?m(add|sub)|fml[as]|fmadd|fmsub"),
+    ("multiply-add", r"vfn?m(add|sub)|tdp|fml[as]|fmadd|fmsub"),
     ("branch", r"j[a-z]+$|ret|call|b$|b\.|bl$|cbn?z|tbn?z"),
     ("convert", r"v?cvt|vpmov[sz]x|fcvt|[su]cvtf|sxtl|uxtl"),
     ("compare, mask", r"v?cmp|vpcmp|vptest|k(mov|and|or|xor|not|shift|test|add|unpck|xnor)|test|set|cmov|v?p?blend"
@@ -22,7 +22,7 @@ KINDS = (
                    r"|(add|sub|mul|div|max|min|sqrt)[sp][sd]"
                    r"|f(add|sub|mul|div|max|min|sqrt|abs|neg|rint|nmul)"),
     ("vector integer", r"vp"),
-    ("memory", r"v?mov|ld|st|prfm|prefetch|push|pop"),
+    ("memory", r"v?mov|tile|ld|st|prfm|prefetch|push|pop"),
     ("integer", r"add|sub|lea|imul|mul|and|or|xor|not|neg|shl|shr|sar|sal|rol|ror|inc|dec|idiv|div|bt"
                 r"|bz|tz|lz|pop|adc|sbb|c[dq][qo]|m?sub|madd"
                 r"|lsl|lsr|asr|"
@@ -44,9 +44,9 @@ def kind_of(mnemonic: str, operands: str) -> str:
         if pattern.match(mnemonic):
             if name != "memory":
                 return name
-            if mnemonic.startswith(("ld", "pop", "prefetch", "prfm")):
+            if mnemonic.startswith(("ld", "pop", "prefetch", "prfm", "tileload")):
                 return "load"
-            if mnemonic.startswith(("st", "push")):
+            if mnemonic.startswith(("st", "push", "tilestore")):
                 return "store"
             return "store" if operands.rstrip().endswith(")") else "load" if "(" in operands else "move"
     return "other"
