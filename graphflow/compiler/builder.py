@@ -86,12 +86,13 @@ class ProgramBuilder(Measuring):
     def maker(self, value: Value) -> Node | None:
         """The node that gives a value, None for an input or a literal."""
         self.asked += 1
-        while self._looked < len(self.nodes):
-            node = self.nodes[self._looked]
-            for made in node.outputs:
-                self._makers[made.id] = node
-            self._looked += 1
-        return self._makers.get(value.id)
+        makers = self._makers
+        if self._looked < len(self.nodes):
+            for node in self.nodes[self._looked :]:
+                for made in node.outputs:
+                    makers[made.id] = node
+            self._looked = len(self.nodes)
+        return makers.get(value.id)
 
     def withdraw(self, count: int) -> None:
         """Forget all but the first `count` nodes."""

@@ -121,8 +121,15 @@ class Needed:
         self._seen = set(done)
         self._found: list[Operation] = []
         self._ordered: list[Operation] | None = None  # what `operations` gave, while nothing more is needed
+        self._begun = 0  # the first of those found that are in the order of their creation and wait for no others
         self._frame = frame
         self.controlled = False
+
+    def copy(self) -> Needed:
+        """The same operations, where there is no control flow among them. More may be needed of the copy."""
+        twin = Needed(self.hidden, (), self._chosen)
+        twin._seen, twin._found, twin._begun = self._seen.copy(), self._found.copy(), self._begun
+        return twin
 
     def need(self, tensors: Iterable[Tensor], targets: Iterable[Operation]) -> None:
         """These tensors, and these operations, are needed too."""
@@ -181,9 +188,10 @@ class Needed:
             yield from (t.op for t in self._chosen(op) if t not in self.hidden)
         yield from self._control_inputs(op)
 
-    def _control_inputs(self, op: Operation) -> Iterator[Operation]:
+    def _control_inputs(self, op: Operation) -> list[Operation]:
         """Operations to wait for; one whose results are all given has nothing left to do."""
-        return (c for c in op._control_inputs if not c.outputs or not all(t in self.hidden for t in c.outputs))
+        given = self.hidden.issuperset
+        return [c for c in op._control_inputs if not c.outputs or not given(c.outputs)]
 
     def waits_for(self, op: Operation) -> Sequence[Operation]:
         """What an operation of this level follows."""
@@ -206,8 +214,15 @@ class Needed:
         """In order: as they were created, where that will do."""
         if self._ordered is None:
             self.settle()
-            found = sorted(self._found, key=_created)
-            self._ordered = found if self._in_order(found) else topological(found, self.waits_for)
+            begun, more = self._found[: self._begun], sorted(self._found[self._begun :], key=_created)
+            follows = not (begun and more and begun[-1]._id > more[0]._id)
+            found = begun + more if follows else sorted(self._found, key=_created)
+            if self._in_order(more if follows and not self.controlled else found):
+                if not self.controlled:
+                    self._found, self._begun = found, len(found)
+                self._ordered = found
+            else:
+                self._ordered = topological(found, self.waits_for)
         return self._ordered
 
     @property

@@ -46,9 +46,10 @@ class Fused(Op, abstract=True):
 
 
 class Group(Node):
-    """Nodes that are computed together. `root` is the contraction or the op with its own kernel, if there is one."""
+    """Nodes that are computed together. `root` is the contraction or the op with its own kernel, if there is one. `lowered`: see
+    lower.lower_group; `sound`: see verify.py."""
 
-    __slots__ = ("nodes", "form", "root")
+    __slots__ = ("nodes", "form", "root", "lowered", "sound")
 
     def __init__(self, form: Shape, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value],
                  root: Node | None = None) -> None:  # fmt: skip
@@ -60,6 +61,8 @@ class Group(Node):
         self.nodes = tuple(nodes)
         self.form = form
         self.root = root
+        self.lowered: Any = None
+        self.sound = False
 
     def __repr__(self) -> str:
         results = ", ".join(map(repr, self.outputs))
@@ -72,23 +75,32 @@ class Group(Node):
 _OPS: dict[Shape, Fused] = {form: Fused(form) for form in Shape}
 
 
+def grouped(form: Shape, nodes: tuple[Node, ...], inputs: tuple[Value, ...], outputs: tuple[Value, ...], root: Node | None) -> Group:
+    """The group of these nodes. Where it was in an earlier Program it is that one, with what has been found out of it since: Programs that
+    begin alike have most of their groups in common."""
+    known: Group | None = nodes[-1].group
+    if known is None or (known.nodes, known.inputs, known.outputs, known.form, known.root) != (nodes, inputs, outputs, form, root):
+        known = nodes[-1].group = Group(form, nodes, inputs, outputs, root)
+    return known
+
+
 def singleton(node: Node) -> Group:
     """A group of one node."""
     kind = node.op.kind
     inputs = tuple(dict.fromkeys(v for v in node.inputs if not inlined(v)))
     if kind is Kind.HOST:
-        return Group(Shape.HOST, (node,), node.inputs, node.outputs, node)
+        return grouped(Shape.HOST, (node,), node.inputs, node.outputs, node)
     if kind is Kind.CONTRACTION:
-        return Group(Shape.CONTRACTION, (node,), inputs, node.outputs, node)
+        return grouped(Shape.CONTRACTION, (node,), inputs, node.outputs, node)
     if kind is Kind.REGION:
-        return Group(Shape.REGION, (node,), node.inputs, node.outputs, node)
+        return grouped(Shape.REGION, (node,), node.inputs, node.outputs, node)
     if kind is Kind.KERNEL:
-        return Group(Shape.KERNEL, (node,), node.inputs, node.outputs, node)
+        return grouped(Shape.KERNEL, (node,), node.inputs, node.outputs, node)
     if kind is Kind.REDUCTION:
-        return Group(reduction_form(node), (node,), inputs, node.outputs)
+        return grouped(reduction_form(node), (node,), inputs, node.outputs, None)
     if kind is Kind.ALIAS or (node.op.type == "View" and node.inputs[0].known is None):
-        return Group(Shape.ALIAS, (node,), inputs, node.outputs, node)
-    return Group(Shape.POINTWISE, (node,), inputs, node.outputs)
+        return grouped(Shape.ALIAS, (node,), inputs, node.outputs, node)
+    return grouped(Shape.POINTWISE, (node,), inputs, node.outputs, None)
 
 
 def reduction_form(node: Node) -> Shape:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from graphflow.compiler.dump import CompiledReport, Stage, write
@@ -28,6 +29,7 @@ from graphflow.compiler.lower import KERNEL_NAME, Lowered
 from graphflow.compiler.passes.borders import note_borders
 from graphflow.compiler.passes.canonicalise import canonicalise
 from graphflow.compiler.passes.cleanup import cse, dce, fold_constants
+from graphflow.compiler.passes.clusters import Past
 from graphflow.compiler.passes.fuse import fuse
 from graphflow.compiler.passes.gather import gather_sums
 from graphflow.compiler.passes.layout import choose_layout
@@ -102,8 +104,8 @@ def _check_order(passes: Sequence[Pass]) -> None:
 _check_order(PASSES)
 
 
-def run_passes(program: Program, options: Options, watch: Callable[[Stage], None] | None = None) -> Program:
-    """All passes that the options allow, in order."""
+def run_passes(program: Program, options: Options, watch: Callable[[Stage], None] | None = None, past: Past | None = None) -> Program:
+    """All passes that the options allow, in order. `past`: of this session's Programs."""
     if options.verify > 1:
         verify(program, "capture", thorough=True)
     regions = any(isinstance(n.op, Region) for n in program.nodes)
@@ -111,8 +113,10 @@ def run_passes(program: Program, options: Options, watch: Callable[[Stage], None
         off = p.name in options.passes_off or (options.pass_limit is not None and number >= options.pass_limit)
         if off and not p.required:
             continue
-        if off and p.name == "fuse":
+        if p.name == "fuse" and off:
             p = p._replace(function=unfused)
+        elif p.name == "fuse" and not regions:
+            p = p._replace(function=partial(fuse, past=past))
         start = time.perf_counter()
         before = program
         program, changes = recorded(p.everywhere if regions else p.function, program)
@@ -132,12 +136,12 @@ def unfused(program: Program) -> Program:
 
 def compile_program(
     program: Program, jit: Any, options: Options, feeds: Sequence[str], operations: Sequence[Operation] = (),
-    shapes: Sequence[Sequence[int]] | None = None,
+    shapes: Sequence[Sequence[int]] | None = None, past: Past | None = None,
 ) -> CompiledProgram:  # fmt: skip
     """Passes, lowering, native code. `operations`: those that it was captured from, for the report and the dump. `shapes`: of the feeds of
-    the first run, whose plan is bound while other threads generate code."""
+    the first run, whose plan is bound while other threads generate code. `past`: of this session's Programs."""
     stages: list[Stage] = []
-    program = run_passes(program, options, stages.append)
+    program = run_passes(program, options, stages.append, past)
     requests: dict[str, Request] = {}
 
     def begin(low: Lowered) -> None:
@@ -190,5 +194,10 @@ def _request(low: Lowered, target: Any) -> Request:
 
         return emit_kernel(low.kernel, target)
 
-    functions = tuple(f"{KERNEL_NAME}.phase{n}" for n in range(len(low.parallel)))
-    return Request(low.text, make_text, functions)
+    return Request(low.text, make_text, _functions(len(low.parallel)))
+
+
+@lru_cache(maxsize=64)
+def _functions(phases: int) -> tuple[str, ...]:
+    """The names of a kernel's functions."""
+    return tuple(f"{KERNEL_NAME}.phase{n}" for n in range(phases))

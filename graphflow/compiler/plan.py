@@ -261,16 +261,17 @@ class BoundPlan:
             """A size, the most that it can be if it depends on data."""
             if isinstance(index, int):
                 return index
-            if index not in known:
-                known[index] = largest(index, sizes, limits)
-            return known[index]
+            found = known.get(index)
+            if found is None:
+                found = known[index] = largest(index, sizes, limits)
+            return found
 
         self.number = number
 
-        self.blocks = tuple(Block(aligned(number(b.size)), b.first, b.last) for b in compiled.blocks)
+        self.blocks = tuple([Block(aligned(number(b.size)), b.first, b.last) for b in compiled.blocks])
         self.placement: Placement = place(self.blocks)
-        self.constants = tuple(filled(i, sizes) for i in compiled.constants)
-        self.states = tuple((s.name, tuple(number(d) for d in s.shape), s.dtype) for s in compiled.states)
+        self.constants = tuple([filled(i, sizes) for i in compiled.constants])
+        self.states = tuple([(s.name, tuple(map(number, s.shape)), s.dtype) for s in compiled.states])
         self._known_places: dict[int, Argument] = {}
         calls = [self._bound(n, step, number) for n, step in enumerate(compiled.steps)]
         self.rows = {call.number: call for call in calls if isinstance(call, BoundRow)}
@@ -280,11 +281,11 @@ class BoundPlan:
             data = None if value.known is None else filled(Input(Source.CONSTANT, "", value, value.known), sizes)
             sizes_ = self._run_time(value.shape)
             if sizes_ is None:
-                outputs.append(OutputPlace(tuple(number(d) for d in value.shape), value.dtype, data))
+                outputs.append(OutputPlace(tuple(map(number, value.shape)), value.dtype, data))
             else:
                 outputs.append(OutputPlace((number(value.size),), value.dtype, data, sizes_))
         self.outputs = tuple(outputs)
-        self.cost = sum(step.weight * cost_of(step, number) for step in compiled.steps if step.jump is None)
+        self.cost = sum([step.weight * cost_of(step, number) for step in compiled.steps if step.jump is None])
 
     def _run_time(self, shape: Sequence[Index]) -> tuple[Index, ...] | None:
         """A shape with symbols for the sizes that depend on data only; None where there are none."""
@@ -352,13 +353,12 @@ class BoundPlan:
                 reads, writes, failing = Touched(), Touched(), False
                 continue
             mine_in, mine_out = self._touched(n, call, sizes)
-            updates = any(kind == "state" for kind, _ in mine_out.whole)
             before = out[n - 1] if n else None
             if isinstance(before, BoundCall):
-                if mine_in.meets(writes) or mine_out.meets(writes) or mine_out.meets(reads) or (failing and updates):
+                if mine_in.meets(writes) or mine_out.meets(writes) or mine_out.meets(reads) or (failing and mine_out.updates):
                     reads, writes, failing = Touched(), Touched(), False
                 else:
-                    out[n - 1] = before._replace(barrier=False)
+                    out[n - 1] = BoundCall(before.kernel, before.arguments, before.parallel, False)
             reads.add(mine_in)
             writes.add(mine_out)
             failing = failing or bool(self.compiled.steps[n].checks)
@@ -372,9 +372,9 @@ class BoundPlan:
         sizes = known.get(told)
         if sizes is None:
             sizes = known[told] = self._buffer_sizes(lowered)
-        reads, writes = Touched(), Touched()
+        reads, writes, read = Touched(), Touched(), Role.IN
         for buffer, size, (kind, where) in zip(lowered.kernel.buffers, sizes, call.arguments, strict=False):
-            mine = reads if buffer.role is Role.IN else writes
+            mine = reads if buffer.role is read else writes
             if kind == "row":
                 whole = self.rows[where]
                 (kind, where), size = whole.place, whole.rows * whole.size
@@ -407,6 +407,11 @@ class Touched:
         """This and the other."""
         self.whole |= other.whole
         self.spans += other.spans
+
+    @property
+    def updates(self) -> bool:
+        """Whether a variable is among it."""
+        return any(kind == "state" for kind, _ in self.whole)
 
     def meets(self, other: Touched) -> bool:
         """Whether some byte belongs to both."""
@@ -443,12 +448,12 @@ def cost_of(step: Step, number: Any) -> float:
         for e in extents:
             total *= number(e)
         return total / 1.5e11 + 1e-7
-    touched = [*step.group.inputs, *step.group.outputs]
+    if step.row is not None:
+        return 1e-7
+    touched: Sequence[Value] = (*step.group.inputs, *step.group.outputs)
     root = step.group.root
     if root is not None and root.op.inplace:  # of what is changed in place only some rows
         touched = [v for k, v in enumerate(root.inputs) if k not in root.op.inplace]
-    if step.row is not None:
-        return 1e-7
     elements = max([number(v.size) for v in touched], default=1)
     work = sum([2 if op.type not in EXPENSIVE else 12 for n in step.group.nodes for op in n.op.elementary])
     return float(elements) * work / 1.6e10 + 1e-7

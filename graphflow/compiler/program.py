@@ -63,9 +63,9 @@ class Value:
 
 class Node:
     """outputs = op(inputs). `origins` name the graph ops it stands for, the one that gives the outputs last. `inferred`: the outputs are
-    what the op's shape rule gave for the inputs."""
+    what the op's shape rule gave for the inputs. `group`: see groups.grouped; `became`: see rewrite.with_inputs."""
 
-    __slots__ = ("op", "inputs", "outputs", "origins", "inferred")
+    __slots__ = ("op", "inputs", "outputs", "origins", "inferred", "group", "became")
 
     def __init__(
         self, op: Op, inputs: Sequence[Value], outputs: Sequence[Value], origins: Sequence[Origin] = (), inferred: bool = False
@@ -75,6 +75,8 @@ class Node:
         self.outputs = tuple(outputs)
         self.origins = tuple(origins)
         self.inferred = inferred
+        self.group: Any = None
+        self.became: Node | None = None
 
     def __repr__(self) -> str:
         return f"{', '.join(map(repr, self.outputs))} = {self.op!r}({', '.join(f'%{v.id}' for v in self.inputs)})"
@@ -142,10 +144,13 @@ def equal_count(count: Value, nodes: Sequence[Node]) -> str | None:
     return next((node.op.symbol for node in found), None)  # type: ignore[attr-defined]
 
 
+def _number(value: Value) -> int:
+    return value.id
+
+
 def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[Value], updates: Mapping[str, Value],
              symbols: Mapping[str, tuple[str, int]]) -> Program:  # fmt: skip
     """A Program of what `outputs` and `updates` need of `nodes`, in their order; known operands become CONSTANT inputs."""
-    given = {i.value.id: i for i in inputs if i.source is not Source.CONSTANT}
     read: set[Value] = {*outputs, *updates.values()}
     kept = []
     for node in reversed(nodes):
@@ -156,13 +161,16 @@ def assemble(inputs: Sequence[Input], nodes: Sequence[Node], outputs: Sequence[V
             kept.append(node)
             read.update(node.inputs)
     kept.reverse()
-    used = [i for i in given.values() if i.source is Source.FEED or i.value in read or i.name in updates]
-    literals = {v.id: v for v in read if v.known is not None}
+    feed, constant = Source.FEED, Source.CONSTANT
+    used: list[Input] = []
+    before: dict[Value, Input] = {}
+    for given in inputs:
+        if given.source is constant:
+            before[given.value] = given
+        elif given.source is feed or given.value in read or given.name in updates:
+            used.append(given)
+    literals = {v for v in read if v.known is not None}
     if literals:
-        for node in kept:
-            for value in node.outputs:
-                if value.known is not None:
-                    literals.pop(value.id, None)
-    before = {i.value: i for i in inputs if i.source is Source.CONSTANT}
-    constants = [before.get(v) or Input(Source.CONSTANT, "", v, v.known) for _, v in sorted(literals.items())]
+        literals.difference_update(*[node.outputs for node in kept])
+    constants = [before.get(v) or Input(constant, "", v, v.known) for v in sorted(literals, key=_number)]
     return Program((*used, *constants), tuple(kept), tuple(outputs), dict(updates), dict(symbols))

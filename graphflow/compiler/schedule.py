@@ -53,7 +53,7 @@ class Roots:
 def changed_in_place(group: Group) -> list[tuple[Value, Value]]:
     """Pairs (operand, result) of a kernel that are one memory: the kernel changes the operand where it lies."""
     root = group.root
-    if group.form not in (Shape.KERNEL, Shape.REGION) or root is None:
+    if root is None or not root.op.inplace or group.form not in (Shape.KERNEL, Shape.REGION):
         return []
     return [(root.inputs[number], new) for number, new in zip(root.op.inplace, root.outputs, strict=False)]
 
@@ -129,10 +129,6 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
         """What frees memory first, most first; else the order of the program."""
         return grown[k] > LITTLE * wanted[k], min(grown[k], 0), k
 
-    def nearness(k: int) -> tuple[float, int]:
-        """The one that finds most of what it reads in the caches last; else the order of the program backwards."""
-        return near[k] / (wanted[k] or 1), -k
-
     def read_once_more(root: int) -> None:
         """The one that has yet to read `root` gives its memory free."""
         if root in size and root not in kept:
@@ -152,7 +148,10 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
         free = [k for k in ready[:WINDOW] if not held[k] and (checks_left == 0 or k not in releases.writers)]
         free = free or [k for k in ready if not held[k]] or ready
         settled = [k for k in free if not ranks[k][0]]
-        chosen = max(settled, key=nearness) if len(settled) > 1 else min(free, key=ranks.__getitem__)
+        if len(settled) > 1:  # the one that finds most of what it reads in the caches; else the order of the program
+            chosen = -max([(near[k] / (wanted[k] or 1), -k) for k in settled])[1]
+        else:
+            chosen = min(free, key=ranks.__getitem__)
         caches.call(chosen)
         ready.remove(chosen)
         result.append(chosen)
@@ -195,11 +194,12 @@ class Caches:
 
     def call(self, k: int) -> None:
         """A kernel reads its operands and makes its results."""
-        self._moved += self.wanted[k] + sum([self._size[v] for v in self._results[k]])
+        size, touched = self._size, self._touched
+        self._moved += self.wanted[k] + sum([size[v] for v in self._results[k]])
         for value in (*self._reads[k], *self._results[k]):
-            if value not in self._touched:
-                self._count(value, self._size[value])
-            self._touched[value] = self._moved
+            if value not in touched:
+                self._count(value, size[value])
+            touched[value] = self._moved
             self._touches.append((self._moved, value))
         while self._touches and self._touches[0][0] <= self._moved - NEAR:
             when, value = self._touches.popleft()
@@ -208,8 +208,9 @@ class Caches:
                 self._count(value, -self._size[value])
 
     def _count(self, value: int, more: int) -> None:
+        near = self.near
         for k in self._readers.get(value, ()):
-            self.near[k] += more
+            near[k] += more
 
 
 class Releases(NamedTuple):

@@ -107,8 +107,14 @@ class _Found(list[str]):
                 self.append(f"%{value.id} is {known!r} where it is defined and {value!r} in {node!r}")
 
     def look_at_group(self, group: Group) -> None:
-        """A group, and the nodes in it; what these say of values counts inside it only."""
+        """A group, and the nodes in it; what these say of values counts inside it only. Nothing has changed in a group that was in an
+        earlier Program."""
         self.look_at_inputs(group)
+        if group.sound and not self.thorough:
+            for value in group.outputs:
+                self.define(value)
+            return
+        count = len(self)
         inner: dict[int, Value | None] = {v.id: v for n in group.nodes for v in n.inputs if v.known is not None}
         if not self.defined.keys().isdisjoint([v.id for n in group.nodes for v in n.outputs]):
             # Movements and the like may also stand in other groups, and in memory.
@@ -127,6 +133,7 @@ class _Found(list[str]):
             if inner.get(value.id) is None:
                 self.append(f"the group does not compute its output %{value.id}")
             self.define(value)
+        group.sound = len(self) == count
 
     def look_at(self, node: Node) -> None:
         """A node that is no group."""

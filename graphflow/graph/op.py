@@ -192,6 +192,8 @@ class Op:
     cases: ClassVar[tuple[Case, ...]] = ()
     _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[Mapping[str, Any]] = {}
+    _key: tuple[Any, ...]  # type and fields
+    _hash: int  # of the key, once it has been asked for
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         fields, own = self._fields, self.__dict__
@@ -222,17 +224,18 @@ class Op:
         raise AttributeError(f"{self.type} is immutable: cannot set '{name}'")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Op) and self.__dict__["_key"] == other.__dict__["_key"]
+        return isinstance(other, Op) and self._key == other._key
 
     def __hash__(self) -> int:
-        found: int | None = self.__dict__.get("_hash")
-        if found is None:
+        try:
+            return self._hash
+        except AttributeError:
             try:
-                found = hash(self.__dict__["_key"])
+                found = hash(self._key)
             except TypeError:  # a field is a TensorShape, which has no hash
                 found = hash((type(self), repr(self)))
             self.__dict__["_hash"] = found
-        return found
+            return found
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.__dict__["_key"][1:]  # hashes of texts differ from process to process

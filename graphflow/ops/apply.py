@@ -165,7 +165,7 @@ class ApplyAdam(Update):
 
     def step(self, b: Any, var: Any, m: Any, v: Any, beta1_power: Any, beta2_power: Any, lr: Any, beta1: Any, beta2: Any,
                   epsilon: Any, grad: Any) -> Any:  # fmt: skip
-        rate = b.div(b.mul(lr, b.sqrt(b.sub(1, beta2_power))), b.sub(1, beta1_power))
+        rate = b.div(b.mul(b.sqrt(b.sub(1, beta2_power)), lr), b.sub(1, beta1_power))
         rest = b.sub(1, beta1)
         new_m = b.add(m, b.mul(b.sub(grad, m), rest))
         new_v = b.add(v, b.mul(b.sub(b.square(grad), v), b.sub(1, beta2)))

@@ -8,13 +8,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphflow import errors
-from graphflow.compiler.capture import Captured, Cut, Irregular, Stepwise, needed_operations
+from graphflow.compiler.capture import Captured, Cut, Irregular, Stepwise
 from graphflow.errors import OpError, describe
 from graphflow.graph import sessions
 from graphflow.graph.graph import GRAPHS, Graph, get_default_graph
@@ -24,8 +23,8 @@ from graphflow.runtime.feeds import FeedSlot
 from graphflow.runtime.fetches import Fetches, fetch_key, flat_feeds
 from graphflow.runtime.handles import TensorHandle
 from graphflow.runtime.messages import ConfigProto, RunMetadata
-from graphflow.runtime.stages import Parts, Stage, any_in_python
-from graphflow.runtime.steps import Engine, Step
+from graphflow.runtime.stages import Parts, Stage, Walks
+from graphflow.runtime.steps import Engine, Step, uncollected
 
 if TYPE_CHECKING:  # the compiler proper loads with the first run
     from graphflow.compiler.dump import CompiledReport
@@ -49,7 +48,7 @@ class Route:
 
     __slots__ = ("engine", "fetches", "handles", "parts", "positions", "runs", "slots", "staged", "step")
 
-    def __init__(self, engine: Engine, fetches: Any, feeds: Sequence[Any]) -> None:
+    def __init__(self, engine: Engine, walks: Walks, fetches: Any, feeds: Sequence[Any]) -> None:
         graph = engine.graph
         self.engine = engine
         self.slots = [FeedSlot(graph, feed) for feed in feeds]
@@ -61,8 +60,7 @@ class Route:
         wanted = [t for t in self.fetches.tensors if t not in fed]
         numbers = {t: n for n, t in enumerate(wanted)}
         self.positions = [numbers[t] if t in numbers else -1 - fed[t] for t in self.fetches.tensors]
-        needed = needed_operations(wanted, self.fetches.targets, set(fed), (), attrgetter("inputs"))
-        self.staged = any_in_python(needed.in_any_order)
+        needed, self.staged = walks.needed(wanted, self.fetches.targets, set(fed))
         nothing = not wanted and not self.fetches.targets
         self.step = None if nothing else Step(engine, wanted, self.fetches.targets, list(fed), needed=needed)
         self.parts = Parts()
@@ -119,6 +117,7 @@ class BaseSession:
         self._engine = Engine(self._graph)
         if self._config.operation_timeout_in_ms:
             self._engine.kept["deadline"] = self._engine.deadline = Deadline(self._config.operation_timeout_in_ms / 1000)
+        self._walks = Walks()
         self._routes: dict[Any, Route] = {}
         self._partial: dict[str, Stage] = {}
 
@@ -208,8 +207,8 @@ class BaseSession:
         return self._new_route(fetches, feeds, key), values
 
     def _new_route(self, fetches: Any, feeds: Sequence[Any], key: Any) -> Route:
-        with self._graph.as_default():
-            route = Route(self._engine, fetches, feeds)
+        with self._graph.as_default(), uncollected():
+            route = Route(self._engine, self._walks, fetches, feeds)
         if key is not None:
             if len(self._routes) >= ROUTES:
                 self._forget()

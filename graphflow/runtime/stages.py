@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -29,6 +30,8 @@ from graphflow.runtime.steps import KEPT, Engine, Outgrown, Step
 Array = np.ndarray[Any, Any]
 T = TypeVar("T")
 
+WALKS = 4  # sets of targets whose needs are remembered
+INPUTS = attrgetter("inputs")
 _COMPUTED = (Kind.ELEMENTWISE, Kind.MOVEMENT, Kind.KERNEL, Kind.COMPOSITE)
 
 
@@ -57,10 +60,42 @@ def runs_in_python(op: Operation) -> bool:
 def any_in_python(operations: Sequence[Operation]) -> bool:
     """Whether a run stops for one of them."""
     kinds = {op.definition.kind for op in operations}
-    types = {t._dtype for op in operations for tensors in (op.inputs, op.outputs) for t in tensors}
-    if Kind.HOST not in kinds and all(d.kernel_type is not None or d.is_complex or d is dtypes.resource for d in types):
+    types = {id(t._dtype): t._dtype for op in operations for tensors in (op.inputs, op.outputs) for t in tensors}  # DType's hash is slower
+    if Kind.HOST not in kinds and all(d.kernel_type is not None or d.is_complex or d is dtypes.resource for d in types.values()):
         return False  # quickly seen, and nearly always so
     return any(map(runs_in_python, operations))
+
+
+class Walks:
+    """What the targets of a session's runs need, the last used ones last: of a run that asks for a tensor more only what that needs besides
+    is looked for."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Any, tuple[int, Needed, bool]] = {}
+
+    def needed(self, fetches: Sequence[Tensor], targets: Sequence[Operation], hidden: set[Tensor]) -> tuple[Needed, bool]:
+        """The operations that a run needs; whether it stops for one of them."""
+        if not targets:
+            found = needed_operations(fetches, (), hidden, (), INPUTS)
+            return found, any_in_python(found.in_any_order)
+        key, altered = (tuple(targets), frozenset(hidden)), targets[0].graph._altered
+        known = self._kept.pop(key, None)
+        if known is None or known[0] != altered:
+            found = needed_operations((), targets, hidden, (), INPUTS)
+            if found.controlled:
+                found.need(fetches, ())
+                return found, any_in_python(found.in_any_order)
+            known = altered, found, any_in_python(found.in_any_order)
+        self._kept[key] = known
+        if len(self._kept) > WALKS:
+            del self._kept[next(iter(self._kept))]
+        _, found, stops = known
+        if fetches:
+            count = len(found.in_any_order)
+            found = found.copy()
+            found.need(fetches, ())
+            stops = stops or any_in_python(found.in_any_order[count:])
+        return found, stops
 
 
 def fits_in_plan(op: Operation) -> bool:

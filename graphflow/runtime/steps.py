@@ -30,6 +30,7 @@ from graphflow.compiler.capture import (
     symbolic_pattern,
 )
 from graphflow.compiler.control import Needed
+from graphflow.compiler.passes.clusters import Past
 from graphflow.compiler.presumptions import Presumption
 from graphflow.compiler.templates import Templates
 from graphflow.config import options
@@ -53,6 +54,7 @@ class Engine:
         self.storage = Storage()
         self.templates = Templates()
         self.beginnings = Beginnings()
+        self.past = Past()
         self.lock = threading.RLock()
         self.deadline = Deadline(None)
         self.kept: dict[Any, Any] = {"deadline": self.deadline}  # what host ops keep between runs: tensors by their handles, queues
@@ -209,8 +211,9 @@ class Compiled:
 
         engine = self.engine
         bound = self.program.bind(shapes)
+        reads = frozenset(self.reads)
         for name, shape, dtype in bound.states:
-            if name in self.reads:
+            if name in reads:
                 if not name.startswith("random/"):
                     engine.require((name,))
                 if name in engine.storage and engine.storage[name].shape != shape:
@@ -228,8 +231,8 @@ class Compiled:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without Python's search for garbage in cycles: capture, passes and binding make none, and going through a whole process' objects
-    takes as long as they do."""
+    """Without Python's search for garbage in cycles: finding what is needed, capture, passes and binding make none, and going through a
+    whole process' objects takes as long as they do."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -348,7 +351,8 @@ class Step:
                 raise refused from None
         given = [f for f in feeds if f.known is None]
         names, shapes = [f.tensor.name for f in given], [f.shape for f in given]
-        program = compile_program(captured.program, default_jit(), options(), names, captured.operations, shapes)
+        past = self.engine.past
+        program = compile_program(captured.program, default_jit(), options(), names, captured.operations, shapes, past)
         self.engine.compiled_programs += 1
         compiled = Compiled(self.engine, captured, program)
         self._by_pattern.setdefault((pattern, contents), []).append(compiled)

@@ -38,11 +38,11 @@ def forgetful(monkeypatch):
 
 
 def test_a_recalled_kernel_is_the_lowered_one(forgetful):
-    notes, groups = Pages(), fuse(mlp()).nodes
-    first = [lower_group(g, AVX512, notes) for g in groups if g.form.value != "alias"]
+    notes = Pages()
+    first = [lower_group(g, AVX512, notes) for g in fuse(mlp()).nodes if g.form.value != "alias"]
     assert notes and not any(isinstance(low.kernel, Recalled) for low in first)
     forgetful()
-    again = [lower_group(g, AVX512, notes) for g in groups if g.form.value != "alias"]
+    again = [lower_group(g, AVX512, notes) for g in fuse(mlp()).nodes if g.form.value != "alias"]
     for low, recalled in zip(first, again, strict=True):
         assert isinstance(recalled.kernel, Recalled)
         assert recalled[1:] == low[1:]
@@ -53,11 +53,11 @@ def test_a_recalled_kernel_is_the_lowered_one(forgetful):
 
 
 def test_nothing_is_lowered_for_a_program_whose_kernels_are_noted(forgetful, monkeypatch):
-    notes, program = Pages(), fuse(mlp())
-    linearise(program, AVX512, notes)
+    notes = Pages()
+    linearise(fuse(mlp()), AVX512, notes)
     forgetful()
     monkeypatch.setattr(lower, "_lower", lambda *a: pytest.fail("lowered again"))
-    linearise(program, AVX512, notes)
+    linearise(fuse(mlp()), AVX512, notes)
 
 
 def test_another_target_has_notes_of_its_own(forgetful):
@@ -70,11 +70,11 @@ def test_another_target_has_notes_of_its_own(forgetful):
 
 
 def test_a_damaged_note_is_none(forgetful):
-    notes, program = Pages(), fuse(mlp())
-    linearise(program, AVX512, notes)
+    notes = Pages()
+    linearise(fuse(mlp()), AVX512, notes)
     forgetful()
     broken = Pages({key: data[: len(data) // 2] for key, data in notes.items()})
-    assert linearise(program, AVX512, broken).steps
+    assert linearise(fuse(mlp()), AVX512, broken).steps
     assert broken == notes  # written anew
 
 

@@ -66,6 +66,14 @@ def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowere
     """The kernel of a group; raises CannotFuse where the group has no loop nest of its form. Kernels are remembered for groups that differ
     in nothing but the numbers of their values and what general.py makes sizes of, so that a nearly equal program lowers only what is new;
     with `notes` other processes too."""
+    if group.lowered is None or group.lowered[0] is not target:
+        group.lowered = target, _found(group, target, notes)
+    lowered: Lowered = group.lowered[1]
+    return lowered
+
+
+def _found(group: Group, target: Any, notes: Notes | None) -> Lowered:
+    """The kernel of a group that has not been asked for before."""
     group, given = general(group)
     key, numbers = signature(group)
     key = (key, target)

@@ -36,4 +36,8 @@ def _told(node: Node, halos: dict[int, Node]) -> Node:
                 inside.append(((terms, constant - low), (size - 1) * (gap + 1) + 1))
     if not inside:
         return node
-    return Node(core.SumOfProducts(op.extents, op.free, op.left, op.right, tuple(inside)), node.inputs, node.outputs, node.origins)
+    known = node.became  # this very node, where it was in an earlier Program
+    if known is None or known.inputs != node.inputs or getattr(known.op, "inside", ()) != tuple(inside):
+        told = core.SumOfProducts(op.extents, op.free, op.left, op.right, tuple(inside))
+        known = node.became = Node(told, node.inputs, node.outputs, node.origins)
+    return known

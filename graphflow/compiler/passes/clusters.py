@@ -8,6 +8,9 @@ no cluster: they are index arithmetic in whoever reads them.
     rows          reductions over the last axis with all that feeds them and follows from them: softmax, cross-entropy, its gradient
     columns       reductions that keep the last axis, those over one index space together; what follows from the sums
     pointwise     everything else
+
+A node's cluster depends on the nodes before it only, until siblings are merged at the end. So where a Program begins with the nodes of an
+earlier one (see compiler/beginnings.py) its clusters go on from a copy of what that one's were there: `Past`.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from graphflow.kernel.index import Index, product
 NODES = 64  # most ops of a kernel
 OPERANDS = 30  # most values that a kernel reads
 WHOLE = 8192  # elements up to which what follows from a sum of everything is done by one thread, in the same kernel
+KEPT = 2  # beginnings of a session
+WORTH = 16  # nodes, fewer of which are looked at as quickly as they are copied
 PREFERENCE = {Shape.CONTRACTION: 0, Shape.ROWS: 1, Shape.COLUMNS: 2, Shape.POINTWISE: 3}
 
 Dims = tuple[Index, ...]
@@ -77,64 +82,111 @@ class Cluster:
         self.flat = flat
         self.operands: tuple[int, frozenset[int]] = (0, frozenset())
 
+    def copy(self) -> Cluster:
+        """The same nodes, to be joined by others."""
+        twin = Cluster(self.form, self.first, self.dims, self.before, self.flat, self.weight)
+        twin.nodes = self.nodes.copy()
+        twin.kept, twin.reduced, twin.space = self.kept, self.reduced, self.space
+        twin.after = self.after.copy()
+        twin.operands = self.operands
+        return twin
+
+
+class Begun(NamedTuple):
+    """Where the clusters of a Program stood behind its first nodes: see the attributes of Clusters."""
+
+    nodes: tuple[Node, ...]
+    near: list[frozenset[int]]
+    far: list[frozenset[int]]
+    reads: list[frozenset[int]]
+    needs: list[frozenset[int]]
+    shown: dict[int, tuple[frozenset[int], frozenset[int]]]
+    of: list[Cluster | None]
+
+    def copy(self) -> Begun:
+        """The same, to be continued."""
+        twins = {id(c): c.copy() for c in self.of if c is not None}
+        of = [None if c is None else twins[id(c)] for c in self.of]
+        near, far, reads, needs = [lists.copy() for lists in (self.near, self.far, self.reads, self.needs)]
+        return Begun(self.nodes, near, far, reads, needs, self.shown.copy(), of)
+
+
+class Past:
+    """The beginnings that Programs of a session had in common, the last used ones last."""
+
+    def __init__(self) -> None:
+        self._before: tuple[Node, ...] = ()  # the nodes of the last Program
+        self._kept: list[Begun] = []
+
+    def recall(self, nodes: tuple[Node, ...]) -> tuple[Begun, int]:
+        """The most that is known of a Program with these nodes; and behind how many of them others may want to go on: that many it shares
+        with the one before, though what is known ends earlier. -1 where there are no such."""
+        before, self._before = self._before, nodes
+        shared = next((k for k, (a, b) in enumerate(zip(before, nodes, strict=False)) if a is not b), min(len(before), len(nodes)))
+        fits = [begun for begun in self._kept if nodes[: len(begun.nodes)] == begun.nodes]
+        if not fits:
+            return Begun((), [], [], [], [], {}, []), shared if shared >= WORTH else -1
+        found = max(fits, key=lambda begun: len(begun.nodes))
+        self._kept.remove(found)
+        self._kept.append(found)
+        return found.copy(), shared if shared >= len(found.nodes) + WORTH else -1
+
+    def keep(self, begun: Begun) -> None:
+        """Others may want to go on here."""
+        self._kept.append(begun)
+        del self._kept[:-KEPT]
+
 
 class Clusters:
     """The clusters of a Program; `of[k]` is the cluster of node k, None for movements and for ops that stand alone. `refusals`: what was
     not taken in and why, where that is asked for."""
 
-    def __init__(self, program: Program, refusals: list[Refusal] | None = None) -> None:
-        self.program = program
+    def __init__(self, program: Program, refusals: list[Refusal] | None = None, past: Past | None = None) -> None:
         self.refusals = refusals
         self.nodes = program.nodes
         self.producer: dict[int, int] = {v.id: k for k, n in enumerate(self.nodes) for v in n.outputs}
         self.floating = floating(self.nodes)
-        self.of: list[Cluster | None] = [None] * len(self.nodes)
+        begun, fork = (Past() if past is None else past).recall(self.nodes)
         # By node: the computing nodes whose results it sees element by element in place, those seen elsewhere (through a permutation, a
-        # slice, a gather), all of them, and ids of the values that it needs in memory or computed.
-        self.near: list[frozenset[int]] = []
-        self.far: list[frozenset[int]] = []
-        self.reads: list[frozenset[int]] = []
-        self._needs: list[frozenset[int]] = []
-        self._look()
-        for k, node in enumerate(self.nodes):
-            kind = node.op.kind
-            if k in self.floating:
-                continue
-            if kind is Kind.ELEMENTWISE:
-                self._elementwise(k, node)
-            elif kind is Kind.REDUCTION:
-                self._reduction(k, node)
-            elif kind is Kind.CONTRACTION:
-                for n in self.reads[k]:
-                    self._refuse((k,), self.of[n], CONTRACTED)
-                self.of[k] = Cluster(Shape.CONTRACTION, k, longer(node.outputs[0].shape), self.reads[k])
+        # slice, a gather), all of them, ids of the values that it needs in memory or computed, and its cluster. By id of a value, `_shown`:
+        # what whoever reads it sees in place, and elsewhere.
+        start = len(begun.nodes)
+        _, self.near, self.far, self.reads, self._needs, self._shown, self.of = begun
+        for k, node in enumerate(self.nodes[start:], start):
+            if k == fork and past is not None:
+                past.keep(self._begun(k))
+            self._look(k, node)
+            self._join(k, node)
         self._siblings()
         self._parts()
 
+    def _begun(self, count: int) -> Begun:
+        """A copy of what is known when it is known of `count` nodes."""
+        return Begun(self.nodes[:count], self.near, self.far, self.reads, self._needs, self._shown, self.of).copy()
+
     # -- what depends on what ------------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        """What each node sees."""
-        shown: dict[int, tuple[frozenset[int], frozenset[int]]] = {}  # by id of a value: what whoever reads it sees in place, and elsewhere
-        for number, node in enumerate(self.nodes):
-            found = [shown[v.id] for v in node.inputs if v.id in shown]
-            near, far = found[0] if found else (NONE, NONE)
-            if len(found) > 1:
-                near = near.union(*[here for here, _ in found[1:]])
-                far = far.union(*[there for _, there in found[1:]])
-            self.near.append(near)
-            self.far.append(far)
-            self.reads.append(near | far if far else near)
-            self._needs.append(frozenset([v.id for v in node.inputs if v.known is None or not inlined(v)]))
-            if number not in self.floating:
-                result = frozenset((number,)), NONE
-            elif aligned(node):
-                result = near, far
-            else:
-                result = NONE, near | far
-            for value in node.outputs:
-                if value.known is None:
-                    shown[value.id] = result
+    def _look(self, number: int, node: Node) -> None:
+        """What a node sees."""
+        shown = self._shown
+        found = [shown[v.id] for v in node.inputs if v.id in shown]
+        near, far = found[0] if found else (NONE, NONE)
+        if len(found) > 1:
+            near = near.union(*[here for here, _ in found[1:]])
+            far = far.union(*[there for _, there in found[1:]])
+        self.near.append(near)
+        self.far.append(far)
+        self.reads.append(near | far if far else near)
+        self._needs.append(frozenset([v.id for v in node.inputs if v.known is None or not inlined(v)]))
+        if number not in self.floating:
+            result = frozenset((number,)), NONE
+        elif aligned(node):
+            result = near, far
+        else:
+            result = NONE, near | far
+        for value in node.outputs:
+            if value.known is None:
+                shown[value.id] = result
 
     def depends(self, starts: Iterable[int], on: Cluster) -> bool:
         """Whether one of the nodes `starts`, outside the cluster, depends on it."""
@@ -163,6 +215,21 @@ class Clusters:
         return False
 
     # -- joining -------------------------------------------------------------------------------------------------------------------
+
+    def _join(self, number: int, node: Node) -> None:
+        """Find a cluster for a node."""
+        self.of.append(None)
+        if number in self.floating:
+            return
+        kind = node.op.kind
+        if kind is Kind.ELEMENTWISE:
+            self._elementwise(number, node)
+        elif kind is Kind.REDUCTION:
+            self._reduction(number, node)
+        elif kind is Kind.CONTRACTION:
+            for n in self.reads[number]:
+                self._refuse((number,), self.of[n], CONTRACTED)
+            self.of[number] = Cluster(Shape.CONTRACTION, number, longer(node.outputs[0].shape), self.reads[number])
 
     def _elementwise(self, number: int, node: Node) -> None:
         reads = self.reads[number]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from graphflow.compiler.groups import Group, Shape, beside, inlined, singleton
-from graphflow.compiler.passes.clusters import Cluster, Clusters
+from graphflow.compiler.groups import Group, Shape, beside, grouped, inlined, singleton
+from graphflow.compiler.passes.clusters import Cluster, Clusters, Past
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Effect, Kind
 
@@ -20,11 +20,11 @@ ALONE: dict[Kind, Shape] = {Kind.KERNEL: Shape.KERNEL, Kind.HOST: Shape.HOST, Ki
 STANDING = frozenset(ALONE.values())
 
 
-def fuse(program: Program) -> Program:
-    """Groups for all nodes."""
+def fuse(program: Program, past: Past | None = None) -> Program:
+    """Groups for all nodes. `past`: what is known of Programs that began alike."""
     if not program.nodes or Group in {*map(type, program.nodes)}:
         return program
-    return _Grouping(program).result()
+    return _Grouping(program, past).result()
 
 
 class _Draft:
@@ -41,10 +41,10 @@ class _Draft:
 
 
 class _Grouping:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, past: Past | None) -> None:
         self.program = program
         self.nodes = program.nodes
-        self.clusters = Clusters(program)
+        self.clusters = Clusters(program, past=past)
         self.producer = self.clusters.producer
         self.drafts: dict[int, _Draft] = {}  # by id of cluster, or -1 - node number
         self._queue: list[int] = []
@@ -190,8 +190,9 @@ class _Grouping:
     def _group(self, draft: _Draft) -> Group:
         if draft.form in STANDING and draft.root is not None:
             return singleton(draft.root)
-        nodes = [draft.nodes[n] for n in sorted(draft.nodes)]
-        return Group(draft.form, nodes, tuple(draft.inputs.values()), [draft.outputs[v] for v in sorted(draft.outputs)], draft.root)
+        nodes = tuple([draft.nodes[n] for n in sorted(draft.nodes)])
+        outputs = tuple([draft.outputs[v] for v in sorted(draft.outputs)])
+        return grouped(draft.form, nodes, tuple(draft.inputs.values()), outputs, draft.root)
 
 
 def ordered(groups: Sequence[Group]) -> list[Group]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.compiler.builder import ProgramBuilder
 from graphflow.compiler.groups import Group
 from graphflow.compiler.program import Node, Program, Value, assemble
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from graphflow.dtypes import DType
+    from graphflow.kernel.index import Index
 
 Rule = Callable[["Rewriter", Node, tuple[Value, ...]], "Sequence[Value] | None"]
 
@@ -18,7 +24,8 @@ class Rewriter(ProgramBuilder):
 
     def __init__(self, program: Program) -> None:
         super().__init__()
-        self._next = 1 + highest_id(program)
+        self._program = program
+        self._next = -1
         self.rule = ""  # what a rule that replaces a node calls itself
         self.types = {node.op.type for node in program.nodes}
         if self.types.isdisjoint(("Measured", "After")):
@@ -28,6 +35,12 @@ class Rewriter(ProgramBuilder):
                 self.measured[node.op.symbol] = node.outputs[0]  # type: ignore[attr-defined]
             elif node.op.type == "After":  # in the body of a loop or branch, of a size of the Program around it
                 self.measured.setdefault(node.op.symbol, node.inputs[1])  # type: ignore[attr-defined]
+
+    def value(self, dtype: DType, shape: Sequence[Index], known: np.ndarray[Any, Any] | None = None) -> Value:
+        """A new value that nothing defines yet, numbered behind those of the Program."""
+        if self._next < 0:
+            self._next = 1 + highest_id(self._program)
+        return super().value(dtype, shape, known)
 
 
 class Change(NamedTuple):
@@ -103,10 +116,13 @@ def rewrite(program: Program, rule: Rule, types: Collection[str] | None = None) 
     return substituted(program, nodes, env) if changed else program
 
 
-def with_inputs(node: Node, inputs: Sequence[Value]) -> Node:
-    """The node with operands of the same types in place of its own."""
-    alike = [v.shape for v in inputs] == [v.shape for v in node.inputs]
-    return Node(node.op, inputs, node.outputs, node.origins, node.inferred and alike)
+def with_inputs(node: Node, inputs: tuple[Value, ...]) -> Node:
+    """The node with operands of the same types in place of its own; the one that it has become before where that has these."""
+    known = node.became
+    if known is None or known.op is not node.op or known.inputs != inputs:
+        alike = [v.shape for v in inputs] == [v.shape for v in node.inputs]
+        known = node.became = Node(node.op, inputs, node.outputs, node.origins, node.inferred and alike)
+    return known
 
 
 def substituted(program: Program, nodes: Sequence[Node], env: Mapping[Value, Value]) -> Program:
