@@ -8,7 +8,6 @@ afterwards gets new ones, or none.
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import ctypes
 import os
@@ -23,12 +22,12 @@ from graphflow.config import options
 from graphflow.runtime import driver, layout
 from graphflow.runtime.buffers import address, aligned
 from graphflow.runtime.jit import Jit
+from graphflow.runtime.room import start_thread
 
 SPIN = 200e-6  # seconds a worker waits awake for the next step: what a wake can cost, and what a program takes to prepare a step
 PATIENCE = 5e-6  # seconds a thread waits awake at a barrier
 LONGEST_REST = 63  # steps that a plan is run alone at a time where other processes have the cores
 STOP_PATIENCE = 2.0  # seconds that fork and exit wait for a running step
-STACK = 8 << 20  # bytes of a worker's stack, whatever the program has chosen for its own threads: kernels keep copies of operands there
 STOP_ATTEMPT = 100  # pauses between two looks at the clock
 
 
@@ -65,14 +64,13 @@ class Pool:
             self.running = True
             if self.parking == layout.Pool.PARK_PIPE:
                 self._open_files()
-            started, usual = 0, _thread.stack_size(STACK)
+            started = 0
             for thread in range(1, self.threads):
                 try:
-                    _thread.start_new_thread(self._live, (thread,))
+                    start_thread(self._live, thread)
                 except RuntimeError:
                     break
                 started += 1
-            _thread.stack_size(usual)
             self.block[layout.Pool.WORKERS] = started
 
     def stop(self, patience: float | None = None) -> bool:
