@@ -34,6 +34,7 @@ COPY_CYCLES = 1.3  # of an element copied across the grain
 PLAIN_COPY_CYCLES = 0.7  # of an element copied along it
 BARRIER = 800  # cycles that a further phase costs
 CROWDED = 2048  # bytes: rows a multiple of this apart share few sets of the caches
+TILES_WORTH = 0.9  # of the price of another way: the terms take room in the caches (an LSTM's small products lost 6 % of their step so)
 Phases = tuple[tuple[Stmt, ...], ...]
 
 
@@ -105,7 +106,7 @@ def _in_matrix_tiles(contract: Contract, target: Target, best: Schedule) -> Sche
     there, and what stands beside the other way is done in any case."""
     found = matrix_plan(contract, target)
     known = all(isinstance(a.extent, int) for a in (*contract.free, *contract.reduced))
-    if found is None or found.cycles + (0 if known else best.beside) >= best.cycles or (best.after and not known):
+    if found is None or found.cycles + (0 if known else best.beside) >= TILES_WORTH * best.cycles or (best.after and not known):
         return best
     if known:
         return Schedule(found.cycles, replace(contract, plan=found.plan))
