@@ -29,7 +29,7 @@ LINE_CYCLES = 14.0  # of the terms of 32 elements that follow each other
 SQUARE_CYCLES = 560  # of 32 x 32 sums over 32 steps
 BLOCK_CYCLES, TURN_CYCLES = 220.0, 220.0  # of the terms of 16 x 32 elements, and of turning them
 SUM_CYCLES = 3.0  # of a register of sums looked at, and its epilogue
-FAR_CYCLES = 0.05  # of a byte that the epilogue reads and fills where that comes from far: nothing is multiplied meanwhile
+FAR_CYCLES = 0.03  # of a byte that the epilogue reads and fills where that comes from far: nothing is multiplied meanwhile
 START_CYCLES, TABLE_CYCLES = 16000.0, 1000.0  # of a call, and of what is worked out for ROWS rows and STEPS steps
 
 

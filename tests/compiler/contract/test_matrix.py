@@ -76,12 +76,12 @@ IMAGES = {
 
 @pytest.mark.parametrize("name", list(IMAGES))
 def test_convolutions_by_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_plan, "image_cycles", lambda shape, plan: -1.0)
+    monkeypatch.setattr(matrix_plan, "image_cycles", lambda shape, plan: -2.0)
     assert check(*IMAGES[name]).plan().matrix.covered
 
 
 def test_images_that_terms_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_plan, "image_cycles", lambda shape, plan: -1.0)
+    monkeypatch.setattr(matrix_plan, "image_cycles", lambda shape, plan: -2.0)
     case = conv(4, 8, 8, 32, 3, 40)
     arrays = inputs(case, {})
     arrays["x"][1, 2, 3, 4], arrays["x"][2, 7, 7, 31], arrays["x"][3] = np.inf, np.nan, 1e-36
