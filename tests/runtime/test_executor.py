@@ -291,7 +291,7 @@ def test_a_system_without_more_threads_still_runs(jit, code, monkeypatch):
     def refuse(*arguments: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threads_module._thread, "start_new_thread", refuse)
+    monkeypatch.setattr("graphflow.runtime.room._thread.start_new_thread", refuse)
     executor = Executor(jit, 2, back_off=False)
     cells = aligned((16,), np.int64, 0)
     executor.plan([Call([code["mark"]], [address(cells)], [True])]).run()
