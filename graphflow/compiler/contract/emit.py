@@ -57,14 +57,6 @@ class Tiles(TileEmitter):
     group: Reg | None = None  # of tiles, where their rows are cut into chunks
     more: Reg | None = None  # whether this thread has a panel after the one at hand, where panels are shared out
 
-    def part(self, total: Reg) -> tuple[Reg, Reg]:
-        """This thread's static share of `total`."""
-        b = self.b
-        thread, threads = self.share
-        following = b.binary("add", thread, b.i64(1))
-        first, last = (b.binary("sdiv", b.binary("mul", total, t), threads) for t in (thread, following))
-        return first, last
-
     def panels(self) -> Index:
         """How many panels there are."""
         total: Index = 0

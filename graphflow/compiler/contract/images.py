@@ -57,9 +57,8 @@ class ImageTiles(MatrixTiles):
     def run(self) -> None:
         em, b, matrix = self.em, self.b, self.matrix
         em.thread, em.threads = b.i64(0), b.i64(1)  # what is inside belongs to this thread alone
-        thread, threads = self.share
         images, columns, steps = em.index(self.extent(self.outermost)), em.index(self.extent(self.plan.vector)), self.count(*matrix.steps)
-        first, last = (b.binary("sdiv", b.binary("mul", images, t), threads) for t in (thread, b.add(thread, b.i64(1))))
+        first, last = self.part(images)
         rows = -(-self.tiles // 2) * SQUARE
         left = self.operand(matrix.side, self.plane * TERMS, STEPS, rows)
         words = matrix.columns // SIDE * (matrix.depth // DEPTH) * TERMS * WORDS
@@ -89,10 +88,10 @@ class ImageTiles(MatrixTiles):
         b, side = self.b, self.matrix.side
         with self.loop("place", b.i64(0), b.i64(self.tiles + self.tiles % 2)) as n:
             tile = self.least(n, b.i64(self.tiles - 1))
-            start = self.moved_tile(tile, b.i64(0))
+            start = self.away(side, self.digits_of(tile, b.i64(0)))
             b.store(b.binary("sdiv", start, b.i64(DEPTH)), b.element(self.starts, n, "i64"))
             with self.loop("neighbour", b.i64(0), b.i64(SIDE)) as at:
-                b.store(self.moved_tile(tile, at), b.element(left.moves, b.add(b.mul(n, b.i64(SIDE)), at), "i64"))
+                b.store(self.away(side, self.digits_of(tile, at)), b.element(left.moves, b.add(b.mul(n, b.i64(SIDE)), at), "i64"))
         with self.loop("piece", b.i64(0), b.i64(steps // DEPTH)) as n:
             start = self.moved(side, self.matrix.steps, b.mul(n, b.i64(DEPTH)))
             b.store(b.binary("sdiv", start, b.i64(DEPTH)), b.element(self.blocks, n, "i64"))
@@ -104,12 +103,6 @@ class ImageTiles(MatrixTiles):
         outside = self.digits(self.inside[:-1], far) if len(self.inside) > 1 else []
         return [*outside, (self.inside[-1], b.add(b.mul(near, b.i64(SIDE)), at))]
 
-    def moved_tile(self, tile: Reg, at: Reg) -> Reg:
-        b, total = self.b, self.b.i64(0)
-        for name, value in self.digits_of(tile, at):
-            total = b.add(total, b.mul(value, self.em.index(self.stride(self.matrix.side, name))))
-        return total
-
     def planes(self, left: Copied) -> None:
         """The terms of an image."""
         b = self.b
@@ -119,8 +112,7 @@ class ImageTiles(MatrixTiles):
             at = b.mul(n, b.i64(DEPTH))
             halves = [b.element(left.pointer, b.add(at, b.i64(half * SIDE)), "float") for half in (0, 1)]
             values = [b.load(vector("float", SIDE), half, mask=mask) for half, mask in zip(halves, masks, strict=True)]
-            for term, word in enumerate(self.words(*values)):
-                b.store(word, b.element(left.terms, b.add(b.mul(n, b.i64(SIDE)), b.i64(term * self.plane)), "i32"), align=64)
+            self.put(values, left.terms, n, self.plane)
 
         with self.loop("line", b.i64(0), b.i64(whole)) as n:
             line(n, (None, None))

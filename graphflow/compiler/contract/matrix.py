@@ -85,9 +85,9 @@ class MatrixTiles(TileEmitter):
         rows, steps = (em.index(self.total(names)) for names in (matrix.rows, matrix.steps))
         along, down = ((b.i64(0), n) for n in (em.index(columns), rows))
         if self.plan.split == "rows":
-            down = self.part(rows)
+            down = self.whole_squares(rows)
         else:
-            along = self.part(em.index(columns))
+            along = self.whole_squares(em.index(columns))
         left, right = (
             self.operand(side, count // SIDE * (depth // DEPTH) * TERMS * WORDS, depth, count)
             for side, count, depth in ((matrix.side, ROWS, STEPS), (1 - matrix.side, matrix.columns, matrix.depth))
@@ -133,12 +133,10 @@ class MatrixTiles(TileEmitter):
     def total(self, names: Sequence[str]) -> Index:
         return product(self.extent(name) for name in names)
 
-    def part(self, total: Reg) -> tuple[Reg, Reg]:
+    def whole_squares(self, total: Reg) -> tuple[Reg, Reg]:
         """This thread's share of so many rows or columns, in whole squares, so that all threads sum the same ones."""
         b = self.b
-        thread, threads = self.share
-        many = b.binary("sdiv", b.add(total, b.i64(SQUARE - 1)), b.i64(SQUARE))
-        bounds = (b.binary("sdiv", b.binary("mul", many, t), threads) for t in (thread, b.binary("add", thread, b.i64(1))))
+        bounds = self.part(b.binary("sdiv", b.add(total, b.i64(SQUARE - 1)), b.i64(SQUARE)))
         first, last = (self.least(b.mul(n, b.i64(SQUARE)), total) for n in bounds)
         return first, last
 
@@ -170,8 +168,12 @@ class MatrixTiles(TileEmitter):
 
     def moved(self, side: int, names: Sequence[str], number: Reg) -> Reg:
         """How far an operand is moved by that row or step."""
+        return self.away(side, self.digits(names, number))
+
+    def away(self, side: int, places: Sequence[tuple[str, Reg]]) -> Reg:
+        """How far an operand is moved by these places along axes."""
         b, total = self.b, self.b.i64(0)
-        for name, value in self.digits(names, number):
+        for name, value in places:
             total = b.add(total, b.mul(value, self.em.index(self.stride(side, name))))
         return total
 
@@ -199,9 +201,7 @@ class MatrixTiles(TileEmitter):
                 at = b.add(b.mul(own, b.i64(operand.strip // SIDE)), b.mul(step, b.i64(TERMS * WORDS // DEPTH)))
                 place = b.element(terms, at, "i32")
                 left, rest = b.binary("sub", count, own), b.binary("sub", deep, step)
-                whole = b.binary(
-                    "and", b.compare("icmp sge", left, b.i64(SIDE)), b.compare("icmp sge", rest, b.i64(DEPTH))
-                )  # fmt: skip
+                whole = b.binary("and", b.compare("icmp sge", left, b.i64(SIDE)), b.compare("icmp sge", rest, b.i64(DEPTH)))
                 into = self.turning if turned else place
                 with self.when(whole, "whole"):
                     self.lines(operand, own, step, None, into)
@@ -234,8 +234,13 @@ class MatrixTiles(TileEmitter):
                         here = b.select(b.compare("icmp sgt", here, line), left[0], b.i64(0))
                     mask = self.first_lanes(SIDE, here)
                 values.append(b.load(vector("float", SIDE), address, mask=mask))
-            for term, word in enumerate(self.words(*values)):
-                b.store(word, b.element(into, b.add(b.mul(line, b.i64(SIDE)), b.i64(term * WORDS)), "i32"), align=64)
+            self.put(values, into, line, WORDS)
+
+    def put(self, values: Sequence[Reg], into: Reg, line: Reg, plane: int) -> None:
+        """Store the terms of two vectors in a line, those of one term `plane` words after those of the one before."""
+        b = self.b
+        for term, word in enumerate(self.words(*values)):
+            b.store(word, b.element(into, b.add(b.mul(line, b.i64(SIDE)), b.i64(term * plane)), "i32"), align=64)
 
     def words(self, low: Reg, high: Reg) -> list[Reg]:
         """The three terms of two vectors, side by side in words: what is left each time, rounded to the upper half of a word. The
@@ -342,11 +347,9 @@ class MatrixTiles(TileEmitter):
         with b.loop("look", b.i64(0), there, b.i64(SIDE), [Reg("i16", "0")]) as loop:
             value = b.load(kind, b.element(line, loop.index, "float"))
             size = b.binary("and", value, b.constant(0x7FFFFFFF, kind))
-            less = b.binary("sub", size, b.constant(1, kind))  # zero is as good as any number between the two
-            small, large = b.constant(SMALLEST - 1, kind), b.constant(LARGEST - 1, kind)
-            outside = b.binary("or", b.compare("icmp ult", less, small), b.compare("icmp uge", less, large))
-            zero = b.compare("icmp eq", size, b.constant(0, kind))
-            odd = b.binary("and", outside, b.binary("xor", zero, Reg(zero.type, "splat (i1 true)")))
+            less = b.binary("sub", size, b.constant(1, kind))  # of zero the largest of all: it is not taken for small
+            small = b.compare("icmp ult", less, b.constant(SMALLEST - 1, kind))
+            odd = b.binary("or", small, b.compare("icmp uge", size, b.constant(LARGEST, kind)))
             loop.carried = [b.binary("or", loop.carried[0], b.convert("bitcast", odd, "i16"))]
         with self.when(b.compare("icmp ne", loop.results[0], Reg("i16", "0")), "again"):
             self.again(left, right, line, down, there)

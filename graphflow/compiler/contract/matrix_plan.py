@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from graphflow.compiler.contract.blocking import Choice
 from graphflow.compiler.contract.cuts import guess, varies
-from graphflow.compiler.contract.plan import Matrix, Panel, Piece, Plan
+from graphflow.compiler.contract.plan import Matrix, Plan
 from graphflow.compiler.contract.shape import L2_BYTES, Shape, result_bytes, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.index import product
@@ -52,16 +52,15 @@ def matrix_plan(contract: Contract, target: Target) -> Choice | None:
         return None
     if not rows or any(shape.side(a.name, 1 - side) != 0 or shape.side(a.name, side) == 0 for a in rows):
         return None
-    rows, steps = ordered(shape, rows, side), ordered(shape, contract.reduced, side)
+    rows, steps = by_stride(shape, rows, side), by_stride(shape, contract.reduced, side)
     lying = []
     for operand, own in ((side, rows), (1 - side, [vector_axis])):
         ways = [k for k, axes in ((True, steps), (False, own)) if in_line(shape, axes, operand)]
         if not ways:
             return None
-        lying.append(ways[0] if len(ways) == 1 or operand == side else ways[-1])
+        lying.append(ways[0 if operand == side else -1])  # as they lie in a tile, where there is a choice
     assert isinstance(vector_axis.extent, int)
     count = math.ceil(vector_axis.extent / SQUARE)
-    panels = (Panel(0, count, SQUARE, (Piece(0, SIDE, None), Piece(SIDE, SIDE, None))),)
     total = product(a.extent for a in steps)
     found = []
     for split, share in (("panels", math.ceil(count / 2)), ("rows", count)):
@@ -70,23 +69,23 @@ def matrix_plan(contract: Contract, target: Target) -> Choice | None:
             whole = math.ceil(total / DEPTH) * DEPTH
             depth = max(STEPS, whole if columns * whole <= ONCE else 0)
         matrix = Matrix(tuple(a.name for a in rows), tuple(a.name for a in steps), side, (lying[0], lying[1]), columns, depth)
-        plan = Plan(vector_axis.name, panels, rows[-1].name, "", (), (SQUARE,), (), matrix.steps, split, False, matrix=matrix)
+        plan = Plan(vector_axis.name, (), rows[-1].name, "", (), (), (), matrix.steps, split, False, matrix=matrix)
         found.append(Choice(cycles(shape, plan), plan))
         if split == "rows" and depth >= guess(total) and (elements := covered(shape, matrix)):
-            plan = replace(plan, matrix=replace(matrix, rows=tuple(by_stride(shape, matrix.rows, side)), covered=elements))
+            plan = replace(plan, matrix=replace(matrix, covered=elements))
             found.append(Choice(image_cycles(shape, plan), plan))
     return min(found, key=lambda p: p.cycles)
 
 
-def by_stride(shape: Shape, names: Sequence[str], side: int) -> list[str]:
-    """The axes whose steps are longest first."""
-    return sorted(names, key=lambda name: -guess(shape.side(name, side)))
+def by_stride(shape: Shape, axes: Sequence[Axis], side: int) -> list[Axis]:
+    """The axes, those along which a step is longest first."""
+    return sorted(axes, key=lambda a: -guess(shape.side(a.name, side)))
 
 
 def covered(shape: Shape, matrix: Matrix) -> int:
     """How many elements the windows of one image cover, that is of one step along the outermost of the rows' axes; 0 where their terms
     could not be multiplied where they lie: 32 steps of the reduction are one piece, and all moves whole pieces."""
-    outermost, *inside = by_stride(shape, matrix.rows, matrix.side)
+    outermost, *inside = matrix.rows
     if not inside:
         return 0
     last = matrix.steps[-1]
@@ -117,12 +116,6 @@ def image_cycles(shape: Shape, plan: Plan) -> float:
     copy = BLOCK_CYCLES + TURN_CYCLES * matrix.lying[1]
     image = matrix.covered / DEPTH * LINE_CYCLES + pairs * wide * (depth * SQUARE_CYCLES + 2 * SQUARE * SUM_CYCLES)
     return START_CYCLES + images * image + 2 * wide * depth * copy + far_cycles(shape)
-
-
-def ordered(shape: Shape, axes: Sequence[Axis], side: int) -> list[Axis]:
-    """The axes with the one whose steps are shortest last; of the others the order is kept, and one of unknown extent is first."""
-    short = min(axes, key=lambda a: guess(shape.side(a.name, side)))
-    return [*sorted((a for a in axes if a is not short), key=lambda a: isinstance(a.extent, int)), short]
 
 
 def in_line(shape: Shape, axes: Sequence[Axis], side: int) -> bool:

@@ -15,7 +15,7 @@ packed   the operand along the lanes is copied, a panel at a time, before the ti
 foresees the tiles that pass over a panel ask for the next one
 follows  the tiles that pass over a block of the reduction ask for the next one
 awaited  buffers that the epilogue reads or fills and that come from far: their part of a tile is asked for while the tile is summed
-matrix   the contraction is done by matrix tiles instead, 32 rows by 32 columns at a time; only vector, panels, rows and split count then
+matrix   the contraction is done by matrix tiles instead, 32 rows by 32 columns at a time; only vector, rows and split count then
 split    what the threads share out: "units", "panels" (units times panels), "tiles" (units times runs of rows) or "rows"
 """
 

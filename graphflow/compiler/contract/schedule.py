@@ -72,8 +72,8 @@ def schedule_contract(
     products that are zero, which are so many for each point of one free axis and others for the next; the cheapest of all is taken, in the
     same way and over the same tiles."""
     best: Schedule | None = None
-    for pair in dict.fromkeys(((), window_pair(contract))):
-        view = normalise(contract, pair)
+    views: dict[Pair, Contract] = {pair: normalise(contract, pair) for pair in ((), window_pair(contract))}
+    for pair, view in views.items():
         for way in _ways(view, pair):
             found = way(view, target, prefix, best.cycles if best else math.inf)
             if found is not None and (best is None or found.cycles < best.cycles):
@@ -86,7 +86,7 @@ def schedule_contract(
         found = best_way(other, target, prefix, best.cycles / some)
         if found is not None and found.cycles * some < best.cycles and found.tile == best.tile:  # others were measured to be no faster
             best = replace(found, cycles=found.cycles * some, beside=found.beside * some)
-    best = _in_matrix_tiles(normalise(contract), target, best)
+    best = _in_matrix_tiles(views[()], target, best)
     return best.phases, best.scratch
 
 

@@ -61,6 +61,14 @@ class TileEmitter:
 
     # -- control flow
 
+    def part(self, total: Reg) -> tuple[Reg, Reg]:
+        """This thread's static share of `total`."""
+        b = self.b
+        thread, threads = self.share
+        following = b.binary("add", thread, b.i64(1))
+        first, last = (b.binary("sdiv", b.binary("mul", total, t), threads) for t in (thread, following))
+        return first, last
+
     @contextmanager
     def loop(self, stem: str, start: Reg, end: Reg, step: int = 1) -> Iterator[Reg]:
         """A loop with a frame, so that what does not change in it is computed before it."""
