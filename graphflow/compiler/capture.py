@@ -71,8 +71,9 @@ class Pattern(NamedTuple):
 class Captured(NamedTuple):
     """A Program and how its inputs and outputs are called in the graph.
 
-    reads: variables whose old value is used. answers: which variables capture found initialised or not where an op asked; with other
-    answers the Program is another one. guards: sizes that must not be negative; for feeds with which one is, it is another one too.
+    reads: variables whose old value is used. unfixed: those whose value has a shape that the graph leaves open, or another one.
+    answers: which variables capture found initialised or not where an op asked; with other answers the Program is another one. guards:
+    sizes that must not be negative; for feeds with which one is, it is another one too.
     presumed: what a run must find to be so, see compiler/presumptions.py.
     """
 
@@ -80,6 +81,7 @@ class Captured(NamedTuple):
     feeds: tuple[Tensor, ...]
     fetches: tuple[Tensor, ...]
     reads: tuple[str, ...]
+    unfixed: frozenset[str]
     answers: tuple[tuple[str, bool], ...]
     operations: tuple[Operation, ...]
     guards: tuple[IndexExpr, ...] = ()
@@ -187,8 +189,9 @@ def _captured(scope: Scope, level: Needed, fetches: Sequence[Tensor], feeds: Seq
     used = {v.id for n in program.nodes for v in n.inputs} | {v.id for v in program.outputs}
     moved = {v.id: name for name, v in program.updates.items()}
     reads = [n for n, v in scope.initial.items() if v.id in used or moved.get(v.id, n) != n]
+    unfixed = frozenset([n for n, memory in scope.memories.items() if memory.spec.dims != scope.initial[n].shape])
     fed = tuple([f.tensor for f in feeds])
-    return Captured(program, fed, tuple(fetches), tuple(reads), tuple(shared.answers.items()), everything, limits)
+    return Captured(program, fed, tuple(fetches), tuple(reads), unfixed, tuple(shared.answers.items()), everything, limits)
 
 
 def _enter(scope: Scope, feed: Feed, sizes: tuple[int | str, ...]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphflow.compiler.program import Node, Value
+from graphflow.compiler.program import Node, Origin, Value
 from graphflow.graph.op import Kind, Op, TensorSpec
 from graphflow.kernel.index import Index
 
@@ -53,16 +53,19 @@ class Group(Node):
 
     def __init__(self, form: Shape, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value],
                  root: Node | None = None) -> None:  # fmt: skip
-        if len(nodes) == 1:
-            origins = nodes[0].origins
-        else:
-            origins = tuple(dict.fromkeys([origin for node in nodes for origin in node.origins]))
-        super().__init__(_OPS[form], inputs, outputs, origins)
+        super().__init__(_OPS[form], inputs, outputs)
         self.nodes = tuple(nodes)
         self.form = form
         self.root = root
         self.lowered: Any = None
         self.sound = False
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """The graph ops that its nodes stand for; found when somebody asks, which no run does."""
+        if not self._origins:
+            self._origins = tuple(dict.fromkeys([origin for node in self.nodes for origin in node.origins]))
+        return self._origins
 
     def __repr__(self) -> str:
         results = ", ".join(map(repr, self.outputs))

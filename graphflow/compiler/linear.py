@@ -19,7 +19,6 @@ it has ended.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -36,7 +35,7 @@ from graphflow.kernel.index import maximum, substitute, symbol
 from graphflow.ops.core import Copy
 from graphflow.ops.measured import Measured
 
-NO_WORD = re.compile(r"\W")
+WITHOUT_KERNEL = (Shape.ALIAS, Shape.HOST, Shape.REGION)
 UNKNOWN_TRIPS = 16  # how often a loop is taken to go round where nothing is known of it: only the choice of threads depends on it
 
 
@@ -158,7 +157,7 @@ class _Writer:
         self.begin(low)
         return low
 
-    def _call(self, group: Group, low: Lowered | None, name: str = "") -> None:
+    def _call(self, group: Group, low: Lowered | None, what: str = "") -> None:
         number = len(self.steps)
         for value in group.inputs:
             self._need(value, number)
@@ -167,7 +166,7 @@ class _Writer:
         for value in group.outputs:
             if self.root(value) is value:
                 self._made[value.id] = number
-        self.steps.append(Step(name or step_name(number, group), group, low, None, self._weight))
+        self.steps.append(Step(number, group, low, None, self._weight, None, None, what))
 
     def _row(self, row: RowUse) -> None:
         """What puts the address of a row into the arguments of the calls that write or read it."""
@@ -178,21 +177,22 @@ class _Writer:
         for value in group.inputs:
             self._need(value, number)
         at = RowAt(known, row.array, row.at, row.rows, row.check)
-        self.steps.append(Step(f"k{number}_row", group, None, None, self._weight, None, at))
+        self.steps.append(Step(number, group, None, None, self._weight, None, at, "row"))
 
     def _measure(self, group: Group, op: Measured) -> None:
         """What puts a size that a kernel has counted into the arguments of later calls."""
         number, value = len(self.steps), group.outputs[0]
         self._need(value, number)
         measuring = Measuring(op.symbol, op.limit, value, op.tentative)
-        self.steps.append(Step(f"k{number}_size_{op.symbol}", group, None, None, self._weight, measuring))
+        self.steps.append(Step(number, group, None, None, self._weight, measuring, None, f"size_{op.symbol}"))
 
     def _jump(self, group: Group, value: Value, on: bool, target: int = -1) -> int:
         """A jump, its target to be set later where it is not given; the jump's number."""
         number = len(self.steps)
         self._need(value, number)
         kind = "branch" if isinstance(_op(group), Branch) else "loop"
-        self.steps.append(Step(f"k{number}_{kind}_{'if' if on else 'unless'}", group, None, JumpTo(value, on, target), self._weight))
+        what = f"{kind}_{'if' if on else 'unless'}"
+        self.steps.append(Step(number, group, None, JumpTo(value, on, target), self._weight, None, None, what))
         return number
 
     def _aim(self, jump: int) -> None:
@@ -260,8 +260,9 @@ class _Writer:
         }  # fmt: skip
         copies: list[tuple[str, Value, Value]] = []
         for name, value in program.updates.items():
-            old, root = old_of[name], self.root(value)
-            memory = self.root(old).id
+            old = old_of[name]
+            root = self.root(value) if value.id in elsewhere else value
+            memory = self.root(old).id if old.id in elsewhere else old.id
             if root.id == memory:
                 continue
             made = self._made.get(root.id, -1)
@@ -275,15 +276,16 @@ class _Writer:
         for name, value, old in copies:
             group = _copy_group(value)
             self._join(group.outputs[0], old)
-            self._call(group, self._begun(group), f"k{len(self.steps)}_write_{name.replace('/', '_')}")
+            self._call(group, self._begun(group), f"write_{name.replace('/', '_')}")
 
     def _free(self, maker: Step, memory: int, root: Value) -> bool:
         """Whether a memory that nothing reads afterwards may be written by the call that makes `root`."""
-        old = [v.id for v in maker.group.inputs if self.root(v).id == memory]
-        if not old:
-            return True
-        shared = _shared(maker.lowered)
-        return all((v, root.id) in shared for v in old)
+        elsewhere = self._root
+        for v in maker.group.inputs:
+            held = self.root(v).id if v.id in elsewhere else v.id
+            if held == memory and not _may_share(maker.lowered, v.id, root.id):
+                return False
+        return True
 
     # -- the arena -----------------------------------------------------------------------------------------------------------------
 
@@ -328,7 +330,7 @@ class _Writer:
             place = self.places.get(root.id)
             if place is None or place.kind != "block" or place.number in taken:
                 continue
-            if self._blocks[place.number][2] != step or (candidate.id, value.id) not in _shared(low):
+            if self._blocks[place.number][2] != step or not _may_share(low, candidate.id, value.id):
                 continue
             if any(self.root(o).id == root.id and o.id != candidate.id for o in group.inputs):
                 continue  # read under another shape as well
@@ -341,11 +343,14 @@ def _op(group: Group) -> Region:
     return group.root.op
 
 
-def _shared(lowered: Lowered | None) -> list[tuple[int | None, int | None]]:
-    """Pairs of values (input, output) that may be one memory."""
-    if lowered is None:
-        return []
-    return [(lowered.values[i], lowered.values[o]) for i, o in lowered.inplace]
+def _may_share(lowered: Lowered | None, given: int, made: int) -> bool:
+    """Whether an input and an output of a kernel, by their values' ids, may be one memory."""
+    if lowered is not None:
+        held = lowered.values
+        for i, o in lowered.inplace:
+            if held[o] == made and held[i] == given:
+                return True
+    return False
 
 
 def _copy_group(value: Value) -> Group:
@@ -353,13 +358,6 @@ def _copy_group(value: Value) -> Group:
     target = Value(-1 - value.id, value.dtype, value.shape)
     node = Node(Copy(), (value,), (target,))
     return Group(Shape.POINTWISE, (node,), (value,), (target,))
-
-
-def step_name(number: int, group: Group) -> str:
-    """A kernel's name for people: its number and the scope of what it computes."""
-    for origin in reversed(group.origins):
-        return f"k{number}_" + NO_WORD.sub("_", origin.name)[:60]
-    return f"k{number}_{group.form.value}"
 
 
 def lower_all(program: Program, fresh: int, lower: Callable[[Group], Lowered]) -> tuple[list[Group], list[Lowered | None], int]:
@@ -372,7 +370,7 @@ def lower_all(program: Program, fresh: int, lower: Callable[[Group], Lowered]) -
         group = waiting.pop()
         assert isinstance(group, Group)
         low = None
-        if group.form not in (Shape.ALIAS, Shape.HOST, Shape.REGION):
+        if group.form not in WITHOUT_KERNEL:
             try:
                 low = lower(group)
             except CannotFuse:
@@ -385,6 +383,17 @@ def lower_all(program: Program, fresh: int, lower: Callable[[Group], Lowered]) -
         groups.append(group)
         lowered.append(low)
     return groups, lowered, fresh
+
+
+def announce(program: Program, lower: Callable[[Group], Lowered], begin: Callable[[Lowered], None]) -> None:
+    """Tells `begin` of the kernels of the groups, in whatever order they are called later; those of loops and branches not among them."""
+    for group in program.nodes:
+        assert isinstance(group, Group)
+        if group.form not in WITHOUT_KERNEL:
+            try:
+                begin(lower(group))
+            except CannotFuse:  # lower_all takes it apart
+                continue
 
 
 def shifted(program: Program, by: int) -> Program:

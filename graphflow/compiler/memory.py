@@ -162,6 +162,8 @@ def _first_fit(blocks: Sequence[Block], order: Sequence[int], most: int | None =
             gap = offset - end
             if gap >= size and (best < 0 or gap - size < waste):
                 best, waste = end, gap - size
+                if not waste:
+                    break
             if stop > end:
                 end = stop
         if best < 0:

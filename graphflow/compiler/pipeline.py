@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 
 from graphflow.compiler.dump import CompiledReport, Stage, write
 from graphflow.compiler.groups import singleton
-from graphflow.compiler.linear import linearise
-from graphflow.compiler.lower import KERNEL_NAME, Lowered
+from graphflow.compiler.linear import announce, linearise
+from graphflow.compiler.lower import KERNEL_NAME, Lowered, lower_group
 from graphflow.compiler.passes.borders import note_borders
 from graphflow.compiler.passes.canonicalise import canonicalise
 from graphflow.compiler.passes.cleanup import cse, dce, fold_constants
@@ -104,8 +104,10 @@ def _check_order(passes: Sequence[Pass]) -> None:
 _check_order(PASSES)
 
 
-def run_passes(program: Program, options: Options, watch: Callable[[Stage], None] | None = None, past: Past | None = None) -> Program:
-    """All passes that the options allow, in order. `past`: of this session's Programs."""
+def run_passes(program: Program, options: Options, watch: Callable[[Stage], None] | None = None, past: Past | None = None,
+               ready: Callable[[Program], None] | None = None) -> Program:  # fmt: skip
+    """All passes that the options allow, in order. `past`: of this session's Programs. `ready` is told of the Program as soon as it has the
+    groups that will be kernels, while their order is yet to be found."""
     if options.verify > 1:
         verify(program, "capture", thorough=True)
     regions = any(isinstance(n.op, Region) for n in program.nodes)
@@ -124,6 +126,8 @@ def run_passes(program: Program, options: Options, watch: Callable[[Stage], None
             watch(Stage(p.name, time.perf_counter() - start, before, program, changes))
         if options.verify > 1 and program is not before:
             verify(program, p.name, thorough=True)
+        if ready is not None and PLACES in p.establishes:
+            ready(program)
     if options.verify == 1:
         verify(program, "all passes")
     return program
@@ -140,8 +144,6 @@ def compile_program(
 ) -> CompiledProgram:  # fmt: skip
     """Passes, lowering, native code. `operations`: those that it was captured from, for the report and the dump. `shapes`: of the feeds of
     the first run, whose plan is bound while other threads generate code. `past`: of this session's Programs."""
-    stages: list[Stage] = []
-    program = run_passes(program, options, stages.append, past)
     requests: dict[str, Request] = {}
 
     def begin(low: Lowered) -> None:
@@ -150,6 +152,9 @@ def compile_program(
             requests[low.text] = request = _request(low, jit.target)
             jit.begin(request)
 
+    writing = partial(lower_group, target=jit.target, notes=jit.notes)
+    stages: list[Stage] = []
+    program = run_passes(program, options, stages.append, past, lambda grouped: announce(grouped, writing, begin))
     linear = linearise(program, jit.target, jit.notes, begin)
     steps = linear.steps
     kernel_of, kernels = distinct([s.lowered for s in steps])

@@ -7,6 +7,7 @@ where every reader of the old one has finished; otherwise it waits in the arena 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from graphflow.kernel.index import Index, evaluate, largest, substitute, symbols
 from graphflow.kernel.nodes import Check, Role
 
 KEPT = 64  # bound plans that are remembered
+NO_WORD = re.compile(r"\W")
 
 
 class State(NamedTuple):
@@ -72,15 +74,22 @@ class RowAt(NamedTuple):
 
 class Step(NamedTuple):
     """One kernel call; without a kernel a jump, the measuring of a size, the finding of a row, or one call of Python. `weight`: how often
-    it is expected to run."""
+    it is expected to run. `what`: for people, where it is not what the group computes."""
 
-    name: str
+    number: int
     group: Group
     lowered: Lowered | None
     jump: JumpTo | None = None
     weight: float = 1.0
     measuring: Measuring | None = None
     row: RowAt | None = None
+    what: str = ""
+
+    @property
+    def name(self) -> str:
+        """A name for people: the number, and the scope of what is computed."""
+        what = self.what or next((NO_WORD.sub("_", o.name)[:60] for o in reversed(self.group.origins)), self.group.form.value)
+        return f"k{self.number}_{what}"
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -285,7 +294,22 @@ class BoundPlan:
             else:
                 outputs.append(OutputPlace((number(value.size),), value.dtype, data, sizes_))
         self.outputs = tuple(outputs)
-        self.cost = sum([step.weight * cost_of(step, number) for step in compiled.steps if step.jump is None])
+        self.cost = self._cost(number)
+
+    def _cost(self, number: Callable[[Index], int]) -> float:
+        """A rough guess of a run's seconds on one thread: calls of one kernel with the same sizes cost the same."""
+        costs: dict[Any, float] = {}
+        total = 0.0
+        for step, call in zip(self.compiled.steps, self.calls, strict=True):
+            if isinstance(call, BoundCall):
+                told = _told(step, call)
+                cost = costs.get(told)
+                if cost is None:
+                    cost = costs[told] = cost_of(step, number)
+                total += step.weight * cost
+            elif step.jump is None:
+                total += step.weight * cost_of(step, number)
+        return total
 
     def _run_time(self, shape: Sequence[Index]) -> tuple[Index, ...] | None:
         """A shape with symbols for the sizes that depend on data only; None where there are none."""
@@ -366,9 +390,9 @@ class BoundPlan:
 
     def _touched(self, n: int, call: BoundCall, known: dict[Any, list[int]]) -> tuple[Touched, Touched]:
         """Memory that a call reads and that it writes. `known`: sizes of the buffers of other calls."""
-        lowered = self.compiled.steps[n].lowered
+        step = self.compiled.steps[n]
+        lowered, told = step.lowered, _told(step, call)
         assert lowered is not None
-        told = call.kernel, call.arguments[len(lowered.values) :]
         sizes = known.get(told)
         if sizes is None:
             sizes = known[told] = self._buffer_sizes(lowered)
@@ -392,6 +416,12 @@ class BoundPlan:
         limits = {k: sizes[k] for k, s in zip(sizes, lowered.symbols, strict=True) if s in self.measured}
         env = {k: v for k, v in sizes.items() if k not in limits}
         return [size if isinstance(size, int) else largest(size, env, limits) for size in lowered.bytes]
+
+
+def _told(step: Step, call: BoundCall) -> tuple[int, tuple[Argument, ...]]:
+    """The kernel that a step calls, and what the call tells it of sizes."""
+    assert step.lowered is not None
+    return call.kernel, call.arguments[len(step.lowered.values) :]
 
 
 class Touched:

@@ -62,10 +62,10 @@ class Value:
 
 
 class Node:
-    """outputs = op(inputs). `origins` name the graph ops it stands for, the one that gives the outputs last. `inferred`: the outputs are
-    what the op's shape rule gave for the inputs. `group`: see groups.grouped; `became`: see rewrite.with_inputs."""
+    """outputs = op(inputs). `inferred`: the outputs are what the op's shape rule gave for the inputs. `group`: see groups.grouped;
+    `became`: see rewrite.with_inputs."""
 
-    __slots__ = ("op", "inputs", "outputs", "origins", "inferred", "group", "became")
+    __slots__ = ("op", "inputs", "outputs", "_origins", "inferred", "group", "became")
 
     def __init__(
         self, op: Op, inputs: Sequence[Value], outputs: Sequence[Value], origins: Sequence[Origin] = (), inferred: bool = False
@@ -73,10 +73,15 @@ class Node:
         self.op = op
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
-        self.origins = tuple(origins)
+        self._origins = tuple(origins)
         self.inferred = inferred
         self.group: Any = None
         self.became: Node | None = None
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """The graph ops it stands for, the one that gives the outputs last."""
+        return self._origins
 
     def __repr__(self) -> str:
         return f"{', '.join(map(repr, self.outputs))} = {self.op!r}({', '.join(f'%{v.id}' for v in self.inputs)})"
@@ -86,6 +91,8 @@ class Source(Enum):
     FEED = "feed"
     STATE = "state"
     CONSTANT = "constant"
+
+    __hash__ = object.__hash__  # see graph.op.Kind
 
 
 class Input(NamedTuple):

@@ -123,6 +123,7 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
     grown = [sum([size[v.id] for v in g.outputs if v.id not in updated]) for g in kernels]
     caches = Caches(roots, kernels, reads, readers, size)
     near, wanted = caches.near, caches.wanted
+    parts = [bytes_ or 1 for bytes_ in wanted]
     done = [False] * len(kernels)
 
     def rank(k: int) -> tuple[bool, int, int]:
@@ -145,11 +146,15 @@ def order(program: Program, groups: Sequence[Group]) -> tuple[Group, ...]:
     result: list[int] = []
     checks_left = len(failing)
     while ready:
-        free = [k for k in ready[:WINDOW] if not held[k] and (checks_left == 0 or k not in releases.writers)]
+        free = [k for k in ready[:WINDOW] if not held[k]]
+        if checks_left:
+            free = [k for k in free if k not in releases.writers]
         free = free or [k for k in ready if not held[k]] or ready
         settled = [k for k in free if not ranks[k][0]]
         if len(settled) > 1:  # the one that finds most of what it reads in the caches; else the order of the program
-            chosen = -max([(near[k] / (wanted[k] or 1), -k) for k in settled])[1]
+            shares = [near[k] / parts[k] for k in settled]
+            most = max(shares)
+            chosen = min([k for k, share in zip(settled, shares, strict=True) if share == most])
         else:
             chosen = min(free, key=ranks.__getitem__)
         caches.call(chosen)

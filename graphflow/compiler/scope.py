@@ -96,6 +96,7 @@ class Version(NamedTuple):
 
 Entry = Value | Memory | Array | Handle
 PLAIN = {Value}
+HELD = {Value, Memory}
 
 
 class Shared:
@@ -187,7 +188,8 @@ class Scope:
             self.before[op] = mask | updates
 
     def _run_one(self, op: Operation, mask: int) -> None:
-        self.before[op] = mask
+        if mask:
+            self.before[op] = mask
         try:
             self._operation(op, mask)
         except ValueError as error:
@@ -253,11 +255,11 @@ class Scope:
         """The same for what a tensor stands for. An array is read as all its elements."""
         if isinstance(entry, Value):
             return entry
+        if isinstance(entry, Memory):
+            return self.version(entry, mask)
         if isinstance(entry, Array):
             return entry.contents(self.b)
-        if isinstance(entry, Handle):
-            return self.b.constant(np.zeros(2, np.int32), "int32")  # nothing looks at it
-        return self.version(entry, mask)
+        return self.b.constant(np.zeros(2, np.int32), "int32")  # a handle: nothing looks at it
 
     def longer(self, count: Value, index: Value) -> Value:
         """How many elements an array has after a write."""
@@ -288,7 +290,8 @@ class Scope:
             return
         values = self.values
         operands: list[Any] = [values.get(t) for t in op.inputs]
-        plain = {*map(type, operands)} <= PLAIN
+        types = {*map(type, operands)}
+        plain = types <= PLAIN
         if not plain and definition.forwards and type(operands[0]) is Memory:
             values[op.outputs[0]] = operands[0]
             return
@@ -296,7 +299,7 @@ class Scope:
         if kind is Kind.CONTROL:
             self._control(op, mask)
             return
-        if not plain:
+        if not types <= HELD:
             first = self.entry(op.inputs[0])
             if definition.forwards and isinstance(first, Memory):
                 values[op.outputs[0]] = first
@@ -327,8 +330,12 @@ class Scope:
         if kind is Kind.STATE:
             self._update(op, results if isinstance(results, tuple) else (results,))
             return
-        found = results if isinstance(results, (tuple, list)) else (results,)
-        for tensor, value in zip(op.outputs, found, strict=True):
+        if isinstance(results, Value):
+            (tensor,) = op.outputs
+            values[tensor] = results
+            self.producers.setdefault(results.id, tensor)
+            return
+        for tensor, value in zip(op.outputs, results, strict=True):
             values[tensor] = value
             self.producers.setdefault(value.id, tensor)
 
@@ -453,7 +460,7 @@ class Scope:
         for memory, value in zip(memories, results, strict=False):
             assert isinstance(memory, Memory), op
             bits |= self.updated(memory.name, value)
-        self.before[op] |= bits
+        self.before[op] = self.before.get(op, 0) | bits
         rest = iter(results[len(changed) :])
         for tensor in op.outputs:
             self.values[tensor] = memories[0] if tensor.dtype._is_ref_dtype else next(rest)

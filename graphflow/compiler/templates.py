@@ -63,7 +63,9 @@ class Template(NamedTuple):
 
     def copied(self, b: ProgramBuilder, operands: Sequence[Value]) -> Any:
         """The results for other operands, the nodes added to the builder's."""
-        values = [*operands, *[c.value(b) for c in self.constants]]
+        values = list(operands)
+        if self.constants:
+            values += [c.value(b) for c in self.constants]
         for op, references, described, inferred, number in self.calls:
             inputs = [values[n] for n in references]
             if number:
@@ -82,8 +84,7 @@ class Template(NamedTuple):
             if number:
                 b.numbers[equal] = outputs
             values += outputs
-        results = tuple([values[n] for n in self.results])
-        return results[0] if self.single else results
+        return values[self.results[0]] if self.single else tuple([values[n] for n in self.results])
 
 
 class Situation(NamedTuple):

@@ -57,10 +57,11 @@ def runs_in_python(op: Operation) -> bool:
     return dtypes.string in [t.dtype.base_dtype for t in tensors]
 
 
-def any_in_python(operations: Sequence[Operation]) -> bool:
-    """Whether a run stops for one of them."""
+def any_in_python(operations: Sequence[Operation], given: Iterable[Tensor]) -> bool:
+    """Whether a run stops for one of them. `given`: what they read besides each other's results."""
     kinds = {op.definition.kind for op in operations}
-    types = {id(t._dtype): t._dtype for op in operations for tensors in (op.inputs, op.outputs) for t in tensors}  # DType's hash is slower
+    types = {id(t._dtype): t._dtype for op in operations for t in op.outputs}  # DType's hash is slower
+    types.update((id(t._dtype), t._dtype) for t in given)
     if Kind.HOST not in kinds and all(d.kernel_type is not None or d.is_complex or d is dtypes.resource for d in types.values()):
         return False  # quickly seen, and nearly always so
     return any(map(runs_in_python, operations))
@@ -77,15 +78,15 @@ class Walks:
         """The operations that a run needs; whether it stops for one of them."""
         if not targets:
             found = needed_operations(fetches, (), hidden, (), INPUTS)
-            return found, any_in_python(found.in_any_order)
+            return found, any_in_python(found.in_any_order, hidden)
         key, altered = (tuple(targets), frozenset(hidden)), targets[0].graph._altered
         known = self._kept.pop(key, None)
         if known is None or known[0] != altered:
             found = needed_operations((), targets, hidden, (), INPUTS)
             if found.controlled:
                 found.need(fetches, ())
-                return found, any_in_python(found.in_any_order)
-            known = altered, found, any_in_python(found.in_any_order)
+                return found, any_in_python(found.in_any_order, hidden)
+            known = altered, found, any_in_python(found.in_any_order, hidden)
         self._kept[key] = known
         if len(self._kept) > WALKS:
             del self._kept[next(iter(self._kept))]
@@ -94,7 +95,8 @@ class Walks:
             count = len(found.in_any_order)
             found = found.copy()
             found.need(fetches, ())
-            stops = stops or any_in_python(found.in_any_order[count:])
+            more = found.in_any_order[count:]
+            stops = stops or any_in_python(more, [t for op in more for t in op.inputs])
         return found, stops
 
 

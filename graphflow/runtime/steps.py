@@ -155,11 +155,7 @@ class Compiled:
         # What is simplified away (x + 0) still reads: TensorFlow refuses it of a variable without a value.
         self.reads = tuple(dict.fromkeys((*captured.reads, *(s.name for s in program.states if s.reads))))
         self.writes = tuple(s.name for s in program.states if s.writes)
-        by_name = engine.graph._by_name
-        self.shapes = [  # of variables whose shape the graph leaves open, or whose value has another one
-            (s.name, s.shape) for s in program.states
-            if s.reads and s.name in by_name and by_name[s.name].outputs[0].spec.contents.dims != s.shape
-        ]  # fmt: skip
+        self.shapes = [(s.name, s.shape) for s in program.states if s.reads and s.name in captured.unfixed]
         self.conditional = bool(captured.answers or self.shapes)
 
     def holds(self, sizes: Mapping[str, int] | None = None) -> bool:

@@ -30,8 +30,8 @@ class Limit(NamedTuple):
 def limits_of(bound: BoundPlan, machine: Machine) -> list[Limit]:
     """For each call of a plan the limit of one execution by all threads. Jumps and calls of Python have none.
 
-    A contraction counts the products that it is defined by, not those of padded columns that its kernel may do besides. What stands in a
-    loop is taken to be executed once between its neighbours.
+    A contraction counts the products that it is defined by (see `products`), not those of padded columns that its kernel may do besides.
+    What stands in a loop is taken to be executed once between its neighbours.
     """
     works: list[tuple[float, list[tuple[Argument, float]]]] = []
     for step, call in zip(bound.compiled.steps, bound.calls, strict=True):
@@ -40,8 +40,7 @@ def limits_of(bound: BoundPlan, machine: Machine) -> list[Limit]:
             continue
         flops, moved = traffic_of(step.lowered.kernel, kernel_sizes(step, bound.sizes))
         if step.group.form is Shape.CONTRACTION and step.group.root is not None:
-            extents: Any = step.group.root.op.extents  # type: ignore[attr-defined]
-            flops = 2.0 * math.prod(evaluate(extent, bound.sizes) for extent in extents)
+            flops = 2.0 * products(step.group.root.op, bound.sizes)
         places = {b.name: argument for b, argument in zip(step.lowered.kernel.buffers, call.arguments, strict=False)}
         works.append((flops, [(places[name], count) for name, count in moved.items()]))
     limits: list[Limit] = []
@@ -56,6 +55,16 @@ def limits_of(bound: BoundPlan, machine: Machine) -> list[Limit]:
             last_use.update((place, position) for place, _ in moves)
             limits.append(Limit(flops, total, max(flops / machine.flops, memory)))
     return limits
+
+
+def products(op: Any, sizes: Mapping[str, int]) -> float:
+    """How many products a contraction (core.SumOfProducts) is defined by. Under windows over a border of zeros each element inside meets
+    each step of the window once at most: so the gradient of a convolution for its input counts as many as the convolution."""
+    count = float(math.prod(evaluate(extent, sizes) for extent in op.extents))
+    for (terms, _), size in op.inside:
+        for row in (axis for axis, _ in terms if axis < op.free):
+            count *= min(1.0, size / max(1, evaluate(op.extents[row], sizes)))
+    return count
 
 
 def step_limit(bound: BoundPlan, times: Sequence[float], machine: Machine) -> Limit:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import graphflow as tf
@@ -66,6 +67,15 @@ class TestLimit:
         assert limit.flops == 2 * 64 * 128 * 128
         assert limit.bytes == 4 * (64 * 128 + 128 * 128 + 64 * 128)
         assert limit.seconds == max(limit.flops / EVEN.flops, limit.bytes / EVEN.l2)
+
+    def test_the_gradient_for_the_input_counts_as_many_products_as_the_convolution(self):
+        """Those with the border that is put around the gradient of the output are no work."""
+        with tf.Graph().as_default(), tf.Session() as session:
+            dy, w = tf.placeholder(tf.float32, [None, 8, 8, 16]), tf.placeholder(tf.float32, [5, 5, 6, 16])
+            feed = {dy: np.zeros((3, 8, 8, 16)), w: np.zeros((5, 5, 6, 16))}
+            dx = tf.nn.conv2d_backprop_input([3, 12, 12, 6], w, dy, [1, 1, 1, 1], "VALID")
+            limits = limits_of(session.compiled(dx, feed).plan, EVEN)
+        assert sum(limit.flops for limit in limits) == 2 * 3 * 8 * 8 * 5 * 5 * 6 * 16
 
     def test_what_does_not_stay_in_a_cache_comes_from_further_away(self):
         """An operand that is used again after more bytes than L2 holds is read from L3."""

@@ -80,14 +80,14 @@ def test_a_damaged_note_is_none(forgetful):
 
 def test_ops_of_the_program_have_no_notes():
     add = REGISTRY["AddV2"]()
-    assert key_text([(add, (0, 1), (2,))], ()) == key_text([(REGISTRY["AddV2"](), (0, 1), (2,))], ()) != ""
-    assert key_text([(add, (0, 1), (2,))], ()) != key_text([(add, (1, 0), (2,))], ())
+    assert key_text([add, 2, 0, 1, 2], ()) == key_text([REGISTRY["AddV2"](), 2, 0, 1, 2], ()) != ""
+    assert key_text([add, 2, 0, 1, 2], ()) != key_text([add, 2, 1, 0, 2], ())
 
     class Mine(type(add), abstract=True):
         pass
 
-    assert key_text([(Mine(), (0, 1), (2,))], ()) == ""
-    assert key_text([(add, (0, 1), (2,))], (object(),)) == ""  # its text is another one in every process
+    assert key_text([Mine(), 2, 0, 1, 2], ()) == ""
+    assert key_text([add, 2, 0, 1, 2], (object(),)) == ""  # its text is another one in every process
 
 
 def test_packing_keeps_sizes_equal():

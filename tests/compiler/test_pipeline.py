@@ -65,6 +65,16 @@ def test_another_batch_size_compiles_nothing():
     assert counters.compiled == before
 
 
+def test_kernels_are_begun_before_their_order_is_sought(monkeypatch):
+    begun, program = [], mlp()
+    whole = compile_program(program, default_jit(), options(), ["x", "y"])
+    monkeypatch.setattr(Jit, "begin", lambda jit, request: begun.append(request.key))
+    monkeypatch.setattr("graphflow.compiler.schedule.order", lambda *asked: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        compile_program(program, default_jit(), options(), ["x", "y"])
+    assert sorted(begun) == sorted({step.lowered.text for step in whole.steps if step.lowered is not None})
+
+
 def test_training_goes_on_in_place():
     program = mlp(batch=16)
     inputs = inputs_for(program)

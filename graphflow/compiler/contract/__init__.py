@@ -8,19 +8,21 @@ takes one unplanned `kernel.nodes.Contract` and returns the phases that compute 
 buffers they need (named from `prefix`); put the phases into the Kernel in this order and append the buffers. Usually it is one phase
 holding the contract with its `plan` filled. An operand that cannot be read along vectors is first repacked (a phase of plain loops), and
 a long reduction with few outputs is cut into a fixed number of parts, whose sums a last phase of plain loops combines and hands to the
-epilogue. A planned Contract is the only statement of its phase and distributes itself over the threads: no PARALLEL loop stands around it.
+epilogue. A planned Contract is the only statement of its phase and distributes itself over the threads; one that stands in the loops of
+somebody else's phase, planned by `nested`, is done whole by the thread that comes to it (compiler/lower/overlap.py has such).
 Where a reduced axis of a planned contract begins and how long it is may depend on free axes: the last part of a cut reduction is shorter,
 and at the edge of an image a window meets fewer rows.
 
 Three forms of register tile cover every case (plan.py): vectors along an axis of the results, one operand broadcast; vectors along another
-free axis, the tile turned by shuffles before the epilogue; vectors along a reduced axis, summed across in the end. Where none fits, the
-same tile is made of single elements.
+free axis, the tile turned by shuffles before the epilogue, or what that stores interleaved; vectors along a reduced axis, summed across in
+the end. Where none fits, the same tile is made of single elements. Where columns are too few to fill a register, several steps of a reduced
+axis lie in it beside each other.
 
 Where steps of the reduction move an operand as rows do, as under the window of a convolution, an iteration takes several of them (Plan:
 window) and loads what rows share once. Besides being less work this matters on cores that run short of memory operations before they do of
 multiply-adds: more than one for every three or four of these slows them down.
 
-Large products in single precision go through the matrix tiles of the machines that have them (matrix.py).
+Large products in single precision go through the matrix tiles of the machines that have them (matrix.py, images.py, filters.py).
 
 For the emitter (compiler/llvm/stmt.py), which meets such a statement: `emit_contract(emitter, contract)`.
 """

@@ -7,15 +7,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 from graphflow.compiler.contract.analyse import fills, window_rows
 from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
-from graphflow.compiler.contract.price import foresees, from_afar, price, reduction_block
+from graphflow.compiler.contract.price import foresees, from_afar, price, put_beside, reduction_block
 from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, result_bytes, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import Call, Load, walk
-from graphflow.kernel.index import Index, symbols_of
+from graphflow.kernel.index import Index, coefficient, symbols_of
 from graphflow.kernel.nodes import Axis, Contract, Let, Store
 
 TALLEST = 28
@@ -44,14 +45,14 @@ def choose(contract: Contract, target: Target, window: str = "") -> Choice | Non
         found = list(_windows(shape, window))
         return _completed(shape, min(found, key=lambda c: c.cycles)) if found else None
     columns = scalar_axis(shape)
-    ways: list[tuple[str, str, str, tuple[int, bool] | None]] = [
-        *((v, "", "", None) for v in vector_axes(shape)),
-        *((columns, r, "", None) for r in dot_axes(shape)),
-        *((v, "", s, None) for v, s in turned_axes(shape)),
-        *((v, "", "", (side, turned)) for v, side, turned in packed_axes(shape)),
+    ways: list[tuple[str, str, str, tuple[int, bool] | None, tuple[str, int] | None]] = [
+        *((v, "", "", None, fold) for v in vector_axes(shape) for fold in (None, *folds(shape, v))),
+        *((columns, r, "", None, None) for r in dot_axes(shape)),
+        *((v, "", s, None, None) for v, s in turned_axes(shape)),
+        *((v, "", "", (side, turned), None) for v, side, turned in packed_axes(shape)),
     ]
     found = [c for way in ways for c in _candidates(shape, *way)]
-    return _completed(shape, min(found or _candidates(shape, columns, "", "", None), key=lambda c: c.cycles))
+    return _completed(shape, min(found or _candidates(shape, columns, "", "", None, None), key=lambda c: c.cycles))
 
 
 def _completed(shape: Shape, best: Choice) -> Choice:
@@ -146,6 +147,31 @@ def turned_axes(shape: Shape) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+def weaves(shape: Shape, vector: str, along: str) -> bool:
+    """Whether the results of all steps along `along`, and of those along `vector`, are one piece of memory, and what the epilogue reads is
+    the same for neighbours along `vector` or lies side by side."""
+    extents = [shape.axis(name).extent for name in (vector, along)]
+    if not all(isinstance(n, int) for n in extents) or shape.contract.left.type == "f16" or not short(shape):
+        return False
+    moves = {along: 1, vector: extents[1]}
+    for s in shape.contract.epilogue:
+        if isinstance(s, Store) and (s.guard is not None or any(coefficient(s.offset, name) != move for name, move in moves.items())):
+            return False
+        read = (e.offset for e in walk(s.value) if isinstance(e, Load)) if isinstance(s, Let | Store) else ()
+        if any(coefficient(offset, vector) not in (0, 1) for offset in read):
+            return False
+    return True
+
+
+def turned_rows(shape: Shape, vector: str, along: str) -> list[str]:
+    """Further rows of a turned tile: axes along which the operand that is read as vectors moves, and the other one does not."""
+    sides = [side for side in (0, 1) if shape.side(vector, side) != 0]
+    if len(sides) != 1 or shape.side(along, sides[0]) != 0:
+        return []
+    own = [a.name for a in loose(shape) if a.name not in (vector, along) and isinstance(a.extent, int)]
+    return [name for name in own if shape.side(name, sides[0]) != 0 and shape.side(name, 1 - sides[0]) == 0]
+
+
 def packed_axes(shape: Shape) -> list[tuple[str, int, bool]]:
     """(axis of the results, side, whether it lies across) where a panel of that operand could be copied before tiles pass over it."""
     reduced = shape.contract.reduced
@@ -185,12 +211,17 @@ def scalar_axis(shape: Shape) -> str:
     return next((a.name for a in free if shape.moves[a.name].out == 1), free[-1].name if free else "")
 
 
-def _candidates(shape: Shape, vector: str, dot: str, turned: str, pack: tuple[int, bool] | None) -> Iterator[Choice]:
+def _candidates(
+    shape: Shape, vector: str, dot: str, turned: str, pack: tuple[int, bool] | None, fold: tuple[str, int] | None
+) -> Iterator[Choice]:
     """All ways to cut rows and columns into tiles. `turned` is the axis of the results where the lanes run along another."""
     lanes = lanes_of(shape) if turned or pack or not dot and vector in vector_axes(shape) else 1
+    lanes //= fold[1] if fold else 1
     pairs = _row_pairs(shape, vector)
     if turned:
         pairs = [(turned, "")]
+        if weaves(shape, vector, turned):
+            pairs += [(r, turned) for r in turned_rows(shape, vector, turned)]
     if pack:
         pairs = [(r, "") for r, s in pairs if not s and shape.side(r, pack[0]) == 0]
     for r, s in pairs or ([] if pack else [("", "")]):
@@ -199,19 +230,24 @@ def _candidates(shape: Shape, vector: str, dot: str, turned: str, pack: tuple[in
             if pack and pack[1] and columns > 2:
                 break  # shuffles are slow to compile
             panels = cut_columns(shape.axis(vector).extent if vector else 1, lanes, columns, shape.target.masks)
-            if panels is None:
+            if panels is None or (fold and narrow(panels)):
                 continue
             spare = 1 if shape.target.fma else 2
             most = min(TALLEST, (shape.target.registers - 1 - spare - columns) // columns)
             if columns == 1:
                 most = min(TALLEST, shape.target.registers - 2 - spare)
-            if turned:
+            if fold:  # shuffles keep their indices in registers
+                base = Plan(vector, panels, r, s, (), (), (), (), "units", False, fold=fold)
+                most = min(TALLEST, (shape.target.registers - 1 - spare - columns - put_beside(shape, base, columns)[1]) // columns)
+            if turned and s:  # vectors stay in registers until the last of the other operand's elements has come
+                most = (shape.target.registers - 1 - spare) // (columns * (deep + 1)) * deep
+            elif turned:
                 most = min(most, lanes)
             if pack and pack[1]:
                 most -= 1  # LLVM keeps the indices of the shuffles in registers, across the tiles
             if most < deep:
                 continue
-            base = Plan(vector, panels, r, s, (), (), (), (), "units", False, dot, bool(turned))
+            base = Plan(vector, panels, r, s, (), (), (), (), "units", False, dot, bool(turned), bool(s and turned), fold=fold)
             if pack:
                 early = not pack[1] and result_bytes(shape) <= L2_BYTES  # sums wait there from block to block
                 length = packed_length(shape.contract.reduced[0].extent, panels, EARLY_BYTES if early else PACKED_BYTES)
@@ -233,20 +269,55 @@ def _windows(shape: Shape, name: str) -> Iterator[Choice]:
             deep = shape.size[s] if s else 1
             if not apart or (shared == s and deep == 1):
                 continue
-            for columns in range(1, 5):
-                panels = cut_columns(shape.axis(vector).extent, lanes_of(shape), columns, shape.target.masks)
-                if panels is None:
+            for columns, fold in product(range(1, 5), (None, *folds(shape, vector))):
+                abreast = fold[1] if fold else 1
+                panels = cut_columns(shape.axis(vector).extent, lanes_of(shape) // abreast, columns, shape.target.masks)
+                if panels is None or (fold and narrow(panels)):
                     continue
-                for steps in (n for n in range(abs(apart) + 1, extent + 1) if extent % n == 0):
-                    most = min(TALLEST, shape.size[r], WINDOW_BODY // (steps * columns * deep))
+                along = abreast if fold and fold[0] == name else 1  # steps of the window that are one in the lanes
+                base = Plan(vector, panels, r, s, (), (), (), (), "units", False, fold=fold)
+                spare = put_beside(shape, base, columns)[1] if fold else 0
+                for steps in (n for n in range(abs(apart) + 1, extent + 1) if extent % n == 0 and n % along == 0):
+                    turns = steps // along
+                    most = min(TALLEST, shape.size[r], WINDOW_BODY // (turns * columns * deep))
                     # of every step what its first row to the last reads: steps that have not begun, or are done, take no registers
-                    while most and columns * (most * deep + min(steps, abs(apart) * ((deep if shared == s else most) - 1) + 1)) > registers:
+                    while most:
+                        alive = abs(apart) * ((deep if shared == s else most) - 1) // along + 1
+                        if columns * (most * deep + min(turns, alive)) + spare <= registers:
+                            break
                         most -= 1
                     if most < 1 or (shared == r and most < 2):
                         continue
-                    plan = Plan(vector, panels, r, s, (), (), (), (), "units", False, window=(name, steps))
-                    for choice in _row_cuts(shape, plan, most):
+                    for choice in _row_cuts(shape, replace(base, window=(name, steps)), most):
                         yield replace(choice, cycles=choice.cycles * _far(shape, choice.plan))
+
+
+def narrow(panels: tuple[Panel, ...]) -> bool:
+    """Whether some register would hold a single column."""
+    return any(piece.lanes < 2 for panel in panels for piece in panel.pieces)
+
+
+def folds(shape: Shape, vector: str) -> list[tuple[str, int]]:
+    """(reduced axis, how many of its steps) that share a register with few columns and leave fewer of its lanes empty: one operand has
+    the steps side by side in memory, the same for all columns."""
+    lanes, extent = lanes_of(shape), shape.axis(vector).extent
+    side = 0 if shape.side(vector, 0) == 0 else 1
+    if not isinstance(extent, int) or not 1 < extent < 2 * lanes or shape.side(vector, 1 - side) != 1 or shape.contract.left.type == "f16":
+        return []
+    counts: list[int] = []
+    fewest = math.ceil(extent / lanes) * lanes
+    for many in (1 << n for n in range(1, lanes.bit_length() - 1)):
+        filled = math.ceil(extent / (lanes // many)) * (lanes // many)
+        if filled < fewest:
+            counts.append(many)
+            fewest = filled
+    return [
+        (axis.name, many)
+        for many in counts
+        for axis in shape.contract.reduced
+        if isinstance(axis.extent, int) and axis.extent > 0 == axis.extent % many == axis.start and not varies(axis, shape.contract.free)
+        and shape.side(axis.name, side) == 1 and isinstance(shape.side(axis.name, 1 - side), int)
+    ]  # fmt: skip
 
 
 def _row_pairs(shape: Shape, vector: str) -> list[tuple[str, str]]:
@@ -278,6 +349,8 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
     order = (*(n for n in reduction_order(shape) if n != plan.dot), plan.dot) if plan.dot else reduction_order(shape)
     if plan.window and plan.window[1] == shape.size[plan.window[0]]:
         order = tuple(n for n in order if n != plan.window[0])
+    if plan.fold and plan.fold[1] == shape.size[plan.fold[0]]:
+        order = tuple(n for n in order if n != plan.fold[0])
     rows, panels = plan.rows, plan.panels
     extent = shape.axis(rows).extent if rows else 1
     base = replace(plan, outer=outer, order=order, sizes=dynamic_sizes(most))
@@ -314,8 +387,13 @@ def reduction_order(shape: Shape) -> tuple[str, ...]:
 
 def _inline(shape: Shape, plan: Plan) -> bool:
     """Whether the epilogue stands once for every accumulator (fast) or once in a loop over the tile's rows (small)."""
-    if not plan.runs or plan.dot or plan.turned:
+    if not plan.runs or plan.dot or (plan.turned and not plan.woven):
         return False
+    return short(shape)
+
+
+def short(shape: Shape) -> bool:
+    """Whether the epilogue is short code beside the sums."""
     work = 0
     for statement in shape.contract.epilogue:
         if isinstance(statement, Let | Store):

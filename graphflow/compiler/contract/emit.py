@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.cuts import close
+from graphflow.compiler.contract.filters import FilterTiles
 from graphflow.compiler.contract.foresee import next_block, next_panel
 from graphflow.compiler.contract.images import ImageTiles
 from graphflow.compiler.contract.matrix import MatrixTiles
@@ -40,7 +41,8 @@ def emit_contract(em: Emitter, contract: Contract) -> None:
     if plan.matrix is None:
         Tiles(em, contract, plan).run()
         return
-    tiles, few = (ImageTiles if plan.matrix.covered else MatrixTiles)(em, contract, plan), plan.matrix.few
+    kind = FilterTiles if plan.matrix.parts else ImageTiles if plan.matrix.covered else MatrixTiles
+    tiles, few = kind(em, contract, plan), plan.matrix.few
     if few is None:
         tiles.run()
         return

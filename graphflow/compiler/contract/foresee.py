@@ -150,7 +150,7 @@ def iterations(tiles: TileEmitter, size: int) -> int:
     count *= math.prod(guess(tiles.extent(name)) for name in plan.outer) * panel_count(plan.panels)
     for name in plan.order:
         steps = max(lengths(tiles.axes[name], free))
-        count *= (size if plan.block and name == plan.block[0] else steps) // tiles.steps_of(name)
+        count *= (size if plan.block and name == plan.block[0] else steps) // plan.taken(name)
     return max(1, count // 2)
 
 

@@ -14,6 +14,7 @@ The terms of the filter are made once for all images.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,26 +30,63 @@ if TYPE_CHECKING:
 IMAGES = 4  # at least that make it worth while to share them
 
 
-class ImageTiles(MatrixTiles):
-    """Emits a convolution in matrix tiles."""
+class NeighbourTiles(MatrixTiles):
+    """A tile's rows follow each other along the innermost of the axes `inside`; all sizes but the number of images are known."""
 
-    def __init__(self, em: Emitter, contract: Contract, plan: Plan) -> None:
+    def __init__(self, em: Emitter, contract: Contract, plan: Plan, inside: Sequence[str]) -> None:
         super().__init__(em, contract, plan)
-        self.outermost, *self.inside = self.matrix.rows
-        sizes = [self.count(name) for name in self.inside]
-        self.neighbours = sizes[-1]
-        self.sides = math.ceil(sizes[-1] / SIDE)  # tiles along the innermost axis
-        self.tiles = math.prod(sizes[:-1]) * self.sides
-        move = self.stride(self.matrix.side, self.inside[-1])
-        assert isinstance(move, int)
-        self.apart = move // DEPTH  # lines from one neighbour to the next
-        self.plane = (math.ceil(self.matrix.covered / DEPTH) + SIDE * self.apart) * SIDE  # words, and some that missing neighbours read
-        self.starts, self.blocks = self.b.alloca("i64", self.tiles + 1), self.b.alloca("i64", self.count(*self.matrix.steps) // DEPTH)
+        self.inside = inside
+        self.neighbours = self.count(inside[-1])
+        self.sides = math.ceil(self.neighbours / SIDE)  # tiles along the innermost axis
+        self.tiles = self.count(*inside[:-1]) * self.sides
+        self.pairs = math.ceil(self.tiles / 2)
+        self.starts = self.b.alloca("i64", 2 * self.pairs)
 
     def count(self, *names: str) -> int:
         sizes = [self.extent(name) for name in names]
         assert all(isinstance(n, int) for n in sizes), "only the number of images may be unknown"
         return math.prod(n for n in sizes if isinstance(n, int))
+
+    def places(self, left: Copied, unit: int) -> None:
+        """The tables: how far each row moves the operand, and the first one of a tile, in units of so many elements."""
+        b, side = self.b, self.matrix.side
+        with self.loop("place", b.i64(0), b.i64(2 * self.pairs)) as n:
+            tile = self.least(n, b.i64(self.tiles - 1))
+            start = self.away(side, self.digits_of(tile, b.i64(0)))
+            b.store(b.binary("sdiv", start, b.i64(unit)), b.element(self.starts, n, "i64"))
+            with self.loop("neighbour", b.i64(0), b.i64(SIDE)) as at:
+                b.store(self.away(side, self.digits_of(tile, at)), b.element(left.moves, b.add(b.mul(n, b.i64(SIDE)), at), "i64"))
+
+    def digits_of(self, tile: Reg, at: Reg) -> list[tuple[str, Reg]]:
+        """Where row `at` of a tile is along the axes inside."""
+        b = self.b
+        far, near = (b.binary(op, tile, b.i64(self.sides)) for op in ("udiv", "urem"))
+        outside = self.digits(self.inside[:-1], far) if len(self.inside) > 1 else []
+        return [*outside, (self.inside[-1], b.add(b.mul(near, b.i64(SIDE)), at))]
+
+    def finish_tile(
+        self, left: Copied, right: Copied, sums: Reg, first: Reg, tile: Reg, places: list[tuple[str, Reg]], column: Reg, there: Reg
+    ) -> None:  # fmt: skip
+        """The epilogue of the rows of a tile, which are row `first` of the sums and those after it, at `places` along other axes."""
+        b = self.b
+        before = b.mul(b.binary("urem", tile, b.i64(self.sides)), b.i64(SIDE))
+        some = self.least(b.binary("sub", b.i64(self.neighbours), before), b.i64(SIDE))
+        with self.loop("row", b.i64(0), some) as at:
+            self.finish_row(left, right, sums, b.add(first, at), [*places, *self.digits_of(tile, at)], column, there)
+
+
+class ImageTiles(NeighbourTiles):
+    """Emits a convolution in matrix tiles."""
+
+    def __init__(self, em: Emitter, contract: Contract, plan: Plan) -> None:
+        assert plan.matrix is not None
+        self.outermost, *inside = plan.matrix.rows
+        super().__init__(em, contract, plan, inside)
+        move = self.stride(self.matrix.side, inside[-1])
+        assert isinstance(move, int)
+        self.apart = move // DEPTH  # lines from one neighbour to the next
+        self.plane = (math.ceil(self.matrix.covered / DEPTH) + SIDE * self.apart) * SIDE  # words, and some that missing neighbours read
+        self.blocks = self.b.alloca("i64", self.count(*self.matrix.steps) // DEPTH)
 
     def enough(self) -> Reg:
         """Whether there are images enough."""
@@ -59,14 +97,15 @@ class ImageTiles(MatrixTiles):
         em.thread, em.threads = b.i64(0), b.i64(1)  # what is inside belongs to this thread alone
         images, columns, steps = em.index(self.extent(self.outermost)), em.index(self.extent(self.plan.vector)), self.count(*matrix.steps)
         first, last = self.part(images)
-        rows = -(-self.tiles // 2) * SQUARE
+        rows = self.pairs * SQUARE
         left = self.operand(matrix.side, self.plane * TERMS, STEPS, rows)
         words = matrix.columns // SIDE * (matrix.depth // DEPTH) * TERMS * WORDS
         right = self.operand(1 - matrix.side, words, matrix.depth, matrix.columns)
         sums = b.alloca("float", rows * self.width)
         with self.when(b.compare("icmp slt", first, last), "tiles"):
             self.configure()
-            self.places(left, steps)
+            self.places(left, DEPTH)
+            self.pieces(steps)
             with self.loop("group", b.i64(0), columns, matrix.columns) as column:
                 there = self.least(b.binary("sub", columns, column), b.i64(matrix.columns))
                 self.table(right, right.moves, (self.plan.vector,), column, b.i64(matrix.columns))
@@ -83,25 +122,12 @@ class ImageTiles(MatrixTiles):
             b.call("void", "llvm.x86.tilerelease", ())
         em.thread, em.threads = self.share
 
-    def places(self, left: Copied, steps: int) -> None:
-        """The tables: at which line the tiles of an image, and the blocks of 32 steps, begin; and how far each row moves the operand."""
-        b, side = self.b, self.matrix.side
-        with self.loop("place", b.i64(0), b.i64(self.tiles + self.tiles % 2)) as n:
-            tile = self.least(n, b.i64(self.tiles - 1))
-            start = self.away(side, self.digits_of(tile, b.i64(0)))
-            b.store(b.binary("sdiv", start, b.i64(DEPTH)), b.element(self.starts, n, "i64"))
-            with self.loop("neighbour", b.i64(0), b.i64(SIDE)) as at:
-                b.store(self.away(side, self.digits_of(tile, at)), b.element(left.moves, b.add(b.mul(n, b.i64(SIDE)), at), "i64"))
-        with self.loop("piece", b.i64(0), b.i64(steps // DEPTH)) as n:
-            start = self.moved(side, self.matrix.steps, b.mul(n, b.i64(DEPTH)))
-            b.store(b.binary("sdiv", start, b.i64(DEPTH)), b.element(self.blocks, n, "i64"))
-
-    def digits_of(self, tile: Reg, at: Reg) -> list[tuple[str, Reg]]:
-        """Where row `at` of a tile of an image is along the axes inside it."""
+    def pieces(self, steps: int) -> None:
+        """The table of the line at which each block of 32 steps begins."""
         b = self.b
-        far, near = (b.binary(op, tile, b.i64(self.sides)) for op in ("udiv", "urem"))
-        outside = self.digits(self.inside[:-1], far) if len(self.inside) > 1 else []
-        return [*outside, (self.inside[-1], b.add(b.mul(near, b.i64(SIDE)), at))]
+        with self.loop("piece", b.i64(0), b.i64(steps // DEPTH)) as n:
+            start = self.moved(self.matrix.side, self.matrix.steps, b.mul(n, b.i64(DEPTH)))
+            b.store(b.binary("sdiv", start, b.i64(DEPTH)), b.element(self.blocks, n, "i64"))
 
     def planes(self, left: Copied) -> None:
         """The terms of an image."""
@@ -149,8 +175,4 @@ class ImageTiles(MatrixTiles):
         """The epilogue of all rows of an image."""
         b = self.b
         with self.loop("tile", b.i64(0), b.i64(self.tiles)) as tile:
-            before = b.mul(b.binary("urem", tile, b.i64(self.sides)), b.i64(SIDE))
-            some = self.least(b.binary("sub", b.i64(self.neighbours), before), b.i64(SIDE))
-            with self.loop("row", b.i64(0), some) as at:
-                down = b.add(b.mul(tile, b.i64(SIDE)), at)
-                self.finish_row(left, right, sums, down, [(self.outermost, image), *self.digits_of(tile, at)], column, there)
+            self.finish_tile(left, right, sums, b.mul(tile, b.i64(SIDE)), tile, [(self.outermost, image)], column, there)

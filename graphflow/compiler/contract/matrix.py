@@ -208,11 +208,16 @@ class MatrixTiles(TileEmitter):
                 with self.when(b.binary("xor", whole, Reg("i1", "true")), "part"):
                     self.lines(operand, own, step, (left, rest), into)
                 if turned:
-                    with self.loop("turn", b.i64(0), b.i64(TERMS)) as term:
-                        here, there = (b.element(p, b.mul(term, b.i64(WORDS)), "i32") for p in (self.turning, place))
-                        rows = [b.load(vector("i32", SIDE), b.element(here, b.i64(n * SIDE), "i32"), align=64) for n in range(SIDE)]
-                        for n, row in enumerate(transposed(b, rows)):
-                            b.store(row, b.element(there, b.i64(n * SIDE), "i32"), align=64)
+                    self.put_turned(place)
+
+    def put_turned(self, place: Reg) -> None:
+        """Put the terms that wait to be turned in place."""
+        b = self.b
+        with self.loop("turn", b.i64(0), b.i64(TERMS)) as term:
+            here, there = (b.element(p, b.mul(term, b.i64(WORDS)), "i32") for p in (self.turning, place))
+            rows = [b.load(vector("i32", SIDE), b.element(here, b.i64(n * SIDE), "i32"), align=64) for n in range(SIDE)]
+            for n, row in enumerate(transposed(b, rows)):
+                b.store(row, b.element(there, b.i64(n * SIDE), "i32"), align=64)
 
     def lines(self, operand: Copied, own: Reg, step: Reg, left: tuple[Reg, Reg] | None, into: Reg) -> None:
         """Sixteen lines of words, each the terms of two steps of the reduction that are 16 apart. `left`: how many rows and steps there

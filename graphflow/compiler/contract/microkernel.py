@@ -17,6 +17,7 @@ from graphflow.compiler.contract.foresee import L1, Awaited, Following, Upcoming
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg, split_vector, vector
 from graphflow.compiler.llvm.target import Target
+from graphflow.compiler.llvm.transpose import collected
 from graphflow.kernel.expr import FLOATS
 
 FAR = 64  # bytes between steps from which prefetching pays
@@ -31,7 +32,8 @@ class Operand:
     """One side of the product as a tile sees it. `rows` are displacements (None: the same for all rows), `columns` likewise, and `turns`
     those of the steps that one iteration takes; `steps` are how far each reduced loop, outermost first, moves it (None: not at all).
     `wide`: neighbouring lanes are neighbours in memory; else one element serves all lanes. `near`: its steps follow each other without
-    gaps, as the machine expects."""
+    gaps, as the machine expects. `beside`: how far apart the steps are that lie side by side in the lanes of a column, if any do;
+    `gapless`: as far as all columns reach."""
 
     pointer: Reg
     rows: tuple[Reg, ...] | None
@@ -40,6 +42,8 @@ class Operand:
     steps: tuple[Reg | None, ...]
     near: bool = False
     turns: tuple[Reg, ...] | None = None
+    beside: Reg | None = None
+    gapless: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Microkernel:
     def __init__(
         self, b: FunctionBuilder, scalar: str, element: str, target: Target, operands: Sequence[Operand], columns: Sequence[Column],
         sequence: Sequence[tuple[int, int]], ahead: Sequence[int], asked: Sequence[Awaited | Upcoming], following: Sequence[Following],
+        abreast: int = 1,
     ) -> None:  # fmt: skip
         self.b = b
         self.scalar = scalar
@@ -68,6 +73,7 @@ class Microkernel:
         self.asked = asked
         self.sequence = sequence
         self.following = following
+        self.abreast = abreast
         self.rest: Reg | None = None
         self.mask: Reg | None = None
 
@@ -223,12 +229,46 @@ class Microkernel:
             address = self.b.element(pointer, self.b.i64(place[0]), self.scalar)
             for move in others:
                 address = self.b.element(address, move, self.scalar)
-            if operand.wide:
+            if operand.beside is not None:
+                found = self._from_block(values, side, address, column, place) if operand.gapless else self._beside(operand, address, shape)
+            elif operand.wide:
                 found = self.single(self.b.load(vector(self.scalar, shape.lanes), address, mask=self.mask or shape.mask))
             else:
                 found = self.b.splat(self.single(self.b.load(self.scalar, address)), shape.lanes)
             values[key] = found
         return found
+
+    def _beside(self, operand: Operand, address: Reg, shape: Column) -> Reg:
+        """The steps that lie side by side in each column's lanes: of a column's own, or the same for all columns."""
+        b, many = self.b, self.abreast
+        assert operand.beside is not None
+        if not operand.wide:
+            return b.shuffle(b.load(vector(self.scalar, many), address), [n for _ in range(shape.lanes) for n in range(many)])
+        places = (b.element(address, b.mul(operand.beside, b.i64(n)), self.scalar) for n in range(many))
+        steps = [b.load(vector(self.scalar, shape.lanes), place, mask=shape.mask) for place in places]
+        while len(steps) > 1:  # those half of all apart become neighbours
+            half, lanes = len(steps) // 2, split_vector(steps[0].type)[1]
+            both = [n + side * lanes for n in range(lanes) for side in (0, 1)]
+            steps = [b.shuffle(x, both, y) for x, y in zip(steps[:half], steps[half:], strict=True)]
+        return steps[0]
+
+    def _from_block(self, values: dict[tuple[int, int, Place], Reg], side: int, address: Reg, column: int, place: Place) -> Reg:
+        """The same where the steps of all columns are one piece of memory, from whole vectors of it, which all columns share."""
+        b, many, operand = self.b, self.abreast, self.operands[side]
+        lanes = self.columns[column].lanes * many
+        assert operand.beside is not None and operand.beside.known is not None and operand.columns is not None
+        width, first = operand.beside.known, operand.columns[column].known or 0
+        start = b.element(address, b.i64(-first), self.scalar)
+        size = width * many
+        wanted = [n * width + first + c if first + c < width else n * width + first for c in range(lanes // many) for n in range(many)]
+        vectors = {}
+        for at in dict.fromkeys(n // lanes * lanes for n in wanted):
+            key = (side, -lanes, (place[0] - first + at, place[1]))
+            if key not in values:
+                mask = None if at + lanes <= size else b.mask([at + n < size for n in range(lanes)])
+                values[key] = b.load(vector(self.scalar, lanes), b.element(start, b.i64(at), self.scalar), mask=mask)
+            vectors[at] = values[key]
+        return collected(b, [(vectors[n // lanes * lanes], n % lanes) for n in wanted])
 
     def single(self, value: Reg) -> Reg:
         """Half precision is multiplied and summed in single precision."""
@@ -277,3 +317,13 @@ def _fold(b: FunctionBuilder, add: str, x: Reg, y: Reg | None, groups: int) -> R
         text = f"shufflevector {x.type} {x.ref}, {x.type} {y.ref if y else 'poison'}, <{len(chosen)} x i32> <{mask}>"
         halves.append(b.instruction(type_, text, "h"))
     return b.binary(add, halves[0], halves[1])
+
+
+def folded(b: FunctionBuilder, value: Reg, many: int, element: str) -> Reg:
+    """The sums of every `many` neighbouring lanes, a power of two."""
+    _, lanes = split_vector(value.type)
+    apart = many // 2
+    while apart:  # sums of whole registers: horizontal additions, which LLVM makes of pairs, cannot be had of the upper registers
+        value = b.binary("fadd" if element in FLOATS else "add", value, b.shuffle(value, [n ^ apart for n in range(lanes)]))
+        apart //= 2
+    return b.shuffle(value, range(0, lanes, many))

@@ -7,8 +7,11 @@ runs     how `rows` is cut when a thread does all of it: (first row, tiles, rows
 sizes    the tile heights among which a thread chooses at run time when its share of rows is not known here
 outer    the other free axes, one unit of work for each point of them
 window   a reduced axis and how many of its steps an iteration takes at once: what one row reads, its neighbour reads some steps before
+fold     a reduced axis and how many of its steps lie side by side in the lanes of each column, to be added up in the end: few columns fill
+         more of a register so
 dot      a reduced axis that runs along the lanes instead, to be added up across them in the end; `panels` then count single columns
-turned   the results run along `rows` instead of along the lanes: tiles are transposed before the epilogue
+turned   the results run along `rows` (or `sub`, where woven) instead of along the lanes: tiles are transposed before the epilogue
+woven    the results run along all of `sub` and on along the lanes' axis: the epilogue takes sums as they are, what it stores is interleaved
 ahead    by how many steps of the innermost loop each operand is prefetched where its strides are far
 chunk    how many tiles pass over one panel before it is the next one's turn (0: all), so that their operand stays in the caches
 packed   the operand along the lanes is copied, a panel at a time, before the tiles of rows pass over it
@@ -25,6 +28,8 @@ from dataclasses import dataclass
 
 from graphflow.kernel.index import Index
 from graphflow.kernel.nodes import Contract
+
+PART, PARTS = "part", 8  # the free axis of a reduction cut in parts; how many: fixed, so that sums do not depend on the number of threads
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Matrix:
     """A contraction in matrix tiles (matrix.py): the axes that make up its rows and its steps, outermost first; which operand rows read;
     whether the steps of that one, and of the other, lie side by side in memory; for how many columns, and for how many steps of theirs,
     terms are at hand; where rows or steps are counted only at run time, the same contraction planned for few of them; and, of a convolution
-    by images (images.py), how many elements the windows of one cover."""
+    by images (images.py), how many elements the windows of one cover; of the gradient of a filter (filters.py) how many those of a band
+    cover, of which there are `bands` in an image, in how many parts the images are summed, and of how many bands terms are at hand."""
 
     rows: tuple[str, ...]
     steps: tuple[str, ...]
@@ -79,6 +85,9 @@ class Matrix:
     depth: int
     few: Contract | None = None
     covered: int = 0
+    bands: int = 1
+    parts: int = 0
+    together: int = 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class Plan:
     inline: bool
     dot: str = ""
     turned: bool = False
+    woven: bool = False
     ahead: tuple[int, ...] = (0, 0)
     block: tuple[str, int] | None = None
     sums: str = ""
@@ -105,8 +115,20 @@ class Plan:
     foresees: bool = False
     awaited: tuple[str, ...] = ()
     window: tuple[str, int] | None = None
+    fold: tuple[str, int] | None = None
     follows: bool = False
     matrix: Matrix | None = None
+
+    @property
+    def abreast(self) -> int:
+        """How many lanes of a register belong to one column."""
+        return self.fold[1] if self.fold else 1
+
+    def taken(self, name: str) -> int:
+        """How many steps of a reduced axis an iteration takes."""
+        if self.window and self.window[0] == name:
+            return self.window[1]
+        return self.fold[1] if self.fold and self.fold[0] == name else 1
 
     @property
     def tallest(self) -> int:
@@ -118,15 +140,17 @@ class Plan:
             rows, steps = (", ".join(names) for names in (self.matrix.rows, self.matrix.steps))
             text = f"matrix tiles: columns {self.vector}; rows {rows}; steps {steps}; three terms each"
             text += f", of {self.matrix.covered} elements at a time" if self.matrix.covered else ""
+            text += f", {self.matrix.together} times, images in {self.matrix.parts} parts" if self.matrix.parts else ""
             few = f" or, where rows or steps are few, {self.matrix.few.plan!r}" if self.matrix.few else ""
             return f"<{text}; threads share {self.split}{few}>"
         tiles = ", ".join(f"{n} x {m}" for _, n, m in self.runs) if self.runs else "/".join(map(str, self.sizes))
         lanes = f"lanes {self.dot}, columns" if self.dot else "lanes"
         text = f"{lanes} {self.vector or '-'}: {' + '.join(map(repr, self.panels))}; rows {self.rows or '-'}: {tiles}"
-        text += " (turned)" if self.turned else ""
+        text += " (woven)" if self.woven else " (turned)" if self.turned else ""
         text += f", {self.chunk} at a time" if self.chunk else ""
         text += f"; all of {self.sub}" if self.sub else ""
         text += f"; {self.window[1]} steps of {self.window[0]} at once" if self.window else ""
+        text += f"; {self.fold[1]} steps of {self.fold[0]} beside each other" if self.fold else ""
         text += f"; inside {', '.join(self.order)}" if self.order else ""
         text += "; panels transposed" if self.packed and self.packed.turned else "; panels copied" if self.packed else ""
         text += f"; {self.block[0]} by {self.block[1]} through {self.sums}" if self.block else ""

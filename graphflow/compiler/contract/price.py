@@ -18,12 +18,14 @@ from graphflow.compiler.contract.shape import (
     L2_BYTES,
     Shape,
     far_bytes,
+    gapless,
     lanes_of,
     operand_bytes,
     panel_count,
     result_bytes,
     side_bytes,
 )
+from graphflow.compiler.llvm.transpose import weaving
 
 LATENCY = 4.5  # cycles before a sum can be added to again
 FREE_LOADS, LOAD_CYCLES = 0.25, 0.2  # loads for each multiply-add of a window that cost nothing, and what further ones cost
@@ -33,6 +35,9 @@ PAIR = 128  # bytes: the second-level cache fetches lines by twos
 L1_WAYS = 12
 L2_WAY = 128 << 10  # bytes of one way of the second-level cache
 PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 8.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
+WOVEN_CYCLES, SHUFFLE_CYCLES = 1.0, 0.6  # of a register of interleaved results: its epilogue and its store, and each shuffle
+FOLD_CYCLES = 1.0  # of a shuffle that puts steps beside each other in the lanes of a column
+GROUP_CYCLES = 0.1  # of a load of several elements for all columns: an instruction of its own, not an operand of the multiply-add
 L2_RATE = 40  # bytes a cycle that the second-level cache gives
 FAR_CYCLES = 0.1  # of a byte that comes from beyond the second-level cache
 SCATTERED_CYCLES = 2.5  # of a cache line of results, or of what their epilogue reads, that does not follow the one before it
@@ -57,6 +62,9 @@ def price(shape: Shape, plan: Plan) -> float:
         if len(plan.order) == 1 or inner % lanes:  # else all loops are one
             enter = 20.0 * (steps / inner)  # leaving and entering the innermost loop, and a masked step
         steps = steps // inner * math.ceil(inner / lanes)
+    if plan.fold:
+        steps //= plan.abreast
+        turns //= plan.abreast if plan.window and plan.window[0] == plan.fold[0] else 1
     threads = 2
     total_rows = shape.size[plan.rows] if plan.rows else 1
 
@@ -82,14 +90,18 @@ def price(shape: Shape, plan: Plan) -> float:
     def tile(rows: int, columns: int) -> float:
         count = rows * deep
         loads = straddling = 0.0
+        vectors, shuffles = put_beside(shape, plan, columns) if plan.fold else (columns, 0)
         for side in (0, 1):
-            down = shape.side(plan.rows, side) != 0 or (plan.sub and shape.side(plan.sub, side) != 0)
+            down, deeper = (bool(name) and shape.side(name, side) != 0 for name in (plan.rows, plan.sub))
             along = bool(plan.vector) and shape.side(plan.vector, side) != 0
-            many = (windowed(shape, plan, rows) if down else 1) * (columns if along else 1)
+            many = windowed(shape, plan, rows) if plan.window and (down or deeper) else (rows if down else 1) * (deep if deeper else 1)
+            many *= vectors if along else 1
             loads += many
             straddling += many if ragged[side] else 0
         step = (
             step_cycles(count, columns, loads, turns)
+            + shuffles * FOLD_CYCLES
+            + (GROUP_CYCLES * loads if plan.fold and not plan.window else 0)
             + (0.35 * columns if spills else 0)
             + thrash * columns
             + torn * (1 + count * size / 64)
@@ -102,7 +114,7 @@ def price(shape: Shape, plan: Plan) -> float:
             step = max(step, shape.target.vector_bytes * (count if kept else count + columns) / L2_RATE)
         crowd = CROWDED_CYCLES * count * columns if rows > most else 0.0
         waits = 2.0 * count * columns * (math.ceil(steps / length) - 1)
-        finish = finish_cycles(plan, count, columns, lanes_of(shape)) + crowd + scattered_lines * count * columns
+        finish = finish_cycles(plan, rows, deep, columns, lanes_of(shape)) + crowd + scattered_lines * count * columns
         return steps * step + enter + waits + finish
 
     def pass_over(rows: int, columns: int) -> float:
@@ -125,6 +137,14 @@ def price(shape: Shape, plan: Plan) -> float:
     few = FEW_SHARES if shares < 2 * threads else 1.0
     across += shares * SHARE_CYCLES / threads if plan.split == "tiles" else 0.0
     return across + waits + whole * math.ceil(shares / threads) / max(1, shares) * few
+
+
+def put_beside(shape: Shape, plan: Plan, columns: int) -> tuple[int, int]:
+    """How many vectors are loaded, and how many shuffles it takes, to put steps beside each other in the lanes of each column."""
+    if not gapless(shape.contract, plan, shape.target):
+        return columns * plan.abreast, columns * (plan.abreast - 1)
+    vectors = math.ceil(shape.size[plan.vector] * plan.abreast / lanes_of(shape))
+    return vectors, columns * max(1, vectors - 1)
 
 
 def step_cycles(rows: int, columns: int, loads: float, turns: int = 0) -> float:
@@ -158,17 +178,21 @@ def windowed(shape: Shape, plan: Plan, rows: int) -> float:
     name, steps = plan.window
     shared, apart = window_rows(shape.moves, name, (plan.rows, plan.sub))
     many = deep if shared == plan.sub else rows
-    return (abs(apart) * (many - 1) + steps) * (rows * deep / many) / steps
+    along = plan.abreast if plan.fold and plan.fold[0] == name else 1
+    return (abs(apart) * (many - 1) + steps - along + 1) * (rows * deep / many) * along / steps
 
 
-def finish_cycles(plan: Plan, rows: int, columns: int, lanes: int) -> float:
+def finish_cycles(plan: Plan, rows: int, deep: int, columns: int, lanes: int) -> float:
     """Cycles from the last step of a tile to its last store."""
+    if plan.woven:
+        return 15 + columns * rows * (WOVEN_CYCLES * deep + SHUFFLE_CYCLES * weaving(deep, lanes))
+    rows *= deep
     if plan.dot:
         return 45 + 4 * rows * columns
     if plan.turned:
         square = 1 << (rows - 1).bit_length()
         return 15 + columns * (square * math.log2(square) / 2 + lanes)
-    return 15 + 2.5 * rows * columns
+    return 15 + (2.5 + 2 * (plan.abreast - 1)) * rows * columns
 
 
 def crossing(shape: Shape, plan: Plan) -> float:

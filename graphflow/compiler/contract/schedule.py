@@ -12,7 +12,7 @@ Three things may stand beside the contraction itself, all plain statements of th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite,
 from graphflow.compiler.contract.blocking import choose
 from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
 from graphflow.compiler.contract.matrix_plan import matrix_plan
-from graphflow.compiler.contract.plan import Plan
+from graphflow.compiler.contract.plan import PART, PARTS, Plan
 from graphflow.compiler.contract.price import crossing
 from graphflow.compiler.contract.shape import shape_of
 from graphflow.compiler.llvm.target import Target
@@ -28,7 +28,6 @@ from graphflow.kernel.expr import TYPES, Expr, Load, load, local
 from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Loop, Mode, Role, Stmt, Store
 
-PARTS = 8  # of a cut reduction: fixed, so that sums do not depend on the number of threads
 WORTH_CUTTING = 1 << 17  # products
 COPY_CYCLES = 1.3  # of an element copied across the grain
 PLAIN_COPY_CYCLES = 0.7  # of an element copied along it
@@ -68,9 +67,14 @@ Pair = tuple[str, str] | tuple[()]  # a reduced axis of which an iteration takes
 def schedule_contract(
     contract: Contract, buffers: Sequence[Buffer], target: Target, prefix: str = "t", shorter: Iterable[Contract] = ()
 ) -> tuple[Phases, tuple[Buffer, ...]]:
-    """The phases that compute a contraction and the scratch buffers they need (see the package's text). `shorter`: the same without some
-    products that are zero, which are so many for each point of one free axis and others for the next; the cheapest of all is taken, in the
-    same way and over the same tiles."""
+    """The phases that compute a contraction and the scratch buffers they need (see the package's text). `shorter`: see `cheapest`."""
+    best = cheapest(contract, target, prefix, shorter)
+    return best.phases, best.scratch
+
+
+def cheapest(contract: Contract, target: Target, prefix: str, shorter: Iterable[Contract] = ()) -> Schedule:
+    """The cheapest way to compute a contraction. `shorter`: the same without some products that are zero, which are so many for each point
+    of one free axis and others for the next; the cheapest of all is taken, in the same way and over the same tiles."""
     best: Schedule | None = None
     views: dict[Pair, Contract] = {pair: normalise(contract, pair) for pair in ((), window_pair(contract))}
     for pair, view in views.items():
@@ -82,12 +86,31 @@ def schedule_contract(
     for other in (normalise(c, apart) for c in shorter):
         if len(other.free) + len(other.reduced) > len(best_view.free) + len(best_view.reduced):
             continue  # it takes apart what is one loop otherwise
-        some = math.prod(sum(n) / (len(n) * max(n)) for n in (lengths(a, other.free) for a in other.reduced))
+        some = _filled(other)
         found = best_way(other, target, prefix, best.cycles / some)
         if found is not None and found.cycles * some < best.cycles and found.tile == best.tile:  # others were measured to be no faster
             best = replace(found, cycles=found.cycles * some, beside=found.beside * some)
-    best = _in_matrix_tiles(views[()], target, best)
-    return best.phases, best.scratch
+    return _in_matrix_tiles(views[()], target, prefix, best)
+
+
+def nested(contract: Contract, target: Target, outside: Collection[str] = ()) -> Schedule | None:
+    """A contraction that stands inside loops, where one thread does all of it; None where it would need phases or scratch of its own, or
+    tiles along one of the free axes `outside`, which are to be such loops too. The price is that of all steps of those, and half of what
+    they cost: another thread does the like meanwhile."""
+    view = normalise(contract, outside)
+    choice = choose(view, target)
+    assert choice is not None
+    plan = choice.plan
+    if plan.block is not None or plan.packed is not None or not set(outside) <= set(plan.outer):
+        return None
+    plan = replace(plan, outer=tuple(n for n in plan.outer if n not in outside))
+    within = replace(view, free=tuple(a for a in view.free if a.name not in outside), plan=plan)
+    return Schedule(choice.cycles * _filled(view), within)
+
+
+def _filled(contract: Contract) -> float:
+    """What part of the products there are where the length of a reduction depends on a free axis: prices take the longest."""
+    return math.prod(sum(n) / (len(n) * max(n)) for n in (lengths(a, contract.free) for a in contract.reduced))
 
 
 def _ways(contract: Contract, pair: Pair) -> Iterator[Way]:
@@ -101,17 +124,23 @@ def _ways(contract: Contract, pair: Pair) -> Iterator[Way]:
     yield partial(_cut, pair=pair)
 
 
-def _in_matrix_tiles(contract: Contract, target: Target, best: Schedule) -> Schedule:
+def _in_matrix_tiles(contract: Contract, target: Target, prefix: str, best: Schedule) -> Schedule:
     """The contraction in matrix tiles where that is cheaper than the best other way. Where sizes are known only at run time, both are
-    there, and what stands beside the other way is done in any case."""
+    there, and what stands beside the other way is done in any case; not so where it is summed in parts, image by image."""
     found = matrix_plan(contract, target)
-    known = all(isinstance(a.extent, int) for a in (*contract.free, *contract.reduced))
-    if found is None or found.cycles + (0 if known else best.beside) >= TILES_WORTH * best.cycles or (best.after and not known):
+    if found is None or found.cycles >= TILES_WORTH * best.cycles:
         return best
-    if known:
-        return Schedule(found.cycles, replace(contract, plan=found.plan))
-    assert found.plan.matrix is not None
-    plan = replace(found.plan, matrix=replace(found.plan.matrix, few=best.contract))
+    plan, matrix = found.plan, found.plan.matrix
+    assert matrix is not None
+    if matrix.parts:
+        images = next(a for a in contract.reduced if a.name == matrix.steps[0])
+        partly, after, buffer = _in_parts(contract, images, matrix.parts, prefix)
+        return Schedule(found.cycles, replace(partly, plan=plan), after=after, scratch=(buffer,))
+    if all(isinstance(a.extent, int) for a in (*contract.free, *contract.reduced)):
+        return Schedule(found.cycles, replace(contract, plan=plan))
+    if found.cycles + best.beside >= TILES_WORTH * best.cycles or best.after:
+        return best
+    plan = replace(plan, matrix=replace(matrix, few=best.contract))
     return replace(best, cycles=found.cycles + best.beside, contract=replace(contract, plan=plan))
 
 
@@ -264,10 +293,19 @@ def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf
     long = max(contract.reduced, key=lambda a: guess(a.extent) if isinstance(a.extent, int) else 1 << 30)
     if guess(long.extent) < PARTS or varies(long, contract.free) or long.name in pair:
         return None
-    part = Axis("part", PARTS)
-    step = ceildiv(long.extent, PARTS)
+    partly, after, buffer = _in_parts(contract, long, PARTS, prefix)
+    way = _planned(partly, target, prefix, pair=pair)
+    if way is None:
+        return None
+    return replace(way, cycles=way.cycles + BARRIER + results * PARTS / 8, after=after, scratch=(*way.scratch, buffer))
+
+
+def _in_parts(contract: Contract, long: Axis, parts: int, prefix: str) -> tuple[Contract, Phases, Buffer]:
+    """The contraction with a reduced axis in `parts` parts, each with sums of its own, the phase that adds these up, and where they are."""
+    part = Axis(PART, parts)
+    step = ceildiv(long.extent, parts)
     begin = axis_symbol(part) * step
-    length = step if long.extent == step * PARTS else maximum(0, minimum(step, long.extent - begin))
+    length = step if long.extent == step * parts else maximum(0, minimum(step, long.extent - begin))
     reduced = tuple(Axis(a.name, length) if a is long else a for a in contract.reduced)
     inner = symbol(long.name, 0, step - 1 if isinstance(step, int) else None)
     sums = f"{prefix}.parts"
@@ -276,17 +314,13 @@ def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf
         place = place * axis.extent + axis_symbol(axis)
     type_ = contract.left.type
     moved = rewrite(replace(contract, epilogue=(Store(sums, place, local("acc", type_)),)), {long.name: begin + inner})
-    partly = replace(moved, free=(part, *contract.free), reduced=reduced)
-    way = _planned(partly, target, prefix, pair=pair)
-    if way is None:
-        return None
-    buffer = Buffer(sums, type_, (PARTS, *(a.extent for a in contract.free)), Role.SCRATCH)
+    buffer = Buffer(sums, type_, (parts, *(a.extent for a in contract.free)), Role.SCRATCH)
     total: Expr | None = None
     size = product(a.extent for a in contract.free)
     where: Index = 0
     for axis in contract.free:
         where = where * axis.extent + axis_symbol(axis)
-    for n in range(PARTS):
+    for n in range(parts):
         term = load(sums, type_, where + n * size)
         total = term if total is None else total + term
     assert total is not None
@@ -294,4 +328,4 @@ def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf
     for n, axis in enumerate(reversed(contract.free)):
         mode = Mode.VECTOR if n == 0 and len(contract.free) > 1 else Mode.PARALLEL if n == len(contract.free) - 1 else Mode.SERIAL
         body = (Loop(axis.name, axis.extent, mode, body),)
-    return replace(way, cycles=way.cycles + BARRIER + results * PARTS / 8, after=(body,), scratch=(*way.scratch, buffer))
+    return replace(moved, free=(part, *contract.free), reduced=reduced), (body,), buffer

@@ -85,5 +85,17 @@ def far_bytes(shape: Shape, plan: Plan) -> int:
     return total if total > 4 * L2_BYTES else 0
 
 
+def gapless(contract: Contract, plan: Plan, target: Target) -> bool:
+    """Whether the steps side by side in the lanes are, for all columns, one piece of the operand's memory that whole vectors can read."""
+    if plan.fold is None:
+        return False
+    name, many = plan.fold
+    width = next(a.extent for a in contract.free if a.name == plan.vector)
+    side = next(n for n in (0, 1) if strides(contract, plan.vector).operand(n) != 0)
+    if not isinstance(width, int) or strides(contract, name).operand(side) != width:
+        return False
+    return target.masks or width * many % target.lanes(contract.left.type) == 0
+
+
 def panel_count(panels: tuple[Panel, ...]) -> int:
     return sum(guess(p.count) for p in panels)

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from graphflow.compiler.contract.analyse import strides, window_rows
 from graphflow.compiler.contract.cuts import cut_registers, padded_columns, panel_width
 from graphflow.compiler.contract.foresee import Awaited, Following, Upcoming, awaited, part_of
-from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across
+from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across, folded
 from graphflow.compiler.contract.pack import pack_panel
 from graphflow.compiler.contract.plan import Panel, Plan
+from graphflow.compiler.contract.shape import gapless
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import LLVM_TYPES, Reg, split_vector, vector
-from graphflow.compiler.llvm.transpose import transposed
+from graphflow.compiler.llvm.interleave import stored
+from graphflow.compiler.llvm.transpose import transposed, woven
+from graphflow.kernel.expr import FLOATS
 from graphflow.kernel.index import Index, bounds, floordiv, substitute, symbol
 from graphflow.kernel.nodes import Contract, Store
 
@@ -131,8 +134,8 @@ class TileEmitter:
             along = strides(contract, plan.vector).operand(side) if plan.vector else 0
             down = strides(contract, plan.rows).operand(side) if plan.rows else 0
             deep = strides(contract, plan.sub).operand(side) if plan.sub else 0
-            moves = [self.steps_of(name) * strides(contract, name).operand(side) for name in plan.order]
-            turn = strides(contract, plan.window[0]).operand(side) if plan.window else 0
+            moves = [plan.taken(name) * strides(contract, name).operand(side) for name in plan.order]
+            turn = self.turn_steps * strides(contract, plan.window[0]).operand(side) if plan.window else 0
             if plan.packed and plan.packed.side == side and self.packed:
                 offsets = tuple(b.i64(p.offset) for p in panel.pieces)
                 operands.append(Operand(self.packed, None, offsets, True, (b.i64(panel_width(panel)),), True))
@@ -149,7 +152,9 @@ class TileEmitter:
                         None if m == 0 else em.index(m * self.lanes if name == plan.dot else m)
                         for name, m in zip(plan.order, moves, strict=True)
                     ),
-                    turns=None if turn == 0 else tuple(em.index(turn * n) for n in range(plan.window[1] if plan.window else 1)),
+                    turns=None if turn == 0 else tuple(em.index(turn * n) for n in range(self.turns)),
+                    beside=em.index(strides(contract, plan.fold[0]).operand(side)) if plan.fold else None,
+                    gapless=along == 1 and gapless(contract, plan, em.target),
                 )
             )
         rest = None
@@ -166,33 +171,47 @@ class TileEmitter:
                 if left_over != 0:
                     rest = self.first_lanes(self.lanes, em.index(left_over))
             else:
-                extent = floordiv(extent, self.steps_of(name))
+                extent = floordiv(extent, plan.taken(name))
                 low, _ = bounds(extent)
                 trips.append((em.index(extent), low is not None and low > 0))
         if plan.dot or plan.packed:
             columns = [Column(self.lanes if plan.dot else c.lanes, None) for c in columns]
-        if first is None:
-            first = [b.constant(0, vector(self.scalar, c.lanes)) for _ in range(rows) for c in columns]
+        before = first
+        if first is None or plan.fold:
+            first = [b.constant(0, vector(self.scalar, c.lanes * plan.abreast)) for _ in range(rows) for c in columns]
         asked, sequence = self.asked(panel, rows), self.sequence(rows)
         kernel = Microkernel(
-            b, self.source, self.element, self.em.target, operands, columns, sequence, plan.ahead, asked, self.following
+            b, self.source, self.element, self.em.target, operands, columns, sequence, plan.ahead, asked, self.following, plan.abreast
         )
-        return kernel.sums(trips, first, rest)
+        found = kernel.sums(trips, first, rest)
+        if plan.fold:
+            found = [folded(b, s, plan.abreast, self.element) for s in found]
+            if before is not None:
+                found = [b.binary("fadd" if self.element in FLOATS else "add", *pair) for pair in zip(before, found, strict=True)]
+        return found
 
-    def steps_of(self, name: str) -> int:
-        """How many steps of a reduced axis one iteration takes."""
-        return self.plan.window[1] if self.plan.window and self.plan.window[0] == name else 1
+    @property
+    def turn_steps(self) -> int:
+        """How many steps of the window's axis are one in the lanes."""
+        return self.plan.abreast if self.plan.window and self.plan.fold and self.plan.window[0] == self.plan.fold[0] else 1
+
+    @property
+    def turns(self) -> int:
+        """How many steps of the window's axis follow each other in one iteration."""
+        return self.plan.window[1] // self.turn_steps if self.plan.window else 1
 
     def sequence(self, rows: int) -> list[tuple[int, int]]:
         """The (step, row) pairs of one iteration, ordered so that those which read the same elements follow each other."""
-        if self.plan.window is None:
-            return [(0, row) for row in range(rows)]
-        name, steps = self.plan.window
+        if self.plan.window is None:  # rows that read the same element of the operand that does not lie along the lanes follow each other
+            order = range(rows) if not self.plan.woven else sorted(range(rows), key=lambda row: row % self.depth)
+            return [(0, row) for row in order]
+        name = self.plan.window[0]
         axes = (self.plan.rows, self.plan.sub)
         shared, apart = window_rows({a: strides(self.contract, a) for a in (name, *axes) if a}, name, axes)
         inside, span = (1, self.depth) if shared == self.plan.sub else (self.depth, rows)  # a row's place along the shared axis
-        pairs = [(turn, row) for turn in range(steps) for row in range(rows)]
-        return sorted(pairs, key=lambda p: (p[0] + apart * (p[1] // inside % span), p[1]))
+        pairs = [(turn, row) for turn in range(self.turns) for row in range(rows)]
+        shared_at = {row: row // inside % span for row in range(rows)}
+        return sorted(pairs, key=lambda p: (p[0] * self.turn_steps + apart * shared_at[p[1]], p[1] - inside * shared_at[p[1]], p[1]))
 
     def asked(self, panel: Panel, rows: int) -> list[Awaited | Upcoming]:
         """What the tile at hand asks for while it is summed."""
@@ -206,6 +225,9 @@ class TileEmitter:
     def finish(self, panel: Panel, columns: list[Column], sums: list[Reg], size: int) -> None:
         """The epilogue of every accumulator, straight from the registers."""
         em, plan = self.em, self.plan
+        if plan.woven:
+            self.weave(panel, columns, sums)
+            return
         for lanes in dict.fromkeys(c.lanes for c in columns):
             with em.bind(writes=self.writes):
                 if plan.vector:
@@ -221,6 +243,34 @@ class TileEmitter:
                             if plan.sub:
                                 env[plan.sub] = r % self.depth
                             self.statements(env, column, sums[r * len(columns) + n])
+
+    def weave(self, panel: Panel, columns: list[Column], sums: list[Reg]) -> None:
+        """The epilogue of every accumulator, with what it stores interleaved, so that it lies in memory as it follows there."""
+        em, b, plan = self.em, self.b, self.plan
+        stores = [s for s in self.contract.epilogue if isinstance(s, Store)]
+        many = self.depth
+        for n, (piece, column) in enumerate(zip(panel.pieces, columns, strict=True)):
+            assert piece.active is not None, "the columns of a woven tile are counted before"
+            for r in range(len(sums) // len(columns) // many):
+                values: list[list[Reg]] = [[] for _ in stores]
+                places: list[Reg] = []
+                for d in range(many):
+                    env: dict[str, Reg | Index] = {plan.vector: symbol(plan.vector) + piece.offset, plan.rows: symbol(plan.rows) + r}
+                    env[plan.sub] = d
+                    acc = sums[(r * many + d) * len(columns) + n]
+                    with em.bind(writes=self.writes):
+                        em.set_vector(plan.vector, piece.lanes)
+                        with em.bind(env, mask=column.mask, locals={"acc": (acc, self.element)}, writes=self.writes):
+                            for found, value in zip(values, stored(em, self.contract.epilogue), strict=True):
+                                found.append(value)
+                            if d == 0:
+                                places = [em.address(s.buffer, em.first(em.rename(s.offset)))[0] for s in stores]
+                for store, place, found in zip(stores, places, values, strict=True):
+                    scalar, lanes = split_vector(found[0].type)
+                    for at, value in zip(range(0, piece.active * many, lanes), woven(b, found), strict=False):
+                        mask = self.mask(lanes, min(lanes, piece.active * many - at), 0, b.i64(0))
+                        b.store(value, b.element(place, b.i64(at), scalar), mask=mask)
+                    em.written(store.buffer)
 
     def statements(self, env: dict[str, Reg | Index], column: Column, acc: Reg) -> None:
         if self.half:
@@ -412,7 +462,7 @@ class TileEmitter:
         if active == lanes or lanes == 1:
             return None
         if active is not None:
-            return Reg(f"<{lanes} x i1>", "<" + ", ".join(f"i1 {'true' if n < active else 'false'}" for n in range(lanes)) + ">")
+            return b.mask([n < active for n in range(lanes)])
         left = b.binary("sub", self.em.index(self.extent(self.plan.vector)), b.add(column, b.i64(offset)))
         return self.first_lanes(lanes, b.call("i64", "llvm.smin.i64", (left, b.i64(lanes))))
 

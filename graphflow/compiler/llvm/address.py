@@ -7,6 +7,8 @@ constant step stays a scalar with that step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import LLVM_TYPES, Reg, split_vector, vector
 from graphflow.compiler.llvm.scope import Placed, Scopes
@@ -21,6 +23,7 @@ from graphflow.kernel.index import (
     Remainder,
     Symbol,
     coefficient,
+    map_atoms,
     substitute,
 )
 
@@ -140,10 +143,35 @@ class Addresses(Scopes):
         if not self._varies(index):
             return 0
         step = coefficient(index, self.vector)
-        if step is None or self._varies(step):
+        if step is not None and not self._varies(step) and not self._varies(substitute(index, {self.vector: 0})):
+            return step
+        steps = self._steps(index)
+        return steps[1] if steps is not None and steps == tuple(n * steps[1] for n in range(self.lanes)) else None
+
+    def steps(self, index: Index) -> tuple[int, ...] | None:
+        """By how much an index differs from lane 0's, lane after lane; None where that is not known."""
+        step = self.stride(index)
+        return tuple(n * step for n in range(self.lanes)) if isinstance(step, int) else self._steps(index)
+
+    def _steps(self, index: Index) -> tuple[int, ...] | None:
+        """`steps` of an index with quotients or remainders, which are known where lane 0 is at a known place of their period."""
+        turn = self.turns.get(self.vector or "")
+        if turn is None:
             return None
-        without = substitute(index, {self.vector: 0})
-        return None if self._varies(without) else step
+        total = (0,) * self.lanes
+        for factors, scale in index.terms if isinstance(index, IndexExpr) else ():
+            if any(self._atom_varies(atom) for atom in factors):
+                if len(factors) > 1 or factors[0].symbols() != {self.vector}:
+                    return None
+                total = tuple(a + scale * b for a, b in zip(total, turn.distances(factors[0]), strict=True))
+        return total
+
+    def first(self, index: Index) -> Index:
+        """An index value of lane 0, without quotients and remainders where lane 0 is at a known place of their period."""
+        turn = self.turns.get(self.vector or "")
+        if turn is None:
+            return index
+        return map_atoms(index, lambda a: turn.first(a) if a.symbols() == {turn.name} else IndexExpr((((a,), 1),)))
 
     def lane_index(self, index: Index) -> Placed:
         """An index value in every lane, as i64."""
@@ -154,19 +182,21 @@ class Addresses(Scopes):
         key = ("lanes", index)
         found = self.cache.get(key)
         if found is None:
-            step = self.stride(index)
-            value, level = self._by_step(index, step) if isinstance(step, int) else self._lane_sum(index)
+            steps = self.steps(index)
+            value, level = self._lane_sum(index) if steps is None else self._by_steps(index, steps)
             found = self._keep(key, value, level, values_in(index))
         return found
 
-    def _by_step(self, index: IndexExpr, step: int, type_: str = "i64") -> Placed:
-        """Lane 0's value everywhere, plus the constant multiples of the step."""
-        value, level = self._index(index)
+    def _by_steps(self, index: IndexExpr, steps: Sequence[int], type_: str = "i64") -> Placed:
+        """Lane 0's value everywhere, plus the constant distances from it."""
+        value, level = self._index(self.first(index))
         level = max(level, self.vector_level)
         with self.place(level):
+            if value.known is not None:
+                return Reg(vector(type_, self.lanes), "<" + ", ".join(f"{type_} {value.known + n}" for n in steps) + ">"), level
             base = self.b.splat(self.b.convert("trunc", value, type_), self.lanes)
-            steps = "<" + ", ".join(f"{type_} {n * step}" for n in range(self.lanes)) + ">"
-            return self.b.binary("add", base, Reg(base.type, steps)), level
+            distances = "<" + ", ".join(f"{type_} {n}" for n in steps) + ">"
+            return self.b.binary("add", base, Reg(base.type, distances)), level
 
     def _lane_sum(self, index: IndexExpr) -> Placed:
         """Term by term, those that are the same in all lanes together."""

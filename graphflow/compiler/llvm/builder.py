@@ -243,6 +243,17 @@ class FunctionBuilder:
             type_, f"shufflevector {type_} {one.ref}, {type_} poison, <{lanes} x i32> zeroinitializer", "b"
         )
 
+    def mask(self, lanes: Sequence[bool]) -> Reg:
+        """A constant vector of bits."""
+        return Reg(vector("i1", len(lanes)), "<" + ", ".join(f"i1 {'true' if lane else 'false'}" for lane in lanes) + ">")
+
+    def shuffle(self, a: Reg, lanes: Sequence[int], other: Reg | None = None) -> Reg:
+        """A vector of the given lanes of `a`, after which those of `other` are counted."""
+        scalar, _ = split_vector(a.type)
+        chosen = ", ".join(f"i32 {n}" for n in lanes)
+        text = f"shufflevector {a.type} {a.ref}, {a.type} {other.ref if other else 'poison'}, <{len(lanes)} x i32> <{chosen}>"
+        return self.instruction(vector(scalar, len(lanes)), text, "t")
+
     # -- memory ------------------------------------------------------------------------------------------------------
     # ------------------
 

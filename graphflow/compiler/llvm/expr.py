@@ -26,6 +26,7 @@ from graphflow.compiler.llvm.address import Addresses
 from graphflow.compiler.llvm.builder import LLVM_TYPES, Reg, split_vector, vector
 from graphflow.compiler.llvm.interleave import load_every
 from graphflow.compiler.llvm.number import Num
+from graphflow.compiler.llvm.periodic import load_pattern
 from graphflow.compiler.llvm.scope import Placed
 from graphflow.kernel.expr import Call, Const, Expr, Load, Local, Position, replace
 from graphflow.kernel.index import Index, IndexExpr
@@ -84,10 +85,10 @@ class Expressions(Addresses):
 
     def _position(self, index: Index, type_: str) -> Placed:
         if self._varies(index):
-            step = self.stride(index)
-            if isinstance(step, int) and type_ in ("i32", "i64"):
+            steps = self.steps(index)
+            if steps is not None and type_ in ("i32", "i64"):
                 assert isinstance(index, IndexExpr)
-                return self._by_step(index, step, type_)
+                return self._by_steps(index, steps, type_)
             value, level = self.lane_index(index)
         else:
             value, level = self._index(index)
@@ -142,7 +143,7 @@ class Expressions(Addresses):
         elif step == 1:
             value, level = self._load_row(e, guard, max(guard_level, pinned))
         else:
-            apart = load_every(self, e, step, pinned) if isinstance(step, int) and guard is None else None
+            apart = self._load_apart(e, step, pinned) if guard is None else None
             value, level = self._gather(e, guard, max(guard_level, pinned)) if apart is None else apart
         if e.type == "bool":
             with self.place(level):
@@ -170,7 +171,8 @@ class Expressions(Addresses):
 
     def _load_row(self, e: Load, guard: Reg | None, level: int) -> Placed:
         """Consecutive elements, one for each lane."""
-        address, own = self.address(e.buffer, e.offset)
+        address, own = self.address(e.buffer, self.first(e.offset))
+        own = max(own, self.vector_level)
         mask = self.mask
         level, condition = self._outward(max(level, own, self.mask_level if mask is not None else 0))
         with self.place(level):
@@ -178,6 +180,12 @@ class Expressions(Addresses):
                 mask, guard = (guard if mask is None else self.b.binary("and", mask, guard)), None
             address = self._or_zeros(address, guard, condition)
             return self.b.load(vector(self.memory_type(e.buffer), self.lanes), address, mask=mask), level
+
+    def _load_apart(self, e: Load, step: Index | None, level: int) -> Placed | None:
+        """Elements at known distances, put together from whole vectors; None where that cannot be done."""
+        found = load_every(self, e, step, level) if isinstance(step, int) else None
+        steps = self._steps(e.offset)
+        return load_pattern(self, e, steps, level) if found is None and steps is not None else found
 
     def _gather(self, e: Load, guard: Reg | None, level: int) -> Placed:
         """Elements at any places. Lanes that are not active read nothing."""

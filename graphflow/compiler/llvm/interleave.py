@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.compiler.llvm.builder import FunctionBuilder, Reg, split_vector, vector
 from graphflow.compiler.llvm.scope import Placed
+from graphflow.compiler.llvm.transpose import woven
 from graphflow.kernel.expr import Load
 from graphflow.kernel.index import Index, IndexExpr
 from graphflow.kernel.nodes import Stmt, Store
@@ -41,7 +42,7 @@ def load_every(em: Expressions, e: Load, step: int, level: int) -> Placed | None
             inside = [k <= n * lanes + lane <= last for lane in range(lanes)]
             mask = None
             if not all(inside):
-                mask = Reg(vector("i1", lanes), "<" + ", ".join(f"i1 {'true' if x else 'false'}" for x in inside) + ">")
+                mask = b.mask(inside)
             parts.append(b.load(type_, b.element(address, b.i64(n * lanes), scalar), mask=mask))
         width = lanes // step  # lanes that each part gives
         while len(parts) > 1:
@@ -59,23 +60,24 @@ def load_every(em: Expressions, e: Load, step: int, level: int) -> Placed | None
 
 def store_every(em: Emitter, stores: Sequence[Store]) -> None:
     """Stores that together write every element of a range, lane after lane."""
-    b, lanes, step = em.b, em.lanes, len(stores)
+    b = em.b
     values = [em._in_memory(em.wide(s.value)) for s in stores]
     scalar, _ = split_vector(values[0].type)
     address = em.address(stores[0].buffer, em.rename(stores[0].offset))[0]
-    for n in range(step):
-        parts = []
-        for first in range(0, step, 2):
-            chosen = []
-            for lane in range(lanes):
-                place, which = divmod(n * lanes + lane, step)
-                chosen.append(place + (which - first) * lanes if which in (first, first + 1) else -1)
-            parts.append(shuffled(b, values[first], values[min(first + 1, step - 1)], chosen))
-        if len(parts) == 2:
-            both = [lane if (n * lanes + lane) % step < 2 else lanes + lane for lane in range(lanes)]
-            parts = [shuffled(b, parts[0], parts[1], both)]
-        b.store(parts[0], b.element(address, b.i64(n * lanes), scalar))
+    for n, value in enumerate(woven(b, values)):
+        b.store(value, b.element(address, b.i64(n * em.lanes), scalar))
     em.written(stores[0].buffer)
+
+
+def stored(em: Emitter, statements: Sequence[Stmt]) -> list[Reg]:
+    """What the stores among `statements`, which have no guards, would write; the others are run."""
+    found = []
+    for s in statements:
+        if isinstance(s, Store):
+            found.append(em._in_memory(em.wide(s.value)))
+        else:
+            em.run((s,))
+    return found
 
 
 def interleaved(em: Emitter, statements: Sequence[Stmt]) -> list[Store]:

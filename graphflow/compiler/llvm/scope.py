@@ -15,11 +15,40 @@ from contextlib import contextmanager
 from graphflow.compiler.llvm.builder import FunctionBuilder, Point, Reg
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import Expr, Load, Local
-from graphflow.kernel.index import Index, substitute
+from graphflow.kernel.index import Atom, Index, substitute
 from graphflow.kernel.nodes import Kernel, Role
 from graphflow.kernel.ranges import Range, limits
 
 Placed = tuple[Reg, int]
+
+
+class Turn:
+    """Where the first of some lanes is: `number` whole periods of all quotients and remainders of the symbol, and `start` steps."""
+
+    def __init__(self, name: str, start: int, number: Index, period: int, lanes: int) -> None:
+        self.name = name
+        self.start = start
+        self.number = number
+        self.period = period
+        self.lanes = lanes
+        self._distances: dict[Atom, tuple[int, ...]] = {}
+
+    def at(self, atom: Atom, step: int) -> int:
+        """The value of a factor `step` steps into the first period."""
+        return atom.evaluate({self.name: step})
+
+    def first(self, atom: Atom) -> Index:
+        """The value of a factor in lane 0."""
+        value = self.at(atom, self.start)
+        return value if self.number == 0 else value + (self.at(atom, self.start + self.period) - value) * self.number
+
+    def distances(self, atom: Atom) -> tuple[int, ...]:
+        """By how much a factor differs from lane 0's, lane after lane."""
+        found = self._distances.get(atom)
+        if found is None:
+            values = [self.at(atom, self.start + n) for n in range(self.lanes)]
+            found = self._distances[atom] = tuple(n - values[0] for n in values)
+        return found
 
 
 class Frame:
@@ -67,6 +96,7 @@ class Scopes:
         self.mask_level = 0
         self.renaming: Mapping[str, Index] = {}
         self._reads: dict[Expr, frozenset[str]] = {}
+        self.turns: dict[str, Turn] = {}  # of vector symbols
         self.frames: list[Frame] = [Frame(None, frozenset(), False, None), Frame(builder.point(), writes, False, None)]
         self._restart()
 

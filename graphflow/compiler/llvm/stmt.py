@@ -20,12 +20,14 @@ from graphflow.compiler.llvm.expr import Expressions
 from graphflow.compiler.llvm.interleave import interleaved, store_every
 from graphflow.compiler.llvm.math import FUNCTIONS as FORMULAS
 from graphflow.compiler.llvm.number import Num
+from graphflow.compiler.llvm.periodic import emit_periods
 from graphflow.compiler.llvm.scope import Placed
 from graphflow.compiler.llvm.target import Target
 from graphflow.compiler.llvm.transpose import transpose
-from graphflow.kernel.expr import FLOATS, TYPES, Call, Expr, Load, walk
+from graphflow.kernel.expr import FLOATS, TYPES, Call, Expr, Load, Position, walk
 from graphflow.kernel.index import Index, symbol
 from graphflow.kernel.nodes import Accumulate, Contract, If, Kernel, Let, Loop, Mode, Set, Stmt, Store, Var
+from graphflow.kernel.periods import VECTORS, period_of
 
 Contraction = Callable[["Emitter", Contract], None]
 UNROLL = 4
@@ -71,6 +73,22 @@ def expressions(statement: Stmt) -> tuple[Expr, ...]:
             return (statement.condition,)
         case _:
             return ()
+
+
+def period_in(statements: Iterable[Stmt], name: str) -> int:
+    """The period of all indices in statements along a loop variable; 0 where one is not known to have any."""
+    period = 1
+    seen: set[Expr] = set()
+    for statement in everything(statements):
+        if isinstance(statement, Store):
+            period = math.lcm(period, period_of(statement.offset, name))
+        for root in expressions(statement):
+            if root not in seen:
+                for e in walk(root):
+                    if e not in seen and isinstance(e, Load | Position):
+                        period = math.lcm(period, period_of(e.offset if isinstance(e, Load) else e.index, name))
+                    seen.add(e)
+    return period
 
 
 class _Vector(NamedTuple):
@@ -301,6 +319,10 @@ class Emitter(Expressions):
         names = self._carried(writes)
         version = _Vector(s, lanes, names, writes, occupied)
         known = extent if isinstance(extent, int) and end is None else None
+        period = period_in(s.body, s.var) if known is not None and not names else 1
+        if period > 1 and math.lcm(period, lanes) <= VECTORS * lanes:
+            emit_periods(self, s, lanes, math.lcm(period, lanes), writes)
+            return
         combines = {x.name: x.combine for x in everything(s.body) if isinstance(x, Accumulate)}
         priors = [self.locals[n][0] for n in names]
         sums = [self._identity(combines[n], self.types[n], lanes) for n in names]
@@ -442,7 +464,7 @@ class Emitter(Expressions):
         active = self._active(guard)
         value = self._in_memory(self.wide(s.value))
         if step == 1:
-            b.store(value, self.address(s.buffer, offset)[0], mask=active)
+            b.store(value, self.address(s.buffer, self.first(offset))[0], mask=active)
         else:
             addresses = self.addresses(s.buffer, offset)[0]
             active = active or b.constant(True, f"<{self.lanes} x i1>")

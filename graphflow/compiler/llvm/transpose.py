@@ -7,6 +7,7 @@ is left at the edges goes element by element.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,50 @@ def _square(em: Emitter, copy: Copy, lanes: int) -> None:
     rows = [b.load(vector(scalar, lanes), b.element(source, em.index(copy.far_read * n), scalar)) for n in range(lanes)]
     for n, column in enumerate(transposed(b, rows)):
         b.store(column, b.element(target, em.index(copy.far_write * n), scalar))
+
+
+def woven(b: FunctionBuilder, rows: Sequence[Reg]) -> list[Reg]:
+    """Vectors whose elements, read one after the other, are those of `rows` column by column, whatever the number of rows.
+
+    While that is even, neighbours become one row of elements twice as wide. Of an odd number of rows each vector takes its elements with
+    one shuffle for every row after the first.
+    """
+    _, lanes = split_vector(rows[0].type)
+    streams = [[row] for row in rows]  # of vectors with elements `width` lanes wide
+    width = 1
+    while len(streams) % 2 == 0 and width < lanes:
+        halves = [[n // width % 2 * lanes + (half + n) // (2 * width) * width + n % width for n in range(lanes)] for half in (0, lanes)]
+        pairs = zip(streams[::2], streams[1::2], strict=True)
+        streams = [[b.shuffle(x, half, y) for x, y in zip(one, other, strict=True) for half in halves] for one, other in pairs]
+        width *= 2
+    out = []
+    for first in range(0, len(rows) * lanes, lanes):
+        places = []
+        for n in range(first, first + lanes):
+            along, which = divmod(n // width, len(streams))
+            at, lane = divmod(along * width, lanes)
+            places.append((streams[which][at], lane + n % width))
+        out.append(collected(b, places))
+    return out
+
+
+def collected(b: FunctionBuilder, places: Sequence[tuple[Reg, int]]) -> Reg:
+    """The vector whose lanes are the given ones of vectors of its size: a shuffle for every source after the first."""
+    lanes = len(places)
+    first, *others = dict.fromkeys(source for source, _ in places)
+    value, chosen = first, [lane if source == first else n for n, (source, lane) in enumerate(places)]
+    for other in others:
+        value = b.shuffle(value, [lanes + lane if source == other else chosen[n] for n, (source, lane) in enumerate(places)], other)
+        chosen = [*range(lanes)]
+    return value if chosen == [*range(lanes)] else b.shuffle(value, chosen)
+
+
+def weaving(rows: int, lanes: int) -> int:
+    """How many shuffles that takes."""
+    width = rows & -rows
+    if width >= lanes:
+        return rows * (lanes.bit_length() - 1)
+    return rows * (width.bit_length() - 1 + min(rows // width, lanes // width) - 1)
 
 
 def transposed(b: FunctionBuilder, rows: list[Reg]) -> list[Reg]:

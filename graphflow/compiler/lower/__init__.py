@@ -104,8 +104,8 @@ def _found(group: Group, target: Any, notes: Notes | None) -> Lowered:
 
 def _text_of(key: Any) -> str:
     """The key of a remembered kernel as text; "" where it cannot be one."""
-    (form, parts, *rest), target = key
-    return key_text(parts, (form.value, rest, target))
+    (parts, *rest), target = key
+    return key_text(parts, (rest, target))
 
 
 def _noted(notes: Notes | None, texts: Sequence[str]) -> Lowered | None:
@@ -119,24 +119,21 @@ def _noted(notes: Notes | None, texts: Sequence[str]) -> Lowered | None:
 
 
 def signature(group: Group) -> tuple[Any, list[int]]:
-    """What decides a group's kernel, values numbered in order of appearance; and the ids that the numbers stand for."""
+    """What decides a group's kernel: each op with the numbers of its operands and results, which are those of their appearance, and what
+    values these are; and the ids that the numbers stand for."""
     numbers: dict[int, int] = {}
     described: list[Any] = []
-
-    def numbered(values: Sequence[Value]) -> tuple[int, ...]:
-        found = []
-        for value in values:
+    parts: list[Any] = []
+    for part in (*group.nodes, group):
+        parts += part.op, len(part.inputs)
+        for value in (*part.inputs, *part.outputs):
             n = numbers.get(value.id)
             if n is None:
                 n = numbers[value.id] = len(numbers)
                 described.append(value.traits or _traits(value))
-            found.append(n)
-        return tuple(found)
-
-    parts = [(n.op, numbered(n.inputs), numbered(n.outputs)) for n in group.nodes]
-    ends = numbered(group.inputs), numbered(group.outputs)
+            parts.append(n)
     root = -1 if group.root is None else group.nodes.index(group.root)
-    return (group.form, tuple(parts), ends, root, tuple(described)), list(numbers)
+    return (tuple(parts), root, tuple(described)), list(numbers)
 
 
 def _traits(value: Value) -> tuple[Any, ...]:
@@ -170,7 +167,7 @@ def _lower(group: Group, target: Any, given: Numbers, provenance: Provenance | N
     if group.form is Shape.KERNEL:
         kernel, held = lower_custom(group, KERNEL_NAME)
     else:
-        scope = Scope(group, provenance)
+        scope = Scope(group, target, provenance)
         if group.form is Shape.POINTWISE:
             phases = lower_pointwise(scope)
         elif group.form is Shape.ROWS:

@@ -8,9 +8,10 @@ neighbouring rows are taken side by side, as columns of their own that the secon
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.compiler.groups import unit
+from graphflow.compiler.lower.narrow import within_reach
 from graphflow.compiler.lower.nest import Axis, axes_of, broken, innermost, merge, offsets_of, renamed
 from graphflow.compiler.lower.pointwise import Phases, domain_nest, element
 from graphflow.compiler.lower.rows import split_shape, tree
@@ -19,9 +20,12 @@ from graphflow.compiler.lower.split import split
 from graphflow.graph.op import Kind
 from graphflow.kernel.expr import Expr, call, const, load, local, replace
 from graphflow.kernel.index import Index, ceildiv, maximum, minimum, product, substitute, symbol
-from graphflow.kernel.nodes import Accumulate, Buffer, Let, Loop, Mode, Stmt, Store, Var
+from graphflow.kernel.nodes import Accumulate, Buffer, Let, Loop, Mode, Set, Stmt, Store, Var
 from graphflow.ops.core import identity_of
 from graphflow.ops.families import ravel
+
+if TYPE_CHECKING:
+    from graphflow.compiler.llvm.target import Target
 
 PARTS = 16
 SERIAL_BELOW = 8192  # elements that one thread reduces alone
@@ -63,15 +67,7 @@ def lower_columns(scope: Scope) -> Phases:
         raise CannotFuse("an output has another shape")
     reader = Reader(scope, nodes)
     loops, index = axes_of(shape, "i")
-    beside = 1 if broken([reader.at(n.inputs[0], index) for n in reduces]) else _beside(shape, axes)
-    side: Index = 0
-    if beside > 1:
-        last = max(axes)
-        row = next(k for k, a in enumerate(loops) if a.name == f"i{last}")
-        side = symbol("s", 0, beside - 1)
-        steps = int(shape[last]) // beside
-        index = (*index[:last], symbol(f"i{last}", 0, steps - 1) * beside + side, *index[last + 1 :])
-        loops = (*loops[:row], Axis(f"i{last}", steps), Axis("s", beside), *loops[row + 1 :])
+    loops, index, beside, side = _side_by_side(shape, axes, [reader.at(n.inputs[0], index) for n in reduces], loops, index, scope.machine)
     total = product(shape)
     leading = next(a for a in range(len(shape)) if a in axes and not unit(shape[a]))
     outer = [a for a in loops if a.name != "s" and int(a.name[1:]) < leading]
@@ -100,7 +96,7 @@ def lower_columns(scope: Scope) -> Phases:
         lets.append(Let(name, expr))
         writes.append(Store(scope.target(value).name, ravel(index, shape), local(name, expr.type)))
         terms = [t._replace(value=local(name, expr.type)) if t.value is expr else t for t in terms]
-    first = split(_accumulation(loops, frozenset(f"i{a}" for a in axes), terms, lets, writes, len(outer), parts))
+    first = split(_accumulation(loops, frozenset(f"i{a}" for a in axes), terms, lets, writes, len(outer), parts), scope.machine)
 
     def combined(buffer: Buffer, combine: str, count: int) -> Any:
         def value(offset: Index) -> Expr:
@@ -118,8 +114,41 @@ def lower_columns(scope: Scope) -> Phases:
     return [*phases, domain_nest(scope, reader, columns)] if columns else phases
 
 
-def _beside(shape: Sequence[Index], axes: Sequence[int]) -> int:
-    """How many neighbouring rows fill the lanes well together; 1 where one row does so or nothing can be done."""
+def _side_by_side(
+    shape: Sequence[Index], axes: Sequence[int], values: Sequence[Expr], loops: tuple[Axis, ...], index: tuple[Index, ...],
+    target: Target,
+) -> tuple[tuple[Axis, ...], tuple[Index, ...], int, Index]:  # fmt: skip
+    """The loops and the index with neighbouring rows of few elements side by side, how many these are, and which of them an element is
+    in. Where `values` are not read along both axes as along one, the lanes run through both (lower/narrow.py)."""
+    divided = broken(values) > 0
+    beside = _beside(shape, axes, fewest=divided)
+    if beside == 1:
+        return loops, index, 1, 0
+    last = max(axes)
+    row = next(k for k, a in enumerate(loops) if a.name == f"i{last}")
+    inner, behind = loops[row + 1 :], index[last + 1 :]
+    extent = shape[last]
+    assert isinstance(extent, int)
+    steps = extent // beside
+    if divided:
+        if len(inner) != 1 or not within_reach(values, f"i{last}", inner[0], target):
+            return loops, index, 1, 0
+        few = inner[0].extent
+        assert isinstance(few, int)
+        if target.masks and 4 * few >= target.lanes("f32"):
+            return loops, index, 1, 0  # sums in registers go through an image in strides: from beyond the caches that costs more
+        lane = symbol("s", 0, beside * few - 1)
+        side, inner, behind = lane // few, (Axis("s", beside * few),), tuple(substitute(i, {inner[0].name: lane % few}) for i in behind)
+    else:
+        side = symbol("s", 0, beside - 1)
+        inner = (Axis("s", beside), *inner)
+    first = symbol(f"i{last}", 0, steps - 1) * beside if steps > 1 else 0
+    rows = (Axis(f"i{last}", steps),) if steps > 1 else ()
+    return (*loops[:row], *rows, *inner), (*index[:last], first + side, *behind), beside, side
+
+
+def _beside(shape: Sequence[Index], axes: Sequence[int], fewest: bool) -> int:
+    """How many neighbouring rows fill the lanes well together, the most or the fewest; 1 where one row does so or nothing can be done."""
     kept = product(shape[len(axes) :])
     last = shape[len(axes) - 1]
     if tuple(axes) != tuple(range(len(axes))) or not isinstance(kept, int) or not isinstance(last, int) or not 0 < kept < NARROW:
@@ -129,16 +158,17 @@ def _beside(shape: Sequence[Index], axes: Sequence[int]) -> int:
         return rows * kept / (-(-rows * kept // NARROW) * NARROW)
 
     choices = [n for n in range(1, min(last, WIDE // kept) + 1) if last % n == 0]
-    return max(choices, key=lambda n: (round(filled(n), 2), n), default=1)
+    return max(choices, key=lambda n: (round(filled(n), 2), -n if fewest else n), default=1)
 
 
 def _gathered(scope: Scope, buffer: Buffer, rows: int, size: Index, combine: str) -> tuple[Stmt, ...]:
     """Combine `rows` rows of `size` sums into the first."""
     row, at = symbol("q", 0, rows - 2) + 1, symbol("c")
     name = scope.name("t")
-    value = call(combine, load(buffer.name, buffer.type, at), load(buffer.name, buffer.type, row * size + at))
-    body = (Let(name, value), Store(buffer.name, at, local(name, buffer.type)))
-    return (Loop("q", rows - 1, Mode.SERIAL, (Loop("c", size, Mode.VECTOR, body),)),)
+    total = local(name, buffer.type)
+    more = Set(name, call(combine, total, load(buffer.name, buffer.type, row * size + at)))
+    body = (Var(name, load(buffer.name, buffer.type, at)), Loop("q", rows - 1, Mode.SERIAL, (more,)), Store(buffer.name, at, total))
+    return (Loop("c", size, Mode.VECTOR, body),)
 
 
 def _accumulation(loops: tuple[Axis, ...], reduced: frozenset[str], terms: Sequence[Term], lets: Sequence[Stmt],

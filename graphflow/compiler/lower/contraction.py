@@ -6,29 +6,66 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from graphflow.compiler.groups import unit
-from graphflow.compiler.lower.nest import axes_of
+from graphflow.compiler.groups import Group, unit
+from graphflow.compiler.lower.nest import axes_of, parallel_nest
+from graphflow.compiler.lower.overlap import Added, overlap_adds, overlapping
 from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
+from graphflow.compiler.lower.split import split
+from graphflow.compiler.lower.windows import window_of
 from graphflow.compiler.program import Node, Value
 from graphflow.kernel.expr import Load, load, local
-from graphflow.kernel.index import Index, ceildiv, evaluate, maximum, minimum, symbol
-from graphflow.kernel.nodes import Axis, Contract
+from graphflow.kernel.index import Index, evaluate, symbol
+from graphflow.kernel.nodes import Axis, Buffer, Contract, Role, Stmt, Store
 from graphflow.ops.families import ravel
 
+PREFIX = "w"  # of scratch buffers
+PADDED = f"{PREFIX}.padded"  # the left operand inside its border of zeros, where that is made in the same kernel
+# What overlap-add must cost at most, of the price of a contraction with a border, where there are fused multiply-adds and where there are
+# none: that price is too high where lanes are added up across, and of products without them too low.
+OVERLAP_WORTH = {True: 0.88, False: 0.7}
 WORTH = 0.03  # part of the products, for which it is worth while to leave some out
 
 
 def lower_contraction(scope: Scope, target: Any) -> Phases:
     """The phases of a contraction group, tiled for `target`."""
-    from graphflow.compiler.contract import schedule_contract  # the cost model is needed only where something is compiled
+    from graphflow.compiler.contract.schedule import cheapest  # the cost model is needed only where something is compiled
 
     contract = unplanned(scope)
-    assert scope.group.root is not None
-    shorter = without_borders(contract, scope.group.root.op)
-    phases, scratch = schedule_contract(contract, tuple(scope.buffers), target, "w", shorter)
-    scope.adopt(scratch)
-    return list(phases)
+    root = scope.group.root
+    assert root is not None
+    best = cheapest(contract, target, PREFIX, without_borders(contract, root.op))
+    halo = _border(scope.group)
+    if halo is None:
+        scope.adopt(best.scratch)
+        return list(best.phases)
+    windows = overlapping(root, halo)
+    padded, cycles = _padded(scope, halo)
+    inside = Buffer(PADDED, contract.left.type, halo.outputs[0].shape, Role.SCRATCH)
+    ways = [Added((best.cycles + cycles) * OVERLAP_WORTH[target.fma], (padded, *best.phases), (*best.scratch, inside))]
+    ways += overlap_adds(contract, root.op, windows, scope.source(halo.inputs[0]), target, PREFIX)
+    way = min(ways, key=lambda w: w.cycles)
+    scope.adopt(way.scratch)
+    return list(way.phases)
+
+
+def _border(group: Group) -> Node | None:
+    """The movement that puts a border around the left operand, where that does not exist in memory (see passes/fuse.py)."""
+    assert group.root is not None
+    operand = group.root.inputs[0]
+    made = operand.known is None and all(v.id != operand.id for v in group.inputs)
+    return next(n for n in group.nodes if n.outputs[0].id == operand.id) if made else None
+
+
+def _padded(scope: Scope, halo: Node) -> tuple[tuple[Stmt, ...], float]:
+    """The phase that makes an operand with its border, and what it costs two threads."""
+    from graphflow.compiler.contract.cuts import guess
+    from graphflow.compiler.contract.schedule import BARRIER, PLAIN_COPY_CYCLES
+
+    value = halo.outputs[0]
+    axes, index = axes_of(value.shape, "h")
+    store = Store(PADDED, ravel(index, value.shape), Reader(scope, [halo]).at(value, index))
+    return split(parallel_nest(axes, [store])), BARRIER + guess(value.size) * PLAIN_COPY_CYCLES / 2
 
 
 def unplanned(scope: Scope) -> Contract:
@@ -65,10 +102,12 @@ def unplanned(scope: Scope) -> Contract:
 
 def _operand(scope: Scope, root: Node, number: int, at: list[Index]) -> Load:
     value: Value = root.inputs[number]
+    padded = number == 0 and _border(scope.group) is not None
     forms: Any = root.op.left if number == 0 else root.op.right  # type: ignore[attr-defined]
     index = tuple(sum((at[a] * c for a, c in terms), start=constant) for terms, constant in forms)
-    buffer = scope.source(value)
-    return load(buffer.name, buffer.type, ravel(index, value.shape))
+    type_ = value.dtype.kernel_type
+    assert type_ is not None
+    return load(PADDED if padded else scope.source(value).name, type_, ravel(index, value.shape))
 
 
 def without_borders(contract: Contract, op: Any) -> Iterator[Contract]:
@@ -77,17 +116,12 @@ def without_borders(contract: Contract, op: Any) -> Iterator[Contract]:
     What is left out is so many rows for each row of the result; a tile whose rows differ in that could not do it.
     """
     for (terms, constant), size in op.inside:
-        pair = sorted(terms)
-        if len(pair) != 2 or pair[0][0] >= op.free or pair[1][0] < op.free or not isinstance(constant, int):
+        window = window_of(op, 0, terms, constant, size)
+        if window is None:
             continue
-        (free, stride), (reduced, step) = pair
-        many, taps = op.extents[free], op.extents[reduced]
-        if stride < 1 or step < 1 or not isinstance(many, int) or not isinstance(taps, int) or min(many, taps) < 2:
-            continue
-        at = symbol(f"f{free}", 0, many - 1)
-        start = minimum(taps, ceildiv(maximum(0, -constant - at * stride), step))
-        end = minimum(taps, ceildiv(maximum(0, size - constant - at * stride), step))
-        lengths = [evaluate(end - start, {f"f{free}": n}) for n in range(many)]
+        many, taps = op.extents[window.row], op.extents[window.tap]
+        start, end = window.taps_inside(symbol(f"f{window.row}", 0, many - 1), taps)
+        lengths = [evaluate(end - start, {f"f{window.row}": n}) for n in range(many)]
         if min(lengths) >= 0 and sum(lengths) <= (1 - WORTH) * many * taps:
-            axes = tuple(replace(a, extent=end - start, start=start) if a.name == f"k{reduced}" else a for a in contract.reduced)
+            axes = tuple(replace(a, extent=end - start, start=start) if a.name == f"k{window.tap}" else a for a in contract.reduced)
             yield replace(contract, reduced=axes)

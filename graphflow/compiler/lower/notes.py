@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from graphflow.graph.op import Op
 from graphflow.kernel.nodes import Buffer, Check, Kernel, Stmt
 
 Phases = tuple[tuple[Stmt, ...], ...]
@@ -62,12 +63,14 @@ def unpacked(data: bytes) -> tuple[Recalled, tuple[Any, ...]] | None:
     return Recalled(name, buffers, symbols, checks), rest
 
 
-def key_text(parts: Sequence[tuple[Any, tuple[int, ...], tuple[int, ...]]], rest: Any) -> str:
-    """The signature of a group as a text that means the same in every process; "" where there is none. parts: (op, operands, results)."""
-    ops = []
-    for op, inputs, outputs in parts:
-        if not all(type(part).__module__.startswith("graphflow.") for part in (op, *op.elementary)):
-            return ""  # an op of the program's own: nobody notices when its meaning changes
-        ops.append((type(op).__module__, type(op).__qualname__, op, inputs, outputs))
-    text = repr((ops, rest))
+def key_text(parts: Sequence[Any], rest: Any) -> str:
+    """The signature of a group as a text that means the same in every process; "" where there is none. parts: ops and numbers."""
+    shown: list[Any] = []
+    for part in parts:
+        if isinstance(part, Op):
+            if not all(type(op).__module__.startswith("graphflow.") for op in (part, *part.elementary)):
+                return ""  # an op of the program's own: nobody notices when its meaning changes
+            shown += type(part).__module__, type(part).__qualname__
+        shown.append(part)
+    text = repr((shown, rest))
     return "" if " at 0x" in text else text

@@ -29,7 +29,7 @@ def lower_pointwise(scope: Scope) -> Phases:
             shape = join.inputs[0].shape
             axes, index = axes_of(shape, "i")
             outputs, places = side_by_side(scope, index)
-            return [split(parallel_nest(*blocked(axes, stores(scope, reader, outputs, shape, index, places))))]
+            return [split(parallel_nest(*blocked(axes, stores(scope, reader, outputs, shape, index, places))), scope.machine)]
     joined = _joined(scope)
     if joined is not None:
         return _parts(scope, *joined)
@@ -82,7 +82,7 @@ def domain_nest(scope: Scope, reader: Reader, outputs: Sequence[Value]) -> tuple
     assert best is not None
     _, shape, exprs = best
     axes, index = axes_of(shape, "i")
-    return split(parallel_nest(*blocked(axes, stores(scope, reader, outputs, shape, index))))
+    return split(parallel_nest(*blocked(axes, stores(scope, reader, outputs, shape, index))), scope.machine)
 
 
 def stores(

@@ -8,7 +8,7 @@ reading the same element twice costs nothing in the kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphflow.compiler.groups import Group, uniform, unit
 from graphflow.compiler.lower.provenance import Provenance
@@ -20,6 +20,9 @@ from graphflow.kernel.index import Index, IndexExpr
 from graphflow.kernel.nodes import Buffer, Check, Role
 from graphflow.ops.families import ravel, unravel
 
+if TYPE_CHECKING:
+    from graphflow.compiler.llvm.target import Target
+
 Indices = tuple[Index, ...]
 
 
@@ -28,10 +31,11 @@ class CannotFuse(Exception):
 
 
 class Scope:
-    """The buffers and checks of one kernel under construction."""
+    """The buffers and checks of one kernel under construction for a machine."""
 
-    def __init__(self, group: Group, provenance: Provenance | None = None) -> None:
+    def __init__(self, group: Group, machine: Target, provenance: Provenance | None = None) -> None:
         self.group = group
+        self.machine = machine
         self.provenance = provenance  # where somebody wants to know what came from where
         self.buffers: list[Buffer] = []
         self.values: list[Value | None] = []  # what each buffer holds; None for scratch

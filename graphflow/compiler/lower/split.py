@@ -14,13 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from graphflow.compiler.lower.narrow import fill
 from graphflow.compiler.lower.nest import Axis, merge, offsets_of, renamed
 from graphflow.kernel.expr import Call, Const, Expr, Load, Local, Position, call, const, load, local, rebuild, select, walk
 from graphflow.kernel.index import Index, IndexExpr, Pair, Quotient, Remainder, coefficient, symbol, symbols_of
 from graphflow.kernel.nodes import Accumulate, If, Let, Loop, Mode, Set, Stmt, Store, Var
 from graphflow.kernel.ranges import Range, limits
+
+if TYPE_CHECKING:
+    from graphflow.compiler.llvm.target import Target
 
 RANGES = 7  # most parts of one loop
 LANES = 16  # shorter inner loops are not taken apart
@@ -34,10 +38,14 @@ _COMPARE: dict[str, tuple[Callable[[Any, Any], bool], Callable[[Any, Any], bool]
 }
 
 
-def split(statements: Sequence[Stmt]) -> tuple[Stmt, ...]:
-    """The same computation with loops cut; the statements themselves where nothing is gained."""
-    statements = tuple(statements)
-    return _block(statements, {}) if any(_splits(s) or _interleaved(s) is not s for s in _loops(statements)) else statements
+def split(statements: Sequence[Stmt], target: Target | None = None) -> tuple[Stmt, ...]:
+    """The same computation with loops cut; the statements themselves where nothing is gained. With `target`, those too short for its
+    registers merge with the ones around them, before they are cut and, where borders forbade it, afterwards."""
+    statements = tuple(statements) if target is None else fill(statements, target)
+    if not any(_splits(s) or _interleaved(s) is not s for s in _loops(statements)):
+        return statements
+    statements = _block(statements, {})
+    return statements if target is None else fill(statements, target)
 
 
 def blocked(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[tuple[Axis, ...], tuple[Stmt, ...]]:

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Sequence
 
 from graphflow.compiler.groups import Group, Shape, beside, grouped, inlined, singleton
+from graphflow.compiler.lower.overlap import overlapping
 from graphflow.compiler.passes.clusters import Cluster, Clusters, Past
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Effect, Kind
@@ -61,6 +62,7 @@ class _Grouping:
             self._fill(self._queue.pop())
         self._join()
         self._absorb()
+        self._borders()
         groups = [self._group(d) for d in self.drafts.values()]
         return self.program._replace(nodes=tuple(ordered(groups)))
 
@@ -84,9 +86,10 @@ class _Grouping:
     def _new(self, number: int, cluster: Cluster | None) -> _Draft:
         node = self.nodes[number]
         if cluster is not None:
-            roots = [n for n in cluster.nodes if self.nodes[n].op.kind is Kind.CONTRACTION]
-            draft = _Draft(cluster.form, self.nodes[roots[0]] if roots else None)
+            draft = _Draft(cluster.form, None)
             draft.nodes = {n: self.nodes[n] for n in cluster.nodes}
+            if cluster.form is Shape.CONTRACTION:
+                draft.root = next(n for n in draft.nodes.values() if n.op.kind is Kind.CONTRACTION)
         else:
             kind = node.op.kind
             form = ALONE.get(kind, Shape.ALIAS if node.op.type == "View" else Shape.POINTWISE)
@@ -186,6 +189,25 @@ class _Grouping:
                 del draft.inputs[value.id]
                 draft.inputs.update(other.inputs)
                 del self.drafts[id(cluster)]
+
+    def _borders(self) -> None:
+        """A contraction that may do without the border around its operand is told how it is made, where nothing else reads it."""
+        readers: dict[int, int] = {}
+        for draft in list(self.drafts.values()):
+            if draft.form is not Shape.CONTRACTION or draft.root is None:
+                continue
+            padded = draft.root.inputs[0]
+            number = self.producer.get(padded.id, -1)
+            maker = self.drafts.get(-1 - number)
+            if maker is None or len(maker.nodes) > 1 or self.nodes[number].op.type != "Halo":
+                continue
+            if not maker.inputs or padded is draft.root.inputs[1] or not overlapping(draft.root, self.nodes[number]):
+                continue
+            readers = readers or self._readers()
+            if readers[padded.id] == 1:
+                draft.nodes.update(maker.nodes)
+                del draft.inputs[padded.id], self.drafts[-1 - number]
+                draft.inputs.update(maker.inputs)
 
     def _group(self, draft: _Draft) -> Group:
         if draft.form in STANDING and draft.root is not None:

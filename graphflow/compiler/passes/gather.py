@@ -8,21 +8,21 @@ own until all are there.
 
 from __future__ import annotations
 
-from graphflow.compiler.passes.rewrite import Rewriter, note, substituted, with_inputs
+from graphflow.compiler.passes.rewrite import Rewriter, note, substituted, uses, with_inputs
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Kind
 
 
 def gather_sums(program: Program) -> Program:
     """See the module's text. The terms are added in the order in which they are computed."""
-    uses: dict[int, int] = {}
-    for value in (*program.outputs, *program.updates.values(), *(v for n in program.nodes for v in n.inputs)):
-        uses[value.id] = uses.get(value.id, 0) + 1
+    if not any(n.op.type == "AddN" for n in program.nodes):
+        return program
+    read = uses(program)
     place = {v.id: k for k, n in enumerate(program.nodes) for v in n.outputs}
 
     def product(value: Value) -> bool:
         number = place.get(value.id)
-        return number is not None and uses[value.id] == 1 and program.nodes[number].op.kind is Kind.CONTRACTION
+        return number is not None and read[value.id] == 1 and program.nodes[number].op.kind is Kind.CONTRACTION
 
     sums = {k: n for k, n in enumerate(program.nodes) if n.op.type == "AddN" and len(n.inputs) > 2 and sum(map(product, n.inputs)) > 1}
     if not sums:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphflow.compiler.groups import unit
-from graphflow.compiler.passes.rewrite import Rewriter, rewrite
+from graphflow.compiler.passes.rewrite import Rewriter, rewrite, uses
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.ops import core
 
@@ -21,20 +21,24 @@ def choose_layout(program: Program) -> Program:
     """See the module's text."""
     if not any(isinstance(n.op, core.SumOfProducts) for n in program.nodes):
         return program
-    uses: dict[int, int] = {}
-    for value in (*program.outputs, *program.updates.values(), *(v for n in program.nodes for v in n.inputs)):
-        uses[value.id] = uses.get(value.id, 0) + 1
+    read: dict[int, int] = {}
+
+    def only_reader(node: Node) -> bool:
+        """Whether nothing else reads the operand of a node."""
+        if not read:
+            read.update(uses(program))
+        return read[node.inputs[0].id] == 1
 
     def rule(b: Rewriter, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
         if isinstance(node.op, core.SumOfProducts):
             return _absorb(b, node.op, inputs)
         if isinstance(node.op, core.Permute):
             inner = b.maker(inputs[0])
-            if inner is not None and isinstance(inner.op, core.SumOfProducts) and uses.get(node.inputs[0].id) == 1:
+            if inner is not None and isinstance(inner.op, core.SumOfProducts) and only_reader(node):
                 return (b.apply(_reordered(inner.op, node.op.perm), *inner.inputs),)
         if isinstance(node.op, core.Section):
             inner = b.maker(inputs[0])
-            if inner is not None and isinstance(inner.op, core.SumOfProducts) and uses.get(node.inputs[0].id) == 1:
+            if inner is not None and isinstance(inner.op, core.SumOfProducts) and only_reader(node):
                 narrow = _part(inner.op, node.op)
                 return None if narrow is None else (b.apply(narrow, *inner.inputs),)
         return None

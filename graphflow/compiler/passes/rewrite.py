@@ -81,6 +81,14 @@ def highest_id(program: Program) -> int:
     return max(ids, default=-1)
 
 
+def uses(program: Program) -> dict[int, int]:
+    """How often each value is read, by id; what the Program gives out is read once more."""
+    found: dict[int, int] = {}
+    for value in (*program.outputs, *program.updates.values(), *[v for node in program.nodes for v in node.inputs]):
+        found[value.id] = found.get(value.id, 0) + 1
+    return found
+
+
 def rewrite(program: Program, rule: Rule, types: Collection[str] | None = None) -> Program:
     """The Program with every node for which `rule(builder, node, inputs)` gives values replaced by them; the same object if there is none.
     `inputs` are the node's operands after replacement; a new value must have the type and shape of the one it stands for. `types`: of the

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from graphflow.compiler.groups import unit
@@ -99,22 +100,32 @@ def _outside(node: Node) -> dict[int, Value]:
 
 def _read_across(node: Node) -> Iterator[tuple[Across, int]]:
     """The operands of a product, by number, whose last dimension is summed over while the results run along another one."""
-    op = node.op
-    assert isinstance(op, core.SumOfProducts)
+    assert isinstance(node.op, core.SumOfProducts)
+    for number, begin, size, order in _reads_across(node.op):
+        value = node.inputs[number]
+        if value.known is None:
+            yield Across(value.id, begin, size, order), number
+
+
+@lru_cache(maxsize=1024)
+def _reads_across(op: core.SumOfProducts) -> tuple[tuple[int, tuple[int, ...], tuple[int, ...], tuple[int, ...]], ...]:
+    """The same of all products of one kind: number of the operand, and what an Across says of it."""
+    found = []
     along = next((a for a in range(op.free - 1, -1, -1) if not unit(op.extents[a])), -1)
-    for number, (value, forms, others) in enumerate(zip(node.inputs, (op.left, op.right), ((op.right, op.left)), strict=True)):
+    for number, (forms, others) in enumerate(((op.left, op.right), (op.right, op.left))):
         axes = [terms[0][0] if len(terms) == 1 and terms[0][1] == 1 else -1 for terms, _ in forms]
         if len(axes) < 2 or -1 in axes or along not in axes or len(set(axes)) < len(axes) or axes[-1] < op.free:
             continue
         size, begin = tuple(op.extents[a] for a in axes), tuple(constant for _, constant in forms)
-        if value.known is not None or not all(isinstance(n, int) for n in (*size, *begin)) or math.prod(map(typical, size)) < ELEMENTS:
+        if not all(isinstance(n, int) for n in (*size, *begin)) or math.prod(map(typical, size)) < ELEMENTS:
             continue
         beside: list[Index] = [e for a, e in enumerate(op.extents[: op.free]) if a not in axes]
         if any(axis == along for terms, _ in others for axis, _ in terms) or math.prod(map(typical, beside)) < ROWS:
             continue
         last = axes.index(along)
         order = (*(d for d in range(len(axes)) if d != last), last)
-        yield Across(value.id, begin, size, order), number  # type: ignore[arg-type]
+        found.append((number, begin, size, order))
+    return tuple(found)  # type: ignore[arg-type]
 
 
 def _given(node: Node, copies: Mapping[Across, Value]) -> Node:

@@ -137,13 +137,12 @@ def depthwise(n: Index, h: int, w: int, c: int, k: int, mult: int = 1, type_: st
     return Case(Contract(free, reduced, x, wt, plain(type_, y)), buffers, names_of(n))
 
 
-class Compiled:
-    """A case turned into native code; `run` calls its phases as `threads` threads would, one after another."""
+class Native:
+    """A kernel turned into native code; `run` calls its phases as `threads` threads would, one after another."""
 
-    def __init__(self, case: Case, machine: str | Target = PLAIN) -> None:
+    def __init__(self, kernel: Kernel, machine: str | Target = PLAIN) -> None:
         self.target = target(machine) if isinstance(machine, str) else machine
-        phases, scratch = schedule_contract(case.contract, case.buffers, self.target)
-        self.kernel = Kernel("test", (*case.buffers, *scratch), case.symbols, phases)
+        self.kernel = kernel
         self.text = emit_kernel(self.kernel, self.target)
         parsed = llvm.parse_assembly(self.text)
         parsed.verify()
@@ -153,11 +152,7 @@ class Compiled:
         self.engine = llvm.create_mcjit_compiler(parsed, self.machine)
         self.engine.finalize_object()
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        self.phases = [kind(self.engine.get_function_address(phase_name(self.kernel, n))) for n in range(len(phases))]
-
-    def plan(self) -> Any:
-        """The plan of the contraction."""
-        return next(s.plan for phase in self.kernel.phases for s in phase if isinstance(s, Contract))
+        self.phases = [kind(self.engine.get_function_address(phase_name(self.kernel, n))) for n in range(len(kernel.phases))]
 
     def assembly(self) -> str:
         return str(self.machine.emit_assembly(llvm.parse_assembly(self.text)))
@@ -184,6 +179,19 @@ class Compiled:
             for thread in range(threads):
                 phase(ctypes.addressof(block), thread, threads)
         del held
+
+
+class Compiled(Native):
+    """A case turned into native code."""
+
+    def __init__(self, case: Case, machine: str | Target = PLAIN) -> None:
+        machine = target(machine) if isinstance(machine, str) else machine
+        phases, scratch = schedule_contract(case.contract, case.buffers, machine)
+        super().__init__(Kernel("test", (*case.buffers, *scratch), case.symbols, phases), machine)
+
+    def plan(self) -> Any:
+        """The plan of the contraction."""
+        return next(s.plan for phase in self.kernel.phases for s in phase if isinstance(s, Contract))
 
 
 def aligned(array: np.ndarray) -> np.ndarray:

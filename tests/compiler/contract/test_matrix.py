@@ -149,3 +149,76 @@ def test_zeros_stay_zeros() -> None:
 
 def test_other_targets_have_no_tiles() -> None:
     assert not in_tiles(cases.check(matmul(96, 96, 96), machine="avx512"))
+
+
+def filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients of filters image by image cost less than nothing."""
+    monkeypatch.setattr(matrix_plan, "sum_cycles", lambda *arguments: -2.0)
+
+
+def summed(compiled: Compiled) -> bool:
+    """Whether a filter's gradient is summed image by image."""
+    return in_tiles(compiled) and compiled.plan().matrix.parts > 0
+
+
+FILTERS = {
+    "pieces that go on from line to line": (conv_filter(5, 9, 9, 32, 3, 40), {}),
+    "pieces of two lines": (conv_filter(2, 18, 18, 16, 3, 32), {}),
+    "the last piece of one line only": (conv_filter(3, 7, 36, 16, 3, 32), {}),
+    "any number of images": (conv_filter(symbol("b", 0), 11, 10, 16, 5, 64), {"b": 5}),
+    "an image for each part": (conv_filter(symbol("b", 0), 9, 9, 32, 3, 40), {"b": 8}),
+    "one image": (conv_filter(symbol("b", 0), 9, 9, 32, 3, 40), {"b": 1}),
+    "no image": (conv_filter(symbol("b", 0), 9, 9, 32, 3, 40), {"b": 0}),
+    "an odd number of tiles": (conv_filter(4, 8, 12, 16, 3, 17), {}),
+    "runs that do not fill tiles": (conv_filter(3, 14, 14, 6, 5, 16), {}),
+    "one channel": (conv_filter(3, 12, 9, 1, 3, 33), {}),
+    "stride 2": (conv_filter(5, 13, 15, 32, 3, 33, stride=2), {}),
+    "more columns than are at hand": (conv_filter(3, 6, 6, 48, 2, 290), {}),
+}
+
+
+@pytest.mark.parametrize("name", list(FILTERS))
+def test_gradients_of_filters_by_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    filters(monkeypatch)
+    assert summed(check(*FILTERS[name]))
+
+
+@pytest.mark.parametrize(("images", "height", "room", "bands", "together"), [(3, 14, 2300, 3, 1), (3, 9, 2300, 7, 2), (17, 9, 6400, 1, 2)])
+def test_bands_of_images(images: int, height: int, room: int, bands: int, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A band may be a part of an image, and several at hand together may be of more than one."""
+    filters(monkeypatch)
+    monkeypatch.setattr(matrix_plan, "PART_TERMS", room)
+    compiled = check(conv_filter(symbol("b", 0), height, 11, 16, 3, 32), {"b": images})
+    assert summed(compiled)
+    assert (compiled.plan().matrix.bands, compiled.plan().matrix.together) == (bands, together)
+
+
+def test_a_gradient_of_a_filter_is_as_accurate_as_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    filters(monkeypatch)
+    case = conv_filter(16, 12, 12, 16, 3, 32)
+    arrays = inputs(case, {})
+    want, scale = sums(case, arrays, {})
+    windows = np.lib.stride_tricks.sliding_window_view(arrays["x"], (3, 3), (1, 2)).transpose(4, 5, 3, 0, 1, 2).reshape(-1, 1600)
+    theirs = np.abs((windows @ arrays["d"].reshape(1600, 32)).reshape(want.shape) - want) / scale
+    ours = np.abs(run(case, arrays).reshape(want.shape) - want) / scale
+    assert ours.max() <= 2 * theirs.max()
+    assert np.sqrt((ours**2).mean()) <= 1.5 * np.sqrt((theirs**2).mean())
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, np.float32(3e38), np.float32(1e-36)])
+def test_a_gradient_of_a_filter_that_terms_cannot_hold(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such values in one channel of all images, and in one pixel that no window but the last one reaches."""
+    filters(monkeypatch)
+    case = conv_filter(4, 8, 8, 16, 3, 40)
+    arrays = inputs(case, {})
+    arrays["d"] = aligned(np.abs(arrays["d"]) + 1)
+    arrays["x"][..., 4] = value if np.isfinite(value) else arrays["x"][..., 4]
+    arrays["x"][1, 2, 3, 4], arrays["x"][2, 7, 7, 9] = value, value
+    with np.errstate(invalid="ignore", over="ignore"):
+        want, scale = sums(case, arrays, {})
+        want = want.astype(np.float32)
+    got = run(case, arrays).reshape(want.shape)
+    finite = np.isfinite(want)
+    np.testing.assert_array_equal(got[~finite], want[~finite])
+    assert (np.abs(got[finite] - want[finite]) <= 1e-6 * scale[finite]).all()
+    assert finite.sum() >= want.size - want[:, :, [4]].size - 40
