@@ -200,8 +200,12 @@ def crossing(shape: Shape, plan: Plan) -> float:
 
     Loops over a tensor share out its outermost axis. Where rows are that axis of an operand and of the results, a thread that takes rows
     finds what it has made before, and so does the thread that goes on with them; the other operand, say weights, it reads whole. A thread
-    that takes panels of columns reads all rows of the one, and its results are wanted in rows.
+    that takes panels of columns reads all rows of the one, and its results are wanted in rows. Where that axis of both operands is summed
+    over, as are the images in the gradient of a filter, threads that take a part of the results each read everything.
     """
+    far = _furthest(shape, 0)
+    if plan.outer and far == _furthest(shape, 1) and far in {a.name for a in shape.contract.reduced}:
+        return shape.size[far] * sum(guess(shape.side(far, side)) for side in (0, 1)) * shape.itemsize * FAR_CYCLES / 2
     if not plan.rows or not plan.vector or plan.outer or plan.turned or plan.dot:
         return 0
     wide = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
@@ -213,6 +217,11 @@ def crossing(shape: Shape, plan: Plan) -> float:
     elif plan.split in ("rows", "tiles") and side_bytes(shape, wide[0]) > L2_BYTES:
         size = side_bytes(shape, wide[0])
     return size * FAR_CYCLES / 2
+
+
+def _furthest(shape: Shape, side: int) -> str:
+    """The axis that moves an operand furthest."""
+    return max(shape.moves, key=lambda name: guess(shape.side(name, side)))
 
 
 def _outermost(shape: Shape, name: str, side: int) -> bool:
