@@ -203,8 +203,8 @@ def crossing(shape: Shape, plan: Plan) -> float:
     that takes panels of columns reads all rows of the one, and its results are wanted in rows. Where that axis of both operands is summed
     over, as are the images in the gradient of a filter, threads that take a part of the results each read everything.
     """
-    far = _furthest(shape, 0)
-    if plan.outer and far == _furthest(shape, 1) and far in {a.name for a in shape.contract.reduced}:
+    far = _furthest(shape, 0) if plan.outer else ""
+    if far and far == _furthest(shape, 1) and far in {a.name for a in shape.contract.reduced}:
         return shape.size[far] * sum(guess(shape.side(far, side)) for side in (0, 1)) * shape.itemsize * FAR_CYCLES / 2
     if not plan.rows or not plan.vector or plan.outer or plan.turned or plan.dot:
         return 0
