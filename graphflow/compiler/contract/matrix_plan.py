@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from graphflow.compiler.contract.blocking import Choice
 from graphflow.compiler.contract.cuts import guess, varies
 from graphflow.compiler.contract.plan import PARTS, Matrix, Plan
+from graphflow.compiler.contract.price import summing
 from graphflow.compiler.contract.shape import L2_BYTES, Shape, result_bytes, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.index import product
@@ -31,6 +32,7 @@ WORDS_CYCLES, GRADIENT_CYCLES = 16.0, 600.0  # of 16 words of an image whose win
 SQUARE_CYCLES = 560  # of 32 x 32 sums over 32 steps
 BLOCK_CYCLES, TURN_CYCLES = 220.0, 220.0  # of the terms of 16 x 32 elements, and of turning them
 CORNERS_CYCLES, PART_CYCLES = 1200.0, 24.0  # of a square that comes from memory and goes back; of a register of sums of a part
+APART_CYCLES = 0.1  # of a byte of the parts' sums, where those are more than the second-level cache holds
 SUM_CYCLES = 3.0  # of a register of sums looked at, and its epilogue
 FAR_CYCLES = 0.03  # of a byte that the epilogue reads and fills where that comes from far: nothing is multiplied meanwhile
 START_CYCLES, TABLE_CYCLES = 16000.0, 1000.0  # of a call, and of what is worked out for ROWS rows and STEPS steps
@@ -170,7 +172,8 @@ def sum_cycles(shape: Shape, plan: Plan, cut: Pieces, high: int, wide: int) -> f
     images = shape.size[matrix.steps[0]] / matrix.parts
     if isinstance(shape.axis(matrix.steps[0]).extent, int):
         images = math.ceil(images)
-    ends = high * wide * SQUARE * SQUARE / SIDE * PART_CYCLES * matrix.parts / 2
+    sums = high * wide * SQUARE * SQUARE * matrix.parts
+    ends = sums / SIDE * PART_CYCLES / 2 + (APART_CYCLES * sums * shape.itemsize if sums * shape.itemsize > L2_BYTES else 0.0)
     return START_CYCLES + math.ceil(matrix.parts / 2) * images * matrix.bands * image + ends + far_cycles(shape)
 
 
@@ -236,7 +239,7 @@ def cycles(shape: Shape, plan: Plan) -> float:
     right = 2 * wide * depth * (1 if steps <= matrix.depth else math.ceil(high * SQUARE / ROWS)) * copy[1]
     chunks = math.ceil(high * SQUARE / ROWS) * math.ceil(steps / STEPS) * math.ceil(wide * SQUARE / matrix.columns)
     squares = wide * high * (depth * SQUARE_CYCLES + 2 * SQUARE * SUM_CYCLES)
-    return START_CYCLES + chunks * TABLE_CYCLES + squares + left + right + far_cycles(shape)
+    return START_CYCLES + chunks * TABLE_CYCLES + squares + left + right + far_cycles(shape) + summing(shape)
 
 
 def far_cycles(shape: Shape) -> float:

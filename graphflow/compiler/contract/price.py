@@ -127,7 +127,7 @@ def price(shape: Shape, plan: Plan) -> float:
     many = panel_count(plan.panels)
     far = far_bytes(shape, plan) * FAR_CYCLES / threads
     waits = far if far and len(plan.order) == 1 and not foresees(shape, plan) else 0.0
-    across = crossing(shape, plan) + first_passes(shape, plan, steps, tile)
+    across = crossing(shape, plan) + summing(shape) + first_passes(shape, plan, steps, tile)
     if plan.split == "rows":
         rows = math.ceil(total_rows / threads)
         return across + far + waits * threads + units * sum(guess(p.count) * pass_over(rows, len(p.pieces)) for p in plan.panels)
@@ -200,12 +200,8 @@ def crossing(shape: Shape, plan: Plan) -> float:
 
     Loops over a tensor share out its outermost axis. Where rows are that axis of an operand and of the results, a thread that takes rows
     finds what it has made before, and so does the thread that goes on with them; the other operand, say weights, it reads whole. A thread
-    that takes panels of columns reads all rows of the one, and its results are wanted in rows. Where that axis of both operands is summed
-    over, as are the images in the gradient of a filter, threads that take a part of the results each read everything.
+    that takes panels of columns reads all rows of the one, and its results are wanted in rows.
     """
-    far = _furthest(shape, 0) if plan.outer else ""
-    if far and far == _furthest(shape, 1) and far in {a.name for a in shape.contract.reduced}:
-        return shape.size[far] * sum(guess(shape.side(far, side)) for side in (0, 1)) * shape.itemsize * FAR_CYCLES / 2
     if not plan.rows or not plan.vector or plan.outer or plan.turned or plan.dot:
         return 0
     wide = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
@@ -219,9 +215,14 @@ def crossing(shape: Shape, plan: Plan) -> float:
     return size * FAR_CYCLES / 2
 
 
-def _furthest(shape: Shape, side: int) -> str:
-    """The axis that moves an operand furthest."""
-    return max(shape.moves, key=lambda name: guess(shape.side(name, side)))
+def summing(shape: Shape) -> float:
+    """The same where the outermost axis of both operands is summed over, as are the images in the gradient of a filter: threads that take a
+    part of the results, whichever, each read all that the other one has made."""
+    far = {max(shape.moves, key=lambda name: guess(shape.side(name, side))) for side in (0, 1)} if shape.moves else set()
+    if len(far) != 1 or not far <= {a.name for a in shape.contract.reduced}:
+        return 0.0
+    (name,) = far
+    return shape.size[name] * sum(guess(shape.side(name, side)) for side in (0, 1)) * shape.itemsize * FAR_CYCLES / 2
 
 
 def _outermost(shape: Shape, name: str, side: int) -> bool:
