@@ -19,7 +19,7 @@ from graphflow.config import options
 from graphflow.runtime import layout
 from graphflow.runtime.buffers import HEAD, Array, address, aligned
 from graphflow.runtime.jit import Jit, default_jit
-from graphflow.runtime.room import apart, cramped
+from graphflow.runtime.room import LIMITED, apart, cramped
 from graphflow.runtime.threads import SPIN, Pool
 
 WORTH_A_THREAD = 4e-6  # seconds of work that pay for waking a thread and meeting it at the barriers
@@ -296,7 +296,7 @@ class NativePlan:
         """Run one step on the arrays of the slots (dense, of the right type and size: nothing is checked here). At a Pause `python` is
         called with its number in the list."""
         size = _thread.stack_size()
-        if size and cramped(size):
+        if (size or LIMITED) and cramped(size):
             failure: Failure | None = apart(self.run, arrays, python)
             return failure
         if self._wants_workers and not self._pool.running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import threading
@@ -39,6 +40,20 @@ def test_a_thread_with_a_small_stack_runs_steps() -> None:
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("True ") and "Cannot feed value of shape (128, 511)" in result.stdout
+
+
+@pytest.mark.slow
+def test_steps_run_under_a_low_limit() -> None:
+    """The limit is that of the main thread too, and of threads for which the program chooses nothing."""
+    program = PROGRAM.replace("    threading.stack_size(64 << 10)\n", "")
+    assert program != PROGRAM
+
+    def low() -> None:
+        resource.setrlimit(resource.RLIMIT_STACK, (512 << 10, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, preexec_fn=low)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("True ")
 
 
 def test_threads_are_told_apart() -> None:
