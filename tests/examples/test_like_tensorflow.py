@@ -56,11 +56,15 @@ def test_the_forward_nodes_are_tensorflows(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "data"), [("mnist_softmax", "mnist"), ("mnist_cnn", "mnist"), ("cifar10_cnn", "cifar-10-batches-py")])
 def test_the_first_losses_are_tensorflows(name: str, data: str) -> None:
-    """Those of one of TensorFlow's runs: with another number of threads its sums round differently, and then it leaves its own way."""
-    seen = losses(run(name, "--data", folder(data), "--steps", "50", "--log", "1"))
-    wanted = min(GOLDEN[name]["losses"], key=lambda one: np.abs(np.divide(seen, one) - 1).max())
-    np.testing.assert_allclose(seen[0], wanted[0], rtol=1e-5)
-    np.testing.assert_allclose(seen, wanted, rtol=1e-3)
+    """With other numbers of threads TensorFlow's sums round differently, and at some step it leaves its own way: until there the losses are
+    its own, and later no further from one of its runs than twice what these are from each other."""
+    seen = np.array(losses(run(name, "--data", folder(data), "--steps", "50", "--log", "1")))
+    runs = np.array(GOLDEN[name]["losses"])
+    apart = np.maximum.accumulate(np.ptp(runs, axis=0) / runs[0])
+    together = int(np.argmax(apart > 1e-5)) or len(seen)
+    np.testing.assert_allclose(seen[:together], runs[0, :together], rtol=1e-5)
+    away = np.abs(seen / runs - 1)
+    assert (away <= np.maximum(1e-3, 2 * apart)).all(axis=1).any(), away.max(axis=1)
 
 
 @pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in RUNS])
