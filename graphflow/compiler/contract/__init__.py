@@ -2,14 +2,14 @@
 
 For the lowering (compiler/lower), which builds kernels:
 
-    phases, scratch = schedule_contract(contract, kernel_buffers, target, prefix="t")
+    schedule = schedule_contract(contract, target, prefix="t")
 
-takes one unplanned `kernel.nodes.Contract` and returns the phases that compute it, each a tuple of statements, together with the SCRATCH
-buffers they need (named from `prefix`); put the phases into the Kernel in this order and append the buffers. Usually it is one phase
-holding the contract with its `plan` filled. An operand that cannot be read along vectors is first repacked (a phase of plain loops), and
-a long reduction with few outputs is cut into a fixed number of parts, whose sums a last phase of plain loops combines and hands to the
-epilogue. A planned Contract is the only statement of its phase and distributes itself over the threads; one that stands in the loops of
-somebody else's phase, planned by `nested`, is done whole by the thread that comes to it (compiler/lower/overlap.py has such).
+takes one unplanned `kernel.nodes.Contract` and returns the cheapest Schedule: the `phases` that compute it, each a tuple of statements,
+and the SCRATCH buffers they need (`scratch`, named from `prefix`); put the phases into the Kernel in this order and append the buffers.
+Usually it is one phase holding the contract with its `plan` filled. An operand that cannot be read along vectors is first repacked (plain
+loops), and a long reduction with few outputs is cut into a fixed number of parts, whose sums a last phase of plain loops combines and
+hands to the epilogue. A planned Contract is the only statement of its phase and distributes itself over the threads; one that stands in
+the loops of somebody else's phase, planned by `nested`, is done whole by the thread that comes to it (compiler/lower/overlap.py has such).
 Where a reduced axis of a planned contract begins and how long it is may depend on free axes: the last part of a cut reduction is shorter,
 and at the edge of an image a window meets fewer rows.
 

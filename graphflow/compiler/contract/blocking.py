@@ -236,8 +236,8 @@ def _candidates(
             most = min(TALLEST, (shape.target.registers - 1 - spare - columns) // columns)
             if columns == 1:
                 most = min(TALLEST, shape.target.registers - 2 - spare)
+            base = Plan(vector, panels, r, s, (), (), (), (), "units", False, dot, bool(turned), bool(s and turned), fold=fold)
             if fold:  # shuffles keep their indices in registers
-                base = Plan(vector, panels, r, s, (), (), (), (), "units", False, fold=fold)
                 most = min(TALLEST, (shape.target.registers - 1 - spare - columns - put_beside(shape, base, columns)[1]) // columns)
             if turned and s:  # vectors stay in registers until the last of the other operand's elements has come
                 most = (shape.target.registers - 1 - spare) // (columns * (deep + 1)) * deep
@@ -247,7 +247,6 @@ def _candidates(
                 most -= 1  # LLVM keeps the indices of the shuffles in registers, across the tiles
             if most < deep:
                 continue
-            base = Plan(vector, panels, r, s, (), (), (), (), "units", False, dot, bool(turned), bool(s and turned), fold=fold)
             if pack:
                 early = not pack[1] and result_bytes(shape) <= L2_BYTES  # sums wait there from block to block
                 length = packed_length(shape.contract.reduced[0].extent, panels, EARLY_BYTES if early else PACKED_BYTES)

@@ -305,17 +305,14 @@ def across(b: FunctionBuilder, sums: Sequence[Reg], element: str) -> Reg:
 
 def _fold(b: FunctionBuilder, add: str, x: Reg, y: Reg | None, groups: int) -> Reg:
     """The halves of every group of lanes added: of x and y side by side, or of x alone in half as many lanes."""
-    scalar, lanes = split_vector(x.type)
+    _, lanes = split_vector(x.type)
     size = lanes // groups
     halves = []
     for half in (0, 1):
         chosen = [
             v * lanes + g * size + half * (size // 2) + n for v in range(2 if y else 1) for g in range(groups) for n in range(size // 2)
         ]
-        type_ = f"<{len(chosen)} x {scalar}>"
-        mask = ", ".join(f"i32 {n}" for n in chosen)
-        text = f"shufflevector {x.type} {x.ref}, {x.type} {y.ref if y else 'poison'}, <{len(chosen)} x i32> <{mask}>"
-        halves.append(b.instruction(type_, text, "h"))
+        halves.append(b.shuffle(x, chosen, y))
     return b.binary(add, halves[0], halves[1])
 
 

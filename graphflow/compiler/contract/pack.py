@@ -69,9 +69,7 @@ def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], bloc
                 if piece.lanes == 1:
                     value = b.instruction(tiles.source, f"extractelement {turned.type} {turned.ref}, i64 0")
                 elif piece.lanes < lanes:
-                    some = ", ".join(f"i32 {k}" for k in range(piece.lanes))
-                    text = f"shufflevector {turned.type} {turned.ref}, {turned.type} poison, <{piece.lanes} x i32> <{some}>"
-                    value = b.instruction(vector(tiles.source, piece.lanes), text)
+                    value = b.shuffle(turned, range(piece.lanes))
                 b.store(value, b.element(there, b.i64(n * width + piece.offset), tiles.source))
 
     if em.target.masks and (known is None or known % lanes):  # a mask costs nothing there, and a second body of shuffles is long to compile

@@ -64,15 +64,7 @@ Way = Callable[[Contract, Target, str, float], Schedule | None]  # ... the price
 Pair = tuple[str, str] | tuple[()]  # a reduced axis of which an iteration takes several steps, and the free axis whose rows share elements
 
 
-def schedule_contract(
-    contract: Contract, buffers: Sequence[Buffer], target: Target, prefix: str = "t", shorter: Iterable[Contract] = ()
-) -> tuple[Phases, tuple[Buffer, ...]]:
-    """The phases that compute a contraction and the scratch buffers they need (see the package's text). `shorter`: see `cheapest`."""
-    best = cheapest(contract, target, prefix, shorter)
-    return best.phases, best.scratch
-
-
-def cheapest(contract: Contract, target: Target, prefix: str, shorter: Iterable[Contract] = ()) -> Schedule:
+def schedule_contract(contract: Contract, target: Target, prefix: str = "t", shorter: Iterable[Contract] = ()) -> Schedule:
     """The cheapest way to compute a contraction. `shorter`: the same without some products that are zero, which are so many for each point
     of one free axis and others for the next; the cheapest of all is taken, in the same way and over the same tiles."""
     best: Schedule | None = None
@@ -309,17 +301,15 @@ def _in_parts(contract: Contract, long: Axis, parts: int, prefix: str) -> tuple[
     reduced = tuple(Axis(a.name, length) if a is long else a for a in contract.reduced)
     inner = symbol(long.name, 0, step - 1 if isinstance(step, int) else None)
     sums = f"{prefix}.parts"
-    place: Index = axis_symbol(part)
-    for axis in contract.free:
-        place = place * axis.extent + axis_symbol(axis)
-    type_ = contract.left.type
-    moved = rewrite(replace(contract, epilogue=(Store(sums, place, local("acc", type_)),)), {long.name: begin + inner})
-    buffer = Buffer(sums, type_, (parts, *(a.extent for a in contract.free)), Role.SCRATCH)
-    total: Expr | None = None
     size = product(a.extent for a in contract.free)
     where: Index = 0
     for axis in contract.free:
         where = where * axis.extent + axis_symbol(axis)
+    type_ = contract.left.type
+    store = Store(sums, axis_symbol(part) * size + where, local("acc", type_))
+    moved = rewrite(replace(contract, epilogue=(store,)), {long.name: begin + inner})
+    buffer = Buffer(sums, type_, (parts, *(a.extent for a in contract.free)), Role.SCRATCH)
+    total: Expr | None = None
     for n in range(parts):
         term = load(sums, type_, where + n * size)
         total = term if total is None else total + term

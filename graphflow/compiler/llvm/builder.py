@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 LLVM_TYPES = {
     "f16": "half", "f32": "float", "f64": "double", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64",
@@ -84,6 +85,12 @@ def _flatten(lines: Sequence[str | Point]) -> Iterator[str]:
             yield from _flatten(line.lines)
         else:
             yield line
+
+
+@lru_cache(maxsize=1024)
+def _chosen(lanes: tuple[int, ...]) -> str:
+    """The lanes of a shuffle as LLVM writes them."""
+    return f"<{len(lanes)} x i32> <" + ", ".join("i32 poison" if n < 0 else f"i32 {n}" for n in lanes) + ">"
 
 
 class FunctionBuilder:
@@ -248,11 +255,10 @@ class FunctionBuilder:
         return Reg(vector("i1", len(lanes)), "<" + ", ".join(f"i1 {'true' if lane else 'false'}" for lane in lanes) + ">")
 
     def shuffle(self, a: Reg, lanes: Sequence[int], other: Reg | None = None) -> Reg:
-        """A vector of the given lanes of `a`, after which those of `other` are counted."""
+        """A vector of the given lanes of `a`, after which those of `other` are counted; -1: any."""
         scalar, _ = split_vector(a.type)
-        chosen = ", ".join(f"i32 {n}" for n in lanes)
-        text = f"shufflevector {a.type} {a.ref}, {a.type} {other.ref if other else 'poison'}, <{len(lanes)} x i32> <{chosen}>"
-        return self.instruction(vector(scalar, len(lanes)), text, "t")
+        text = f"shufflevector {a.type} {a.ref}, {a.type} {other.ref if other else 'poison'}, {_chosen(tuple(lanes))}"
+        return self.instruction(f"<{len(lanes)} x {scalar}>", text, "t")  # of one lane too
 
     # -- memory ------------------------------------------------------------------------------------------------------
     # ------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graphflow.compiler.llvm.builder import FunctionBuilder, Reg, split_vector, vector
+from graphflow.compiler.llvm.builder import Reg, split_vector, vector
 from graphflow.compiler.llvm.scope import Placed
 from graphflow.compiler.llvm.transpose import woven
 from graphflow.kernel.expr import Load
@@ -40,9 +40,7 @@ def load_every(em: Expressions, e: Load, step: int, level: int) -> Placed | None
         parts: list[Reg] = []
         for n in range(step):
             inside = [k <= n * lanes + lane <= last for lane in range(lanes)]
-            mask = None
-            if not all(inside):
-                mask = b.mask(inside)
+            mask = None if all(inside) else b.mask(inside)
             parts.append(b.load(type_, b.element(address, b.i64(n * lanes), scalar), mask=mask))
         width = lanes // step  # lanes that each part gives
         while len(parts) > 1:
@@ -53,7 +51,7 @@ def load_every(em: Expressions, e: Load, step: int, level: int) -> Placed | None
                 else:
                     chosen = [*range(width), *range(lanes, lanes + width)]
                 chosen += [-1] * (lanes - len(chosen))
-                made.append(shuffled(b, parts[n], parts[n + 1], chosen))
+                made.append(b.shuffle(parts[n], chosen, parts[n + 1]))
             parts, width = made, width * 2
         return parts[0], level
 
@@ -61,7 +59,7 @@ def load_every(em: Expressions, e: Load, step: int, level: int) -> Placed | None
 def store_every(em: Emitter, stores: Sequence[Store]) -> None:
     """Stores that together write every element of a range, lane after lane."""
     b = em.b
-    values = [em._in_memory(em.wide(s.value)) for s in stores]
+    values = stored(em, stores)
     scalar, _ = split_vector(values[0].type)
     address = em.address(stores[0].buffer, em.rename(stores[0].offset))[0]
     for n, value in enumerate(woven(b, values)):
@@ -102,10 +100,3 @@ def constant_of(index: Index) -> int:
     if not isinstance(index, IndexExpr):
         return index
     return next((c for factors, c in index.terms if not factors), 0)
-
-
-def shuffled(b: FunctionBuilder, a: Reg, c: Reg, chosen: Sequence[int]) -> Reg:
-    """Lanes of two vectors; -1: any."""
-    lanes = ", ".join("i32 poison" if n < 0 else f"i32 {n}" for n in chosen)
-    text = f"shufflevector {a.type} {a.ref}, {c.type} {c.ref}, <{len(chosen)} x i32> <{lanes}>"
-    return b.instruction(vector(split_vector(a.type)[0], len(chosen)), text, "s")

@@ -6,8 +6,6 @@ integers modulo 2^n; Python numbers become constants of the same type.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from graphflow.compiler.llvm.builder import FunctionBuilder, Reg, mangle, split_vector, vector
 from graphflow.compiler.llvm.target import Target
 
@@ -182,11 +180,11 @@ class Num:
             here = [_window(x, start, size) for x in operands]
             parts.append(b.call(type_, f"{intrinsic}.{size * 32}", [*here, Reg(type_, "zeroinitializer"), mask, *rounding]))
         while len(parts) > 1:
-            parts = [_shuffle(b, x, y, range(2 * split_vector(x.type)[1])) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+            parts = [b.shuffle(x, range(2 * split_vector(x.type)[1]), y) for x, y in zip(parts[::2], parts[1::2], strict=True)]
         whole = parts[0]
         if lanes == 1:
             return self._of(b.instruction("float", f"extractelement {whole.type} {whole.ref}, i64 0"))
-        return self._of(whole if lanes >= size else _shuffle(b, whole, whole, range(lanes)))
+        return self._of(whole if lanes >= size else b.shuffle(whole, range(lanes)))
 
     # -- comparisons and choices -------------------------------------------------------------------------------------
 
@@ -244,11 +242,4 @@ def _window(x: Num, start: int, size: int) -> Reg:
         return x.reg
     if x.lanes == 1:
         return x.b.instruction(vector("float", size), f"insertelement <{size} x float> poison, float {x.reg.ref}, i64 0")
-    return _shuffle(x.b, x.reg, x.reg, [min(start + n, x.lanes - 1) for n in range(size)])
-
-
-def _shuffle(b: FunctionBuilder, x: Reg, y: Reg, places: Sequence[int]) -> Reg:
-    """Lanes of x and y, counted through both."""
-    mask = ", ".join(f"i32 {n}" for n in places)
-    text = f"shufflevector {x.type} {x.ref}, {y.type} {y.ref}, <{len(places)} x i32> <{mask}>"
-    return b.instruction(vector(split_vector(x.type)[0], len(places)), text)
+    return x.b.shuffle(x.reg, [min(start + n, x.lanes - 1) for n in range(size)])

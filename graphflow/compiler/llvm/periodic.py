@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.llvm.builder import Reg, vector
-from graphflow.compiler.llvm.interleave import shuffled
 from graphflow.compiler.llvm.scope import Placed, Turn
 from graphflow.kernel.expr import Load
 from graphflow.kernel.index import symbol
@@ -97,7 +96,7 @@ def load_pattern(em: Expressions, e: Load, steps: Sequence[int], level: int) -> 
                     chosen.append(lanes + step - starts[n])
                 else:
                     chosen.append(lane if n > 1 else step - starts[0])
-            value = shuffled(b, value, part, chosen) if chosen != list(range(lanes)) else value
+            value = b.shuffle(value, chosen, part) if chosen != list(range(lanes)) else value
         return value, level
 
 

@@ -440,9 +440,7 @@ class Emitter(Expressions):
         scalar, _ = split_vector(value.type)
         if count == 1:
             return self.b.instruction(scalar, f"extractelement {value.type} {value.ref}, i64 {first}")
-        chosen = ", ".join(f"i32 {n}" for n in range(first, first + count))
-        text = f"shufflevector {value.type} {value.ref}, {value.type} poison, <{count} x i32> <{chosen}>"
-        return self.b.instruction(vector(scalar, count), text)
+        return self.b.shuffle(value, range(first, first + count))
 
     # -- stores ------------------------------------------------------------------------------------------------------
 

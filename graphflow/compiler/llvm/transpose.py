@@ -192,10 +192,10 @@ def transposed(b: FunctionBuilder, rows: list[Reg]) -> list[Reg]:
     _, lanes = split_vector(rows[0].type)
     many = len(rows)
     assert many & (many - 1) == 0, many
-    masks = [", ".join(f"i32 {n // 2 + part * (lanes // 2) + (n % 2) * lanes}" for n in range(lanes)) for part in (0, 1)]
+    halves = [[n // 2 + part * (lanes // 2) + (n % 2) * lanes for n in range(lanes)] for part in (0, 1)]
     for _ in range(many.bit_length() - 1):
         out: list[Reg] = []
         for x, y in zip(rows[: many // 2], rows[many // 2 :], strict=True):
-            out += [b.instruction(x.type, f"shufflevector {x.type} {x.ref}, {y.type} {y.ref}, <{lanes} x i32> <{m}>", "t") for m in masks]
+            out += [b.shuffle(x, half, y) for half in halves]
         rows = out
     return rows

@@ -29,12 +29,12 @@ WORTH = 0.03  # part of the products, for which it is worth while to leave some 
 
 def lower_contraction(scope: Scope, target: Any) -> Phases:
     """The phases of a contraction group, tiled for `target`."""
-    from graphflow.compiler.contract.schedule import cheapest  # the cost model is needed only where something is compiled
+    from graphflow.compiler.contract import schedule_contract  # the cost model is needed only where something is compiled
 
     contract = unplanned(scope)
     root = scope.group.root
     assert root is not None
-    best = cheapest(contract, target, PREFIX, without_borders(contract, root.op))
+    best = schedule_contract(contract, target, PREFIX, without_borders(contract, root.op))
     halo = _border(scope.group)
     if halo is None:
         scope.adopt(best.scratch)
@@ -65,7 +65,7 @@ def _padded(scope: Scope, halo: Node) -> tuple[tuple[Stmt, ...], float]:
     value = halo.outputs[0]
     axes, index = axes_of(value.shape, "h")
     store = Store(PADDED, ravel(index, value.shape), Reader(scope, [halo]).at(value, index))
-    return split(parallel_nest(axes, [store])), BARRIER + guess(value.size) * PLAIN_COPY_CYCLES / 2
+    return split(parallel_nest(axes, [store]), scope.machine), BARRIER + guess(value.size) * PLAIN_COPY_CYCLES / 2
 
 
 def unplanned(scope: Scope) -> Contract:

@@ -38,14 +38,13 @@ _COMPARE: dict[str, tuple[Callable[[Any, Any], bool], Callable[[Any, Any], bool]
 }
 
 
-def split(statements: Sequence[Stmt], target: Target | None = None) -> tuple[Stmt, ...]:
-    """The same computation with loops cut; the statements themselves where nothing is gained. With `target`, those too short for its
-    registers merge with the ones around them, before they are cut and, where borders forbade it, afterwards."""
-    statements = tuple(statements) if target is None else fill(statements, target)
+def split(statements: Sequence[Stmt], target: Target) -> tuple[Stmt, ...]:
+    """The same computation with loops cut; the statements themselves where nothing is gained. Loops too short for the target's registers
+    merge with the ones around them, before they are cut and, where borders forbade it, afterwards."""
+    statements = fill(statements, target)
     if not any(_splits(s) or _interleaved(s) is not s for s in _loops(statements)):
         return statements
-    statements = _block(statements, {})
-    return statements if target is None else fill(statements, target)
+    return fill(_block(statements, {}), target)
 
 
 def blocked(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[tuple[Axis, ...], tuple[Stmt, ...]]:

@@ -186,8 +186,8 @@ class Compiled(Native):
 
     def __init__(self, case: Case, machine: str | Target = PLAIN) -> None:
         machine = target(machine) if isinstance(machine, str) else machine
-        phases, scratch = schedule_contract(case.contract, case.buffers, machine)
-        super().__init__(Kernel("test", (*case.buffers, *scratch), case.symbols, phases), machine)
+        schedule = schedule_contract(case.contract, machine)
+        super().__init__(Kernel("test", (*case.buffers, *schedule.scratch), case.symbols, schedule.phases), machine)
 
     def plan(self) -> Any:
         """The plan of the contraction."""

@@ -256,7 +256,7 @@ def test_an_operand_whose_rows_lie_pages_apart_is_copied_where_tiles_take_column
 
     def copies(size: int) -> list[tuple[str, tuple[Any, ...]]]:
         case = matmul(size, size, size, "TN")
-        return [(b.name, b.shape) for b in schedule_contract(case.contract, case.buffers, AVX512)[1]]
+        return [(b.name, b.shape) for b in schedule_contract(case.contract, AVX512).scratch]
 
     assert copies(1024) == [("t.left", (1024, 1040))]
     assert copies(512) == []

@@ -29,8 +29,8 @@ CONTRACTIONS = {
 
 
 def contraction(case: cases.Case) -> Kernel:
-    phases, scratch = schedule_contract(case.contract, case.buffers, NEON)
-    return Kernel("k", (*case.buffers, *scratch), case.symbols, phases)
+    schedule = schedule_contract(case.contract, NEON)
+    return Kernel("k", (*case.buffers, *schedule.scratch), case.symbols, schedule.phases)
 
 
 def elementwise(function: str, count: int, type_: str) -> Kernel:
