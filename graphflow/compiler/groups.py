@@ -6,7 +6,7 @@ its own little program; its inputs and outputs are the values that exist in memo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -46,10 +46,10 @@ class Fused(Op, abstract=True):
 
 
 class Group(Node):
-    """Nodes that are computed together. `root` is the contraction or the op with its own kernel, if there is one. `lowered`: see
-    lower.lower_group; `sound`: see verify.py."""
+    """Nodes that are computed together. `root` is the contraction or the op with its own kernel, if there is one. `lowered` and `usual`:
+    see lower.lower_group; `sound`: see verify.py."""
 
-    __slots__ = ("nodes", "form", "root", "lowered", "sound")
+    __slots__ = ("nodes", "form", "root", "lowered", "usual", "sound")
 
     def __init__(self, form: Shape, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value],
                  root: Node | None = None) -> None:  # fmt: skip
@@ -58,6 +58,7 @@ class Group(Node):
         self.form = form
         self.root = root
         self.lowered: Any = None
+        self.usual: Mapping[str, int] = {}
         self.sound = False
 
     @property

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from graphflow.compiler.groups import Group, Shape
-from graphflow.compiler.lower import CannotFuse, Lowered, Notes, lower_group
+from graphflow.compiler.lower import CannotFuse, Lowered
 from graphflow.compiler.passes.fuse import explode
 from graphflow.compiler.passes.rewrite import highest_id
 from graphflow.compiler.plan import ArenaBlock, JumpTo, Location, Measuring, RowAt, Step, bytes_of
@@ -49,17 +49,10 @@ class Linear(NamedTuple):
     constants: tuple[Input, ...]
 
 
-def linearise(program: Program, target: Any, notes: Notes | None = None, begin: Callable[[Lowered], None] | None = None) -> Linear:
-    """See the module's text. `target`: what kernels are lowered for. `notes`: what other processes have lowered. `begin` is told of every
-    kernel as soon as it is known that it will be called."""
-
-    def lower(group: Group) -> Lowered:
-        return lower_group(group, target, notes)
-
-    def nothing(low: Lowered) -> None:
-        pass
-
-    return _Writer(program, lower, begin or nothing).linear()
+def linearise(program: Program, lower: Callable[[Group], Lowered], begin: Callable[[Lowered], None]) -> Linear:
+    """See the module's text. `lower` gives the kernel of a group. `begin` is told of every kernel as soon as it is known that it will be
+    called."""
+    return _Writer(program, lower, begin).linear()
 
 
 class _Writer:

@@ -18,7 +18,7 @@ announcing one of them, and `notes`, what is kept of kernels between processes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -47,6 +47,7 @@ from graphflow.compiler.verify import verify, verify_plan
 from graphflow.config import Options
 from graphflow.graph.operation import Operation
 
+USUAL = 16, 512  # sizes that plans are priced for: smaller and larger first runs may be followed by others
 CANONICAL, LAYOUT, OWNED, GROUPS, PLACES, ORDER = "canonical spelling", "layout", "owned outputs", "groups", "places", "order"
 
 
@@ -143,7 +144,8 @@ def compile_program(
     shapes: Sequence[Sequence[int]] | None = None, past: Past | None = None,
 ) -> CompiledProgram:  # fmt: skip
     """Passes, lowering, native code. `operations`: those that it was captured from, for the report and the dump. `shapes`: of the feeds of
-    the first run, whose plan is bound while other threads generate code. `past`: of this session's Programs."""
+    the first run, whose plan is bound while other threads generate code, and which kernels are priced for. `past`: of this session's
+    Programs."""
     requests: dict[str, Request] = {}
 
     def begin(low: Lowered) -> None:
@@ -152,10 +154,11 @@ def compile_program(
             requests[low.text] = request = _request(low, jit.target)
             jit.begin(request)
 
-    writing = partial(lower_group, target=jit.target, notes=jit.notes)
+    usual = {} if shapes is None else usual_sizes(program, dict(zip(feeds, shapes, strict=True)))
+    writing = partial(lower_group, target=jit.target, notes=jit.notes, usual=usual)
     stages: list[Stage] = []
     program = run_passes(program, options, stages.append, past, lambda grouped: announce(grouped, writing, begin))
-    linear = linearise(program, jit.target, jit.notes, begin)
+    linear = linearise(program, writing, begin)
     steps = linear.steps
     kernel_of, kernels = distinct([s.lowered for s in steps])
     given = {i.name: i for i in program.inputs if i.source is Source.FEED}
@@ -170,6 +173,12 @@ def compile_program(
         compiled.bind(shapes)
     compiled.codes = tuple(jit.compile_many([requests[low.text] for low in kernels])) if kernels else ()
     return compiled
+
+
+def usual_sizes(program: Program, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """What kernels take the symbols of a Program to be where that makes a difference to speed: the sizes of its first run, within USUAL."""
+    least, most = USUAL
+    return {n: min(max(int(shapes[feed][axis]), least), most) for n, (feed, axis) in program.symbols.items() if feed in shapes}
 
 
 def distinct(lowered: Sequence[Lowered | None]) -> tuple[list[int], list[Lowered]]:

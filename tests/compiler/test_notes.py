@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import pytest
 
@@ -17,6 +18,10 @@ from graphflow.runtime import jit
 from graphflow.runtime.cache import DiskCache
 from graphflow.runtime.jit import DiskNotes
 from tests.compiler.support import AVX512, mlp
+
+
+def linearised(program, machine, notes):
+    return linearise(program, partial(lower_group, target=machine, notes=notes), lambda low: None)
 
 
 class Pages(dict):
@@ -54,27 +59,27 @@ def test_a_recalled_kernel_is_the_lowered_one(forgetful):
 
 def test_nothing_is_lowered_for_a_program_whose_kernels_are_noted(forgetful, monkeypatch):
     notes = Pages()
-    linearise(fuse(mlp()), AVX512, notes)
+    linearised(fuse(mlp()), AVX512, notes)
     forgetful()
     monkeypatch.setattr(lower, "_lower", lambda *a: pytest.fail("lowered again"))
-    linearise(fuse(mlp()), AVX512, notes)
+    linearised(fuse(mlp()), AVX512, notes)
 
 
 def test_another_target_has_notes_of_its_own(forgetful):
     notes, program = Pages(), fuse(mlp())
-    linearise(program, AVX512, notes)
+    linearised(program, AVX512, notes)
     forgetful()
     before = set(notes)
-    linearise(program, dataclasses.replace(AVX512, registers=16), notes)
+    linearised(program, dataclasses.replace(AVX512, registers=16), notes)
     assert set(notes) - before
 
 
 def test_a_damaged_note_is_none(forgetful):
     notes = Pages()
-    linearise(fuse(mlp()), AVX512, notes)
+    linearised(fuse(mlp()), AVX512, notes)
     forgetful()
     broken = Pages({key: data[: len(data) // 2] for key, data in notes.items()})
-    assert linearise(fuse(mlp()), AVX512, broken).steps
+    assert linearised(fuse(mlp()), AVX512, broken).steps
     assert broken == notes  # written anew
 
 

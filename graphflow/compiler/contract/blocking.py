@@ -12,7 +12,7 @@ from itertools import product
 from graphflow.compiler.contract.analyse import fills, window_rows
 from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
-from graphflow.compiler.contract.price import foresees, from_afar, price, put_beside, reduction_block
+from graphflow.compiler.contract.price import PAGE, foresees, from_afar, price, put_beside, reduction_block
 from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, result_bytes, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import Call, Load, walk
@@ -26,6 +26,7 @@ BODY = 0.015  # of the price, for each tile shape beyond the first
 AWAITED_BYTES = 384 << 10  # that an epilogue reads and fills, from which they are asked for: less may still be near
 PACKED_BYTES = 128 << 10  # of a copied panel
 EARLY_BYTES = 32 << 10  # of a copied panel where the next one comes into the cache meanwhile, its lines in few sets
+FEW_STEPS = 256  # of a reduction, up to which the way of the sums through memory shows
 CHUNK_BYTES = 256 << 10  # of the rows that pass over one panel after another
 
 
@@ -386,9 +387,24 @@ def reduction_order(shape: Shape) -> tuple[str, ...]:
 
 def _inline(shape: Shape, plan: Plan) -> bool:
     """Whether the epilogue stands once for every accumulator (fast) or once in a loop over the tile's rows (small)."""
-    if not plan.runs or plan.dot or (plan.turned and not plan.woven):
+    if plan.dot or (plan.turned and not plan.woven):
         return False
+    if not plan.runs:
+        move = shape.moves[plan.rows].out if plan.rows else 0
+        if not isinstance(move, int) or move * shape.itemsize % PAGE == 0:  # stores all in a row wait for one set of the cache
+            return False
+        if math.prod(shape.size[a.name] for a in shape.contract.reduced) >= FEW_STEPS or not repeatable(shape):
+            return False
     return short(shape)
+
+
+def repeatable(shape: Shape) -> bool:
+    """Whether a result may be finished twice, as tiles that overlap would: nothing is read where something is stored."""
+    stores = [s for s in shape.contract.epilogue if isinstance(s, Store)]
+    loads = [e for s in shape.contract.epilogue if isinstance(s, Let | Store) for e in walk(s.value) if isinstance(e, Load)]
+    plain = all(isinstance(s, Let) or (isinstance(s, Store) and s.guard is None) for s in shape.contract.epilogue)
+    apart = {e.offset for e in loads}.isdisjoint(s.offset for s in stores)  # one that is read there may be the memory of one that is stored
+    return plain and apart and {e.buffer for e in loads}.isdisjoint(s.buffer for s in stores)
 
 
 def short(shape: Shape) -> bool:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
+from types import MappingProxyType
 
 from graphflow.compiler.contract.plan import Panel, Piece, Plan
 from graphflow.kernel.index import Index, IndexExpr, ceildiv, evaluate, floordiv, symbols_of
 from graphflow.kernel.nodes import Axis
 
-GUESS = 100  # what a size that is known only at run time is taken to be
+GUESS = 100  # what a size that is known only at run time is taken to be, where nothing is known of a run
 EVEN = 7  # rows of a tile from which on there is a second height, this part of it lower
 
 
@@ -128,11 +131,24 @@ def padded_columns(plan: Plan) -> Index:
     return last.start + (last.count - 1) * last.width + panel_width(last)
 
 
+_usual: ContextVar[Mapping[str, int]] = ContextVar("usual sizes", default=MappingProxyType({}))
+
+
+@contextmanager
+def priced_for(sizes: Mapping[str, int]) -> Iterator[None]:
+    """Plans made inside are priced for a run with these sizes. They are right for all."""
+    token = _usual.set(sizes)
+    try:
+        yield
+    finally:
+        _usual.reset(token)
+
+
 def guess(extent: Index, known: Mapping[str, int] | None = None) -> int:
-    """A size to price with: unknown sizes are taken to be GUESS, and the position along other axes as given."""
+    """A size to price with: unknown sizes are taken to be those of `priced_for` or GUESS, and the position along other axes as given."""
     if not isinstance(extent, IndexExpr):
         return max(1, extent)
-    return max(1, evaluate(extent, {**dict.fromkeys(symbols_of(extent), GUESS), **(known or {})}))
+    return max(1, evaluate(extent, {**dict.fromkeys(symbols_of(extent), GUESS), **_usual.get(), **(known or {})}))
 
 
 def varies(axis: Axis, free: Sequence[Axis]) -> bool:

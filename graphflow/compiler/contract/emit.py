@@ -258,27 +258,32 @@ class Tiles(TileEmitter):
                     b.branch_if(enough, labels[size], test)
                     b.start(test)
             ends: list[tuple[Rows, str]] = []
-            place, pitch = self.memory(b.i64(0), panel, None) if block is None else (None, None)
+            inline = self.plan.inline and block is None
+            place, pitch = self.memory(b.i64(0), panel, None) if block is None and not inline else (None, None)
             for size in sizes:
                 b.start(labels[size])
                 start, first, following = self.merge(entries[size])
                 em.push(point, self.writes, branch=True)
                 em.set_symbol(self.plan.rows, start)
                 with em.bind(writes=self.writes):
-                    here, width = self.memory(start, panel, block) if place is None or pitch is None else (place, pitch)
-                    others = None if block is None else b.binary("sub", first, start)
-                    so_far = self.resume(here, width, size, panel, columns, block)
-                    self.keep(here, width, panel, self.sums(size, columns, panel, so_far, block), others)
+                    if inline:  # rows before `first` once more, which changes nothing
+                        self.finish(panel, columns, self.sums(size, columns, panel, None, None), size)
+                    else:
+                        here, width = self.memory(start, panel, block) if place is None or pitch is None else (place, pitch)
+                        others = None if block is None else b.binary("sub", first, start)
+                        so_far = self.resume(here, width, size, panel, columns, block)
+                        self.keep(here, width, panel, self.sums(size, columns, panel, so_far, block), others)
                 em.pop()
                 ends.append(((start, first, following), b.block))
                 b.branch(meet)
             b.start(meet)
             start, first, following = self.merge(ends)
-            em.push(point, self.writes, branch=True)
-            with em.bind(writes=self.writes):
-                here, width = self.memory(start, panel, block) if place is None or pitch is None else (place, pitch)
-                self.epilogue(start, first, following, here, width, panel, columns, block)
-            em.pop()
+            if not inline:
+                em.push(point, self.writes, branch=True)
+                with em.bind(writes=self.writes):
+                    here, width = self.memory(start, panel, block) if place is None or pitch is None else (place, pitch)
+                    self.epilogue(start, first, following, here, width, panel, columns, block)
+                em.pop()
             latch = b.block
             b.branch(head)
             with b.at(phi_place):

@@ -9,11 +9,13 @@ whatever program they come from, and are compiled once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from graphflow.compiler.composed import Composed, spelled_out
+from graphflow.compiler.contract import priced_for
 from graphflow.compiler.groups import Group, Shape, inlined, uniform
 from graphflow.compiler.llvm.kernel import shared
 from graphflow.compiler.lower.columns import lower_columns
@@ -62,11 +64,14 @@ class Lowered(NamedTuple):
         return {name: s if isinstance(s, int) else of(s) for name, s in behind}
 
 
-def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowered:
+def lower_group(group: Group, target: Any, notes: Notes | None = None, usual: Mapping[str, int] = MappingProxyType({})) -> Lowered:
     """The kernel of a group; raises CannotFuse where the group has no loop nest of its form. Kernels are remembered for groups that differ
     in nothing but the numbers of their values and what general.py makes sizes of, so that a nearly equal program lowers only what is new;
-    with `notes` other processes too."""
+    with `notes` other processes too. `usual`: what the Program's symbols are in its first run, which plans of contractions are priced for;
+    what a group has been lowered for once it keeps."""
     if group.lowered is None or group.lowered[0] is not target:
+        if group.form is Shape.CONTRACTION:
+            group.usual = {name: usual[name] for name in symbols_of_group(group) if name in usual} if usual else usual
         group.lowered = target, _found(group, target, notes)
     lowered: Lowered = group.lowered[1]
     return lowered
@@ -74,9 +79,10 @@ def lower_group(group: Group, target: Any, notes: Notes | None = None) -> Lowere
 
 def _found(group: Group, target: Any, notes: Notes | None) -> Lowered:
     """The kernel of a group that has not been asked for before."""
+    usual = group.usual
     group, given = general(group)
     key, numbers = signature(group)
-    key = (key, target)
+    key = (key, tuple([(k, usual.get(name)) for k, name in enumerate(symbols_of_group(group))]) if usual else ()), target
     found = _known.get(key)
     if found is None:
         named = (key, tuple(n.origins[-1].name if n.origins else "" for n in group.nodes))
@@ -86,7 +92,7 @@ def _found(group: Group, target: Any, notes: Notes | None) -> Lowered:
         texts = text, text and f"{text} {named[1]!r}"
         found = _noted(notes, texts)
         if found is None:
-            low = _lower(group, target, given)
+            low = _lower(group, target, given, usual)
             positions = {v: k for k, v in enumerate(numbers)}
             found = low._replace(values=tuple(None if v is None else positions[v] for v in low.values))
             if notes is not None and texts[0]:
@@ -96,7 +102,7 @@ def _found(group: Group, target: Any, notes: Notes | None) -> Lowered:
         _known[named if found.kernel.checks else key] = found  # a check names the op that it belongs to
     kernel = found.kernel
     if isinstance(kernel, Recalled):
-        kernel = kernel.written_by(lambda: _lower(group, target, given).kernel)
+        kernel = kernel.written_by(lambda: _lower(group, target, given, usual).kernel)
     values = tuple([None if n is None else numbers[n] for n in found.values])
     symbols = tuple([given[s][0] if s in given else s for s in found.symbols]) if given else found.symbols
     return Lowered(kernel, values, symbols, found.inplace, found.text, found.parallel, found.bytes)
@@ -104,8 +110,8 @@ def _found(group: Group, target: Any, notes: Notes | None) -> Lowered:
 
 def _text_of(key: Any) -> str:
     """The key of a remembered kernel as text; "" where it cannot be one."""
-    (parts, *rest), target = key
-    return key_text(parts, (rest, target))
+    ((parts, *rest), usual), target = key
+    return key_text(parts, (rest, usual, target))
 
 
 def _noted(notes: Notes | None, texts: Sequence[str]) -> Lowered | None:
@@ -148,13 +154,14 @@ def _traits(value: Value) -> tuple[Any, ...]:
 
 def lower_traced(group: Group, target: Any) -> tuple[Lowered, Provenance]:
     """`lower_group`, not remembered, and what in the kernel comes from which node."""
+    usual = group.usual
     group, given = general(group)
     provenance = Provenance()
     provenance.root = group.root
-    return _lower(group, target, given, provenance), provenance
+    return _lower(group, target, given, usual, provenance), provenance
 
 
-def _lower(group: Group, target: Any, given: Numbers, provenance: Provenance | None = None) -> Lowered:
+def _lower(group: Group, target: Any, given: Numbers, usual: Mapping[str, int], provenance: Provenance | None = None) -> Lowered:
     if any(isinstance(n.op, Composed) for n in group.nodes):
         group = Group(group.form, spelled_out(group.nodes), group.inputs, group.outputs, group.root)
     names = symbols_of_group(group)
@@ -175,7 +182,8 @@ def _lower(group: Group, target: Any, given: Numbers, provenance: Provenance | N
         elif group.form is Shape.COLUMNS:
             phases = lower_columns(scope)
         elif group.form is Shape.CONTRACTION:
-            phases = lower_contraction(scope, target)
+            with priced_for({c: usual[n] for c, n in back.items() if n in usual}):
+                phases = lower_contraction(scope, target)
         else:
             raise TypeError(f"a group of form {group.form.value} has no kernel")
         kernel = Kernel(KERNEL_NAME, tuple(scope.buffers), canonical, tuple(phases) or ((),), tuple(scope.checks))
