@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphflow.compiler.groups import Shape
+from graphflow.compiler.lower.windows import combs_of
 from graphflow.compiler.plan import Argument, BoundCall, BoundPlan
 from graphflow.kernel.index import evaluate
 from graphflow.tools.machine import Machine
@@ -59,8 +60,11 @@ def limits_of(bound: BoundPlan, machine: Machine) -> list[Limit]:
 
 def products(op: Any, sizes: Mapping[str, int]) -> float:
     """How many products a contraction (core.SumOfProducts) is defined by. Under windows over a border of zeros each element inside meets
-    each step of the window once at most: so the gradient of a convolution for its input counts as many as the convolution."""
+    each step of the window once at most: so the gradient of a convolution for its input counts as many as the convolution. Each tap of a
+    comb belongs to one row."""
     count = float(math.prod(evaluate(extent, sizes) for extent in op.extents))
+    for comb in combs_of(op):
+        count *= comb.size / (op.extents[comb.row] * op.extents[comb.tap])
     for (terms, _), size in op.inside:
         for row in (axis for axis, _ in terms if axis < op.free):
             count *= min(1.0, size / max(1, evaluate(op.extents[row], sizes)))

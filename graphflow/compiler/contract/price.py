@@ -248,14 +248,15 @@ def foresees(shape: Shape, plan: Plan) -> bool:
 
 def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
     """Whether every tile reads its panel from beyond the second-level cache: it is longer than that holds and not taken in blocks, or all
-    panels, which pass by for each unit of a window's tiles, are more than it holds."""
-    if plan.dot or plan.turned or plan.packed or not plan.vector:
+    panels, which pass by for each unit of a window's tiles and of products along the lanes, are more than it holds."""
+    if plan.turned or plan.packed or not plan.vector:
         return False
-    if steps * max(panel_bytes(plan), PAIR) > L2_BYTES:
+    if not plan.dot and steps * max(panel_bytes(plan), PAIR) > L2_BYTES:
         return reduction_block(shape, plan) is None
     along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
-    again = plan.window is not None and len(plan.outer) > 0
-    return again and any(side_bytes(shape, n) > 2 * L2_BYTES and all(shape.side(name, n) == 0 for name in plan.outer) for n in along)
+    if plan.window is None and not plan.dot:
+        return False
+    return any(side_bytes(shape, n) > 2 * L2_BYTES and any(shape.side(name, n) == 0 for name in plan.outer) for n in along)
 
 
 def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:

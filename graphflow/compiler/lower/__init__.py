@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from graphflow.compiler.composed import Composed, spelled_out
-from graphflow.compiler.contract import priced_for
 from graphflow.compiler.groups import Group, Shape, inlined, uniform
 from graphflow.compiler.llvm.kernel import shared
 from graphflow.compiler.lower.columns import lower_columns
@@ -182,6 +181,8 @@ def _lower(group: Group, target: Any, given: Numbers, usual: Mapping[str, int], 
         elif group.form is Shape.COLUMNS:
             phases = lower_columns(scope)
         elif group.form is Shape.CONTRACTION:
+            from graphflow.compiler.contract import priced_for  # the cost model is needed only where something is compiled
+
             with priced_for({c: usual[n] for c, n in back.items() if n in usual}):
                 phases = lower_contraction(scope, target)
         else:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product as combinations
 from typing import Any
 
 from graphflow.compiler.groups import Group, unit
+from graphflow.compiler.lower.nest import Axis as NestAxis
 from graphflow.compiler.lower.nest import axes_of, parallel_nest
 from graphflow.compiler.lower.overlap import Added, overlap_adds, overlapping
 from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import split
-from graphflow.compiler.lower.windows import window_of
+from graphflow.compiler.lower.windows import Comb, combs_of, window_of
 from graphflow.compiler.program import Node, Value
-from graphflow.kernel.expr import Load, load, local
+from graphflow.kernel.expr import Load, const, load, local
 from graphflow.kernel.index import Index, evaluate, symbol
-from graphflow.kernel.nodes import Axis, Buffer, Contract, Role, Stmt, Store
+from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store
 from graphflow.ops.families import ravel
 
 PREFIX = "w"  # of scratch buffers
@@ -34,8 +36,14 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
     contract = unplanned(scope)
     root = scope.group.root
     assert root is not None
+    combs = combs_of(root.op)
+    if combs:
+        rows = list(row_by_row(contract, root.op, combs))
+        parts = [schedule_contract(c, target, f"{PREFIX}{n}") for n, c in enumerate(c for c in rows if not _empty(c))]
+        scope.adopt([buffer for part in parts for buffer in part.scratch])
+        return [*(_of_nothing(scope, c) for c in rows if _empty(c)), *(phase for part in parts for phase in part.phases)]
     best = schedule_contract(contract, target, PREFIX, without_borders(contract, root.op))
-    halo = _border(scope.group)
+    halo = made_inside(scope.group, 0)
     if halo is None:
         scope.adopt(best.scratch)
         return list(best.phases)
@@ -49,10 +57,33 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
     return list(way.phases)
 
 
-def _border(group: Group) -> Node | None:
-    """The movement that puts a border around the left operand, where that does not exist in memory (see passes/fuse.py)."""
+def row_by_row(contract: Contract, op: Any, combs: Sequence[Comb]) -> Iterator[Contract]:
+    """A contraction for each of the rows of all combs, over the taps that it has."""
+    from graphflow.compiler.contract.analyse import rewrite
+
+    for rows in combinations(*(range(op.extents[c.row]) for c in combs)):
+        env: dict[str, Index] = {f"f{c.row}": row for c, row in zip(combs, rows, strict=True)}
+        first = {f"k{c.tap}": c.first_tap(row) for c, row in zip(combs, rows, strict=True)}
+        reduced = tuple(Axis(a.name, a.extent - first.get(a.name, 0)) for a in contract.reduced)
+        env.update((name, symbol(name) + start) for name, start in first.items())
+        yield replace(rewrite(contract, env), free=tuple(a for a in contract.free if a.name not in env), reduced=reduced)
+
+
+def _empty(contract: Contract) -> bool:
+    """Whether nothing is summed: no tap meets these rows."""
+    return any(a.extent == 0 for a in contract.reduced)
+
+
+def _of_nothing(scope: Scope, contract: Contract) -> tuple[Stmt, ...]:
+    """The phase that makes the results of an empty contraction."""
+    zero = Let("acc", const(0, contract.left.type))
+    return split(parallel_nest([NestAxis(a.name, a.extent) for a in contract.free], [zero, *contract.epilogue]), scope.machine)
+
+
+def made_inside(group: Group, side: int) -> Node | None:
+    """The movement that puts a border around an operand, where that does not exist in memory (see passes/fuse.py)."""
     assert group.root is not None
-    operand = group.root.inputs[0]
+    operand = group.root.inputs[side]
     made = operand.known is None and all(v.id != operand.id for v in group.inputs)
     return next(n for n in group.nodes if n.outputs[0].id == operand.id) if made else None
 
@@ -76,10 +107,11 @@ def unplanned(scope: Scope) -> Contract:
     free_count: int = root.op.free  # type: ignore[attr-defined]
     extents: tuple[Index, ...] = root.op.extents  # type: ignore[attr-defined]
     free, index = axes_of(extents[:free_count], "f")
-    reduced = [Axis(f"k{a}", e) for a, e in enumerate(extents) if a >= free_count and not unit(e)]
+    taps = [c.tap for c in combs_of(root.op)]  # of which some rows have one less, or none
+    reduced = [Axis(f"k{a}", e) for a, e in enumerate(extents) if a >= free_count and (a in taps or not unit(e))]
     at: list[Index] = list(index)
     for a, e in enumerate(extents[free_count:], free_count):
-        at.append(0 if unit(e) else symbol(f"k{a}", 0, e - 1 if isinstance(e, int) else None))
+        at.append(0 if unit(e) and a not in taps else symbol(f"k{a}", 0, e - 1 if isinstance(e, int) else None))
     result = root.outputs[0]
     type_ = result.dtype.kernel_type
     assert type_ is not None
@@ -102,12 +134,14 @@ def unplanned(scope: Scope) -> Contract:
 
 def _operand(scope: Scope, root: Node, number: int, at: list[Index]) -> Load:
     value: Value = root.inputs[number]
-    padded = number == 0 and _border(scope.group) is not None
+    border = made_inside(scope.group, number)
+    if border is not None and number == 1:  # no tap of a comb reads it
+        value, border = border.inputs[0], None
     forms: Any = root.op.left if number == 0 else root.op.right  # type: ignore[attr-defined]
     index = tuple(sum((at[a] * c for a, c in terms), start=constant) for terms, constant in forms)
     type_ = value.dtype.kernel_type
     assert type_ is not None
-    return load(PADDED if padded else scope.source(value).name, type_, ravel(index, value.shape))
+    return load(PADDED if border else scope.source(value).name, type_, ravel(index, value.shape))
 
 
 def without_borders(contract: Contract, op: Any) -> Iterator[Contract]:

@@ -1,4 +1,4 @@
-"""Windows of a contraction that reach over the edge of an operand, where everything is zero."""
+"""Where a contraction reads beyond the edge of an operand, where everything is zero: windows of the left one, taps of the right one."""
 
 from __future__ import annotations
 
@@ -35,3 +35,46 @@ def window_of(op: Any, dimension: int, terms: Any, constant: Index, size: int) -
     if stride < 1 or step < 1 or not isinstance(many, int) or not isinstance(taps, int) or min(many, taps) < 2:
         return None
     return Window(dimension, row, tap, stride, step, constant, size)
+
+
+class Comb(NamedTuple):
+    """A dimension of the right operand of which each row reads every `step`-th element, backwards: it is read at position
+    first + row*turn - tap*step, and is zero from `size` on, where the first taps of some rows are. There are no more rows than a step is
+    long, so that no tap of one row is one of another. `row` and `tap` are numbers of axes."""
+
+    dimension: int
+    row: int
+    tap: int
+    turn: int
+    step: int
+    first: int
+    size: int
+
+    def first_tap(self, row: Index) -> Index:
+        """The first one that is not zero."""
+        return maximum(0, ceildiv(self.first + row * self.turn - self.size + 1, self.step))
+
+
+def combs_of(op: Any) -> list[Comb]:
+    """Those of a contraction that is told where its operands are zero (passes/borders.py)."""
+    found = []
+    for (terms, constant), size in op.inside:
+        pair = sorted(terms)
+        if len(pair) != 2 or pair[0][0] >= op.free or pair[1][0] < op.free or (terms, constant) not in op.right:
+            continue
+        (row, turn), (tap, step) = pair
+        many, taps = op.extents[row], op.extents[tap]
+        if turn in (1, -1) and step < 0 and isinstance(many, int) and isinstance(taps, int) and many <= -step:
+            least = constant + min(0, turn * (many - 1)) + step * (taps - 1)
+            if least >= 0:
+                found.append(Comb(op.right.index((terms, constant)), row, tap, turn, -step, constant, size))
+    return found
+
+
+def within_combs(root: Any, halo: Any) -> bool:
+    """Whether all of the border that `halo` puts around a contraction's right operand is what taps of combs would read."""
+    border = halo.op
+    if border.value != 0 or any(border.interior) or any(low != 0 for low in border.low):
+        return False
+    dimensions = {comb.dimension for comb in combs_of(root.op)}
+    return all(high == 0 or n in dimensions for n, high in enumerate(border.high))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from graphflow.compiler.groups import Group, Shape, beside, grouped, inlined, singleton
 from graphflow.compiler.lower.overlap import overlapping
+from graphflow.compiler.lower.windows import within_combs
 from graphflow.compiler.passes.clusters import Cluster, Clusters, Past
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Effect, Kind
@@ -196,18 +197,18 @@ class _Grouping:
         for draft in list(self.drafts.values()):
             if draft.form is not Shape.CONTRACTION or draft.root is None:
                 continue
-            padded = draft.root.inputs[0]
-            number = self.producer.get(padded.id, -1)
-            maker = self.drafts.get(-1 - number)
-            if maker is None or len(maker.nodes) > 1 or self.nodes[number].op.type != "Halo":
-                continue
-            if not maker.inputs or padded is draft.root.inputs[1] or not overlapping(draft.root, self.nodes[number]):
-                continue
-            readers = readers or self._readers()
-            if readers[padded.id] == 1:
-                draft.nodes.update(maker.nodes)
-                del draft.inputs[padded.id], self.drafts[-1 - number]
-                draft.inputs.update(maker.inputs)
+            for padded, unneeded in zip(draft.root.inputs, (overlapping, within_combs), strict=True):
+                number = self.producer.get(padded.id, -1)
+                maker = self.drafts.get(-1 - number)
+                if maker is None or len(maker.nodes) > 1 or self.nodes[number].op.type != "Halo":
+                    continue
+                if not maker.inputs or list(draft.root.inputs).count(padded) > 1 or not unneeded(draft.root, self.nodes[number]):
+                    continue
+                readers = readers or self._readers()
+                if readers[padded.id] == 1:
+                    draft.nodes.update(maker.nodes)
+                    del draft.inputs[padded.id], self.drafts[-1 - number]
+                    draft.inputs.update(maker.inputs)
 
     def _group(self, draft: _Draft) -> Group:
         if draft.form in STANDING and draft.root is not None:
