@@ -4,10 +4,11 @@
     make bench-kernels PEERS=/path/bin/python ARGS="--only dX --seconds 0.1"
 
 Every row is a TensorFlow program that goes the library's own way: captured, compiled, planned. The calls of its plan, paddings and copies
-included, are repeated on one thread with warm operands. Shown are microseconds, GF/s, and the share of the measured multiply-add peak;
-where results have few columns ("of lanes") the share of that part of the peak that their vectors could use; "batch" is the time with the
-batch size known only when it runs, divided by the time with a fixed one; then the peers' GF/s and the tilings that were chosen. Times are
-the least of many, in the time of this thread, so that other processes count less. The record goes to benchmarks/history, or to --out.
+included, are repeated on one thread with warm operands. Shown are microseconds, GF/s, and the share of the multiply-add peak, which is
+measured before and after every row (clocks change; the higher counts); where results have few columns ("of lanes") the share of that part
+of the peak that their vectors could use; "batch" is the time with the batch size known only when it runs, divided by the time with a fixed
+one; then the peers' GF/s and the tilings that were chosen. Times are the least of many, in the time of this thread, so that other processes
+count less. The record goes to benchmarks/history, or to --out.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ from graphflow.runtime.buffers import Arena, aligned_copy
 from graphflow.runtime.executor import Executor
 from graphflow.runtime.jit import default_jit
 from graphflow.runtime.launch import Launch
+from graphflow.tools.machine import core_flops
 
 HERE = Path(__file__).resolve().parent
+PEAK_SECONDS = 0.005  # on each measurement of the peak
 FEW = 32  # columns below which the lanes that they leave empty are taken out of the peak
 
 
@@ -122,12 +125,14 @@ class Torch:
         self.process.wait()
 
 
-def measure(row: Row, executor: Executor, torch: Torch | None, spent: float, peak: float, lanes: int) -> dict[str, Any]:
-    """The figures of one row; `peak` in FLOP/s of float32 on one core, `lanes` of float32."""
+def measure(row: Row, executor: Executor, torch: Torch | None, spent: float, lanes: int) -> dict[str, Any]:
+    """The figures of one row; `lanes` of float32."""
+    ours = Measured(row, executor)
+    before = core_flops(PEAK_SECONDS)
+    seconds = ours.seconds(spent)
+    peak = max(before, core_flops(PEAK_SECONDS))
     if row.type == "float64":
         peak, lanes = peak / 2, lanes // 2
-    ours = Measured(row, executor)
-    seconds = ours.seconds(spent)
     cap = row.columns / (math.ceil(row.columns / lanes) * lanes) if row.columns < FEW else 1.0
     figures: dict[str, Any] = {
         "us": seconds * 1e6, "gflops": row.flops / seconds / 1e9, "peak": row.flops / seconds / peak, "lanes": cap, "calls": ours.calls,
@@ -167,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = found.circumstances(1)
     if peer:
         about["versions"]["torch"] = peer.version
-    peak, lanes = about["core"]["flops"], about["core"]["lanes"]
+    lanes = about["core"]["lanes"]
     print(found.heading(about))
     print(f"{'':40}{'us':>10}{'GF/s':>8}{'peak':>7}{'of lanes':>9}{'batch':>7}{'NumPy':>8}{'torch':>8}  tiling")
     torch = Torch(peer.interpreter) if peer else None
@@ -177,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for group, rows in wanted.items():
             found_ = results[group] = {}
             for row in rows:
-                found_[row.name] = measure(row, executor, torch, chosen.seconds, peak, lanes)
+                found_[row.name] = measure(row, executor, torch, chosen.seconds, lanes)
                 print(line(row.name, found_[row.name]), flush=True)
             if rows:
                 shares = sorted(figures["peak"] / figures["lanes"] for figures in found_.values())

@@ -113,16 +113,29 @@ def cache_sizes(root: str = "/sys/devices/system/cpu/cpu0/cache") -> dict[str, i
     return {"l2": found["l2"], "l3": max(found["l3"], found["l2"])}
 
 
-def measure(threads: int, seconds: float = 0.1) -> Machine:
-    """Measures for `threads` threads; takes about eight times `seconds`."""
-    jit = default_jit()
+def _loops() -> tuple[int, Any, Any]:
+    """Floats in a vector, and the two loops in machine code."""
     lanes = target(options().target).vector_bytes // 4
-    code = jit.compile(f"machine's peak, {lanes} lanes", lambda: module([fma_loop(lanes), read_loop(lanes)]), FUNCTIONS)
+    code = default_jit().compile(f"machine's peak, {lanes} lanes", lambda: module([fma_loop(lanes), read_loop(lanes)]), FUNCTIONS)
     types = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
     fma, read = (types(code[name]) for name in FUNCTIONS)
+    return lanes, fma, read
+
+
+def core_flops(seconds: float) -> float:
+    """What one core does now, in floating-point operations a second: clocks change with what goes on around."""
+    lanes, fma, _ = _loops()
+    scratch = aligned((lanes * ACCUMULATORS,), np.float32, 0)
+    rounds = ROUNDS // 10
+    return 2.0 * lanes * ACCUMULATORS * rounds / _best(fma, address(scratch), rounds, seconds)
+
+
+def measure(threads: int, seconds: float = 0.1) -> Machine:
+    """Measures for `threads` threads; takes about eight times `seconds`."""
+    lanes, fma, read = _loops()
     flop = 2.0 * lanes * ACCUMULATORS * ROUNDS
     scratch = [aligned((lanes * ACCUMULATORS,), np.float32, 0) for _ in range(threads)]
-    one = flop / _best(fma, address(scratch[0]), ROUNDS, seconds)
+    one = core_flops(seconds)
     turns: Iterator[Any] = iter(scratch)
     every = threads * flop / _together(threads, lambda: _best(fma, address(next(turns)), ROUNDS, seconds))
     sizes = cache_sizes()
