@@ -47,7 +47,7 @@ from graphflow.compiler.verify import verify, verify_plan
 from graphflow.config import Options
 from graphflow.graph.operation import Operation
 
-USUAL = 16, 512  # sizes that plans are priced for: smaller and larger first runs may be followed by others
+USUAL = 8, 512  # sizes that plans are priced for: smaller and larger first runs may be followed by others
 CANONICAL, LAYOUT, OWNED, GROUPS, PLACES, ORDER = "canonical spelling", "layout", "owned outputs", "groups", "places", "order"
 
 

@@ -34,7 +34,7 @@ def text(**usual):
 
 
 def test_the_first_run_decides_how_a_product_is_cut():
-    assert text(d0=16) != text(d0=512)
+    assert text(d0=8) != text(d0=512)
     assert text(d0=100) == text()  # what is taken where nothing is known
     assert text(d0=16) == text(d0=16)
     assert text(d0=16) == text(d0=16, other=7)

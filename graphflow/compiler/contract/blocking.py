@@ -13,7 +13,7 @@ from graphflow.compiler.contract.analyse import fills, window_rows
 from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
 from graphflow.compiler.contract.price import PAGE, foresees, from_afar, price, put_beside, reduction_block
-from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, result_bytes, shape_of
+from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import Call, Load, walk
 from graphflow.kernel.index import Index, coefficient, symbols_of
@@ -82,7 +82,7 @@ def awaited_buffers(shape: Shape, plan: Plan) -> tuple[str, ...]:
         return ()
     read = [name for name, loaded in shape.results.items() if loaded]
     filled = [store.buffer for store in fills(shape.contract)] if read else []  # the sums alone are soon on their way
-    if (len(read) + len(filled)) * result_bytes(shape) <= AWAITED_BYTES or shape.size[plan.order[0]] < plan.tallest:
+    if (len(read) + len(filled)) * shape.result_bytes <= AWAITED_BYTES or shape.size[plan.order[0]] < plan.tallest:
         return ()
     return tuple(dict.fromkeys((*read, *filled)))
 
@@ -249,7 +249,7 @@ def _candidates(
             if most < deep:
                 continue
             if pack:
-                early = not pack[1] and result_bytes(shape) <= L2_BYTES  # sums wait there from block to block
+                early = not pack[1] and shape.result_bytes <= L2_BYTES  # sums wait there from block to block
                 length = packed_length(shape.contract.reduced[0].extent, panels, EARLY_BYTES if early else PACKED_BYTES)
                 base = replace(base, packed=Packed(*pack, length, early))
             for choice in _row_cuts(shape, base, most // deep):
@@ -353,14 +353,14 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
         order = tuple(n for n in order if n != plan.fold[0])
     rows, panels = plan.rows, plan.panels
     extent = shape.axis(rows).extent if rows else 1
-    base = replace(plan, outer=outer, order=order, sizes=dynamic_sizes(most))
+    base = replace(plan, outer=outer, order=order)
     if not isinstance(extent, int):
         if outer or panel_count(panels) != 1:
-            yield _priced(shape, replace(base, split="panels"))
-        yield _priced(shape, replace(base, split="rows"))
+            yield _priced(shape, replace(base, split="panels", sizes=dynamic_sizes(most, shape.size[rows])))
+        yield _priced(shape, replace(base, split="rows", sizes=dynamic_sizes(most, math.ceil(shape.size[rows] / 2))))
         return
     for runs in even_runs(extent, most):
-        even = replace(base, runs=runs, sizes=())
+        even = replace(base, runs=runs)
         yield _priced(shape, even)
         if outer or panel_count(panels) != 1:
             yield _priced(shape, replace(even, split="panels"))

@@ -15,7 +15,6 @@ from graphflow.kernel.index import Index, IndexExpr, ceildiv, evaluate, floordiv
 from graphflow.kernel.nodes import Axis
 
 GUESS = 100  # what a size that is known only at run time is taken to be, where nothing is known of a run
-EVEN = 7  # rows of a tile from which on there is a second height, this part of it lower
 
 
 def cut_columns(extent: Index, lanes: int, columns: int, masks: bool) -> tuple[Panel, ...] | None:
@@ -83,10 +82,11 @@ def even_runs(extent: int, most: int) -> Iterator[tuple[tuple[int, int, int], ..
         yield ((0, more, extent // more),)
 
 
-def dynamic_sizes(most: int) -> tuple[int, ...]:
-    """Tile heights to choose from at run time, tallest first, 1 last. With the second, a little lower than the first, most numbers of
-    rows can be cut without a rest; a third of the first is for the rest of the others. Each is code to be compiled."""
-    return tuple(dict.fromkeys((most, most - most // EVEN, math.ceil(most / 3), 1)))
+def dynamic_sizes(most: int, rows: int) -> tuple[int, ...]:
+    """Tile heights, `most` at most, to choose from at run time, tallest first, 1 last: one or two that cut so many rows evenly. For other
+    numbers of rows the last tile begins early. Each height is code to be compiled."""
+    tallest = math.ceil(rows / math.ceil(rows / most))
+    return tuple(dict.fromkeys((tallest, tallest - 1, 1) if rows % tallest and tallest > 2 else (tallest, 1)))
 
 
 def close(sizes: tuple[int, ...]) -> bool:

@@ -15,7 +15,7 @@ from graphflow.compiler.contract.blocking import Choice
 from graphflow.compiler.contract.cuts import guess, varies
 from graphflow.compiler.contract.plan import PARTS, Matrix, Plan
 from graphflow.compiler.contract.price import summing
-from graphflow.compiler.contract.shape import L2_BYTES, Shape, result_bytes, shape_of
+from graphflow.compiler.contract.shape import L2_BYTES, Shape, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.index import product
 from graphflow.kernel.nodes import Axis, Contract
@@ -244,5 +244,5 @@ def cycles(shape: Shape, plan: Plan) -> float:
 
 def far_cycles(shape: Shape) -> float:
     """Cycles in which an epilogue waits for memory."""
-    touched = sum(1 + loaded for loaded in shape.results.values()) * result_bytes(shape)
+    touched = sum(1 + loaded for loaded in shape.results.values()) * shape.result_bytes
     return FAR_CYCLES * touched / 2 if touched > L2_BYTES else 0.0

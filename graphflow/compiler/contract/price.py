@@ -20,10 +20,7 @@ from graphflow.compiler.contract.shape import (
     far_bytes,
     gapless,
     lanes_of,
-    operand_bytes,
     panel_count,
-    result_bytes,
-    side_bytes,
 )
 from graphflow.compiler.llvm.transpose import weaving
 
@@ -78,7 +75,8 @@ def price(shape: Shape, plan: Plan) -> float:
     crowded = max(crowding(shape, plan.rows, side) for side in (0, 1)) if plan.rows else 0.0
     beside = max(crowding(shape, plan.vector, side) for side in (0, 1)) if plan.dot and plan.vector else 0.0
 
-    ragged = [unaligned(shape, plan, side) and not (plan.packed and plan.packed.side == side) for side in (0, 1)]
+    along = plan.dot or plan.vector
+    ragged = [(along, side) in shape.straddling and not (plan.packed and plan.packed.side == side) for side in (0, 1)]
     pack = 0.0
     if plan.packed is not None:
         pack = TURN_CYCLES if plan.packed.turned else EARLY_CYCLES if plan.packed.early else PACK_CYCLES
@@ -109,7 +107,7 @@ def price(shape: Shape, plan: Plan) -> float:
             + 0.3 * max(0, count * crowded + columns * beside - 6)
         )
         step = max(step, streams * max(columns * shape.target.vector_bytes, PAIR))
-        if plan.dot and operand_bytes(shape) > L1_BYTES:  # whole vectors of both sides: what the first-level cache keeps are the columns
+        if plan.dot and sum(shape.side_bytes) > L1_BYTES:  # whole vectors of both sides: what the first-level cache keeps are the columns
             kept = (count + columns) * inner * size <= L1_BYTES
             step = max(step, shape.target.vector_bytes * (count if kept else count + columns) / L2_RATE)
         crowd = CROWDED_CYCLES * count * columns if rows > most else 0.0
@@ -141,7 +139,7 @@ def price(shape: Shape, plan: Plan) -> float:
 
 def put_beside(shape: Shape, plan: Plan, columns: int) -> tuple[int, int]:
     """How many vectors are loaded, and how many shuffles it takes, to put steps beside each other in the lanes of each column."""
-    if not gapless(shape.contract, plan, shape.target):
+    if not gapless(plan, shape.axis(plan.vector), shape.moves.__getitem__, lanes_of(shape), shape.target):
         return columns * plan.abreast, columns * (plan.abreast - 1)
     vectors = math.ceil(shape.size[plan.vector] * plan.abreast / lanes_of(shape))
     return vectors, columns * max(1, vectors - 1)
@@ -209,19 +207,18 @@ def crossing(shape: Shape, plan: Plan) -> float:
         return 0
     size = 0
     if plan.split == "panels":
-        size = side_bytes(shape, 1 - wide[0]) + len(shape.results) * result_bytes(shape)
-    elif plan.split in ("rows", "tiles") and side_bytes(shape, wide[0]) > L2_BYTES:
-        size = side_bytes(shape, wide[0])
+        size = shape.side_bytes[1 - wide[0]] + len(shape.results) * shape.result_bytes
+    elif plan.split in ("rows", "tiles") and shape.side_bytes[wide[0]] > L2_BYTES:
+        size = shape.side_bytes[wide[0]]
     return size * FAR_CYCLES / 2
 
 
 def summing(shape: Shape) -> float:
     """The same where the outermost axis of both operands is summed over, as are the images in the gradient of a filter: threads that take a
     part of the results, whichever, each read all that the other one has made."""
-    far = {max(shape.moves, key=lambda name: guess(shape.side(name, side))) for side in (0, 1)} if shape.moves else set()
-    if len(far) != 1 or not far <= {a.name for a in shape.contract.reduced}:
+    if len(shape.furthest) != 1 or not shape.furthest <= {a.name for a in shape.contract.reduced}:
         return 0.0
-    (name,) = far
+    (name,) = shape.furthest
     return shape.size[name] * sum(guess(shape.side(name, side)) for side in (0, 1)) * shape.itemsize * FAR_CYCLES / 2
 
 
@@ -256,7 +253,7 @@ def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
     along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
     if plan.window is None and not plan.dot:
         return False
-    return any(side_bytes(shape, n) > 2 * L2_BYTES and any(shape.side(name, n) == 0 for name in plan.outer) for n in along)
+    return any(shape.side_bytes[n] > 2 * L2_BYTES and any(shape.side(name, n) == 0 for name in plan.outer) for n in along)
 
 
 def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
@@ -293,7 +290,7 @@ def scattered_buffers(shape: Shape, plan: Plan) -> int:
     size = shape.itemsize
     if plan.split == "tiles" or plan.turned or not isinstance(move, int) or move * size < SCATTERED:
         return 0
-    return len(shape.results) if len(shape.results) * result_bytes(shape) > 2 * L2_BYTES else 0
+    return len(shape.results) if len(shape.results) * shape.result_bytes > 2 * L2_BYTES else 0
 
 
 def uncrowded_rows(shape: Shape, plan: Plan) -> float:
@@ -303,16 +300,6 @@ def uncrowded_rows(shape: Shape, plan: Plan) -> float:
     if not reads or plan.turned or plan.dot or not isinstance(move, int) or move == 0:
         return math.inf
     return L1_WAYS * PAGE / math.gcd(move * shape.itemsize, PAGE) / reads
-
-
-def unaligned(shape: Shape, plan: Plan, side: int) -> bool:
-    """Whether vectors of an operand may straddle two cache lines: some other axis moves it by less than whole vectors."""
-    along = plan.dot or plan.vector
-    if not along or shape.side(along, side) != 1:
-        return False
-    lanes = lanes_of(shape)
-    others = (shape.side(a.name, side) for a in (*shape.contract.free, *shape.contract.reduced) if a.name != along)
-    return any(isinstance(m, int) and m % lanes for m in others)
 
 
 def crowding(shape: Shape, name: str, side: int) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from graphflow.compiler.contract.analyse import Strides, first_store, strides
 from graphflow.compiler.contract.cuts import guess, lengths
@@ -27,10 +29,32 @@ class Shape:
     size: dict[str, int]
     results: dict[str, bool]  # the buffers that the epilogue stores in, or reads where it stores, and whether it reads them
 
-    @property
+    @cached_property
     def itemsize(self) -> int:
         """Bytes of an element of the operands."""
         return TYPES[self.contract.left.type].itemsize
+
+    @cached_property
+    def side_bytes(self) -> tuple[int, ...]:
+        """Bytes of each operand (windows that overlap counted as often as they are read)."""
+        return tuple([self.itemsize * math.prod(n for name, n in self.size.items() if self.side(name, side) != 0) for side in (0, 1)])
+
+    @cached_property
+    def result_bytes(self) -> int:
+        """Bytes of all results."""
+        return self.itemsize * math.prod(self.size[a.name] for a in self.contract.free)
+
+    @cached_property
+    def furthest(self) -> set[str]:
+        """The axes that move an operand furthest."""
+        return {max(self.moves, key=lambda name: guess(self.side(name, side))) for side in (0, 1)} if self.moves else set()
+
+    @cached_property
+    def straddling(self) -> set[tuple[str, int]]:
+        """(axis, operand) of which vectors may straddle two cache lines: some other axis moves the operand by less than whole vectors."""
+        lanes = lanes_of(self)
+        parts = [{name for name, m in self.moves.items() if isinstance(n := m.operand(side), int) and n % lanes} for side in (0, 1)]
+        return {(name, side) for name in self.moves for side in (0, 1) if self.side(name, side) == 1 and parts[side] - {name}}
 
     def axis(self, name: str) -> Axis:
         return next(a for a in (*self.contract.free, *self.contract.reduced) if a.name == name)
@@ -64,37 +88,23 @@ def lanes_of(shape: Shape) -> int:
     return shape.target.lanes("f32" if type_ == "f16" else type_)
 
 
-def operand_bytes(shape: Shape) -> int:
-    """Bytes of both operands (windows that overlap counted as often as they are read)."""
-    return sum(side_bytes(shape, side) for side in (0, 1))
-
-
-def side_bytes(shape: Shape, side: int) -> int:
-    """Bytes of one operand."""
-    return shape.itemsize * math.prod(n for name, n in shape.size.items() if shape.side(name, side) != 0)
-
-
-def result_bytes(shape: Shape) -> int:
-    """Bytes of all results."""
-    return shape.itemsize * math.prod(shape.size[a.name] for a in shape.contract.free)
-
-
 def far_bytes(shape: Shape, plan: Plan) -> int:
     """Bytes of the operand that columns read, where that is more than the second-level cache holds."""
-    total = sum(side_bytes(shape, side) for side in (0, 1) if plan.vector and shape.side(plan.vector, side) != 0)
+    total = sum(shape.side_bytes[side] for side in (0, 1) if plan.vector and shape.side(plan.vector, side) != 0)
     return total if total > 4 * L2_BYTES else 0
 
 
-def gapless(contract: Contract, plan: Plan, target: Target) -> bool:
-    """Whether the steps side by side in the lanes are, for all columns, one piece of the operand's memory that whole vectors can read."""
+def gapless(plan: Plan, axis: Axis, moves: Callable[[str], Strides], lanes: int, target: Target) -> bool:
+    """Whether the steps side by side in the lanes, which run along `axis`, are for all columns one piece of the operand's memory that whole
+    vectors can read. `moves`: the strides of an axis."""
     if plan.fold is None:
         return False
     name, many = plan.fold
-    width = next(a.extent for a in contract.free if a.name == plan.vector)
-    side = next(n for n in (0, 1) if strides(contract, plan.vector).operand(n) != 0)
-    if not isinstance(width, int) or strides(contract, name).operand(side) != width:
+    width = axis.extent
+    side = next(n for n in (0, 1) if moves(plan.vector).operand(n) != 0)
+    if not isinstance(width, int) or moves(name).operand(side) != width:
         return False
-    return target.masks or width * many % target.lanes(contract.left.type) == 0
+    return target.masks or width * many % lanes == 0
 
 
 def panel_count(panels: tuple[Panel, ...]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides, window_rows
@@ -154,7 +155,7 @@ class TileEmitter:
                     ),
                     turns=None if turn == 0 else tuple(em.index(turn * n) for n in range(self.turns)),
                     beside=em.index(strides(contract, plan.fold[0]).operand(side)) if plan.fold else None,
-                    gapless=along == 1 and gapless(contract, plan, em.target),
+                    gapless=along == 1 and gapless(plan, self.axes[plan.vector], partial(strides, contract), self.lanes, em.target),
                 )
             )
         rest = None

@@ -49,12 +49,13 @@ def covered_by(rows: int, sizes: tuple[int, ...]) -> tuple[int, int]:
     return sum(height * count for height, count in tiles.items()), min(tiles)
 
 
-@pytest.mark.parametrize("most", [28, 14, 13, 9, 8, 6, 5, 3, 1])
+@pytest.mark.parametrize("most", [28, 14, 13, 9, 8, 6, 5, 3, 2, 1])
 def test_tiles_of_two_heights_cover_rows_evenly(most: int) -> None:
-    sizes = dynamic_sizes(most)
-    for rows in (*range(1, 300), 100_003):  # of many rows, most tiles are counted at once
-        covered, lowest = covered_by(rows, sizes)
-        assert covered - lowest < rows <= covered
-    if most in (9, 13, 14):
-        for rows in (50, 100, 128, 200, 256):
-            assert covered_by(rows, sizes)[0] == rows, "no row is computed twice at the usual batch sizes"
+    for usual in (1, 2, 8, 16, 25, 32, 50, 64, 100, 128, 512):
+        sizes = dynamic_sizes(most, usual)
+        assert max(sizes) <= most and sizes[-1] == 1
+        assert covered_by(usual, sizes)[0] == usual, "no row is computed twice at the usual batch size"
+        assert sum(dynamic_tiles(usual, sizes).values()) == -(-usual // most), "nor are there more tiles than are needed"
+        for rows in (*range(1, 300), 100_003):  # of many rows, most tiles are counted at once
+            covered, lowest = covered_by(rows, sizes)
+            assert covered - lowest < rows <= covered
