@@ -63,10 +63,12 @@ def products(op: Any, sizes: Mapping[str, int]) -> float:
     each step of the window once at most: so the gradient of a convolution for its input counts as many as the convolution. Each tap of a
     comb belongs to one row."""
     count = float(math.prod(evaluate(extent, sizes) for extent in op.extents))
-    for comb in combs_of(op):
+    combs = combs_of(op)
+    for comb in combs:
         count *= comb.size / (op.extents[comb.row] * op.extents[comb.tap])
+    phases = {comb.row for comb in combs}
     for (terms, _), size in op.inside:
-        for row in (axis for axis, _ in terms if axis < op.free):
+        for row in (axis for axis, _ in terms if axis < op.free and axis not in phases):
             count *= min(1.0, size / max(1, evaluate(op.extents[row], sizes)))
     return count
 

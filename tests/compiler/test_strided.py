@@ -156,6 +156,7 @@ def test_as_many_products_as_the_convolution() -> None:
     counts = sorted(np.prod([a.extent for a in c.reduced]) // 7 for c in contracts)
     assert counts == [1, 2, 2, 4]
     assert products(sums(built).op, {}) == 4 * 5 * 3 * 3 * 5 * 7
+    assert products(sums(program("1x1 /2", batch=1)).op, {}) == 3 * 4 * 16 * 3
 
 
 def test_where_the_taps_of_a_phase_are() -> None:
