@@ -36,7 +36,7 @@ from graphflow.runtime.buffers import Arena, aligned_copy
 from graphflow.runtime.executor import Executor
 from graphflow.runtime.jit import default_jit
 from graphflow.runtime.launch import Launch
-from graphflow.tools.machine import core_flops
+from graphflow.tools.machine import peak_flops
 
 HERE = Path(__file__).resolve().parent
 PEAK_SECONDS = 0.005  # on each measurement of the peak
@@ -128,9 +128,9 @@ class Torch:
 def measure(row: Row, executor: Executor, torch: Torch | None, spent: float, lanes: int) -> dict[str, Any]:
     """The figures of one row; `lanes` of float32."""
     ours = Measured(row, executor)
-    before = core_flops(PEAK_SECONDS)
+    before = peak_flops(1, PEAK_SECONDS)
     seconds = ours.seconds(spent)
-    peak = max(before, core_flops(PEAK_SECONDS))
+    peak = max(before, peak_flops(1, PEAK_SECONDS))
     if row.type == "float64":
         peak, lanes = peak / 2, lanes // 2
     cap = row.columns / (math.ceil(row.columns / lanes) * lanes) if row.columns < FEW else 1.0

@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import found, picture, table, workloads
+from graphflow.tools.machine import peak_flops
 
 HERE = Path(__file__).resolve().parent
 BUSY = 0.3  # load for each CPU
+PEAK_SECONDS = 0.02  # on each measurement of the peak
 Results = dict[str, dict[str, Any]]  # implementation -> its figures
 
 
@@ -70,25 +72,30 @@ class Bench:
 
     def measure(self, name: str, batch: int, rounds: int, seconds: float) -> Results:
         """For every implementation `medians` (ms, one a round), `quick` (what a tenth of the steps stay below: other processes disturb it
-        less), `first_s` and `loss`, or `error`; for graphflow also `about` and the first step of a fresh process, `cold_s` without and
-        `warm_s` with its kernels on disk."""
+        less), `first_s` and `loss`, or `error`; for graphflow also `peak`, the highest rate of multiply-adds measured before and after its
+        turns, `about`, for that peak, and the first step of a fresh process, `cold_s` without and `warm_s` with its kernels on disk."""
         row: Results = {}
-        for turn in range(rounds):
+        peaks = []
+        for _ in range(rounds):
             for worker in self.workers:
                 name_ = worker.implementation
                 if name_ in row and "medians" not in row[name_]:
                     continue  # it has failed
-                answer = worker.ask(name, batch, seconds, self.machine if name_ == "graphflow" and not turn else None)
+                peaks += [peak_flops(self.threads, PEAK_SECONDS)] if name_ == "graphflow" else []
+                answer = worker.ask(name, batch, seconds)
+                peaks += [peak_flops(self.threads, PEAK_SECONDS)] if name_ == "graphflow" else []
                 if "ms" in answer:
                     figures = row.setdefault(name_, {"medians": [], "quick": [], "first_s": answer["first_s"]})
                     times = sorted(answer["ms"])
                     figures["medians"].append(statistics.median(times))
                     figures["quick"].append(times[len(times) // 10])
-                    figures.update({k: answer[k] for k in ("loss", "about") if k in answer})
+                    figures["loss"] = answer["loss"]
                 else:
                     row[name_] = answer
         if "medians" in row["graphflow"]:
-            row["graphflow"].update(self.first_steps(name, batch))
+            peak = max(peaks)
+            about = self.workers[0].ask(name, batch, 0.0, {**self.machine, "flops": peak})["about"]
+            row["graphflow"].update(self.first_steps(name, batch), peak=peak, about=about)
         return {name: figures for name, figures in row.items() if "absent" not in figures}
 
     def first_steps(self, name: str, batch: int) -> dict[str, float]:
@@ -130,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for key, (name, batch) in wanted.items():
             results[key] = bench.measure(name, batch, chosen.rounds, chosen.seconds)
-            print(table.line(key, results[key], [peer.implementation for peer in peers], about["machine"]), flush=True)
+            print(table.line(key, results[key], [peer.implementation for peer in peers]), flush=True)
     finally:
         bench.stop()
     print(table.summary(results))

@@ -39,7 +39,7 @@ def head(peers: Sequence[str]) -> str:
     )
 
 
-def line(key: str, row: Mapping[str, Any], peers: Sequence[str], machine: Mapping[str, Any]) -> str:
+def line(key: str, row: Mapping[str, Any], peers: Sequence[str]) -> str:
     """One workload: ms per step and how far the rounds lie apart, GF/s of its contractions and their share of the multiply-add peak, the
     share of the roofline, first steps, arena and arena / lower bound, best peer / ours, and of each peer its ms and its time / ours."""
     name, batch = key.split("/")
@@ -50,7 +50,7 @@ def line(key: str, row: Mapping[str, Any], peers: Sequence[str], machine: Mappin
     rate = workloads.flops(name, int(batch)) / ms * 1e3
     best = ratio(row)
     text = (
-        f"{key:14}{ms:9.3f}{spread(ours):5.0%}{rate / 1e9:7.1f}{rate / machine['flops']:6.0%}{share(ours):6.0%}"
+        f"{key:14}{ms:9.3f}{spread(ours):5.0%}{rate / 1e9:7.1f}{rate / ours['peak']:6.0%}{share(ours):6.0%}"
         f"{ours['cold_s']:8.2f}{ours['warm_s']:8.3f}{about['arena'] / 1e6:10.2f}{about['arena'] / max(about['arena_bound'], 1):7.3f}"
         f"{'' if best is None else f'{best:.2f}':>7}"
     )

@@ -25,7 +25,7 @@ from graphflow.runtime.jit import default_jit
 ACCUMULATORS = 24
 SAMPLES = {"l2": 1 << 20, "l3": 16 << 20, "dram": 256 << 20}  # bytes that are read again and again; a smaller level is not counted
 FUNCTIONS = ("graphflow.peak.fma", "graphflow.peak.read")
-ROUNDS = 100_000
+ROUNDS = 20_000
 
 
 class Machine(NamedTuple):
@@ -122,22 +122,18 @@ def _loops() -> tuple[int, Any, Any]:
     return lanes, fma, read
 
 
-def core_flops(seconds: float) -> float:
-    """What one core does now, in floating-point operations a second: clocks change with what goes on around."""
+def peak_flops(threads: int, seconds: float) -> float:
+    """What the cores do now, in floating-point operations a second: clocks change with what goes on around. Takes `seconds`."""
     lanes, fma, _ = _loops()
-    scratch = aligned((lanes * ACCUMULATORS,), np.float32, 0)
-    rounds = ROUNDS // 10
-    return 2.0 * lanes * ACCUMULATORS * rounds / _best(fma, address(scratch), rounds, seconds)
+    scratch = [aligned((lanes * ACCUMULATORS,), np.float32, 0) for _ in range(threads)]
+    turns: Iterator[Any] = iter(scratch)
+    return threads * 2.0 * lanes * ACCUMULATORS * ROUNDS / _together(threads, lambda: _best(fma, address(next(turns)), ROUNDS, seconds))
 
 
 def measure(threads: int, seconds: float = 0.1) -> Machine:
     """Measures for `threads` threads; takes about eight times `seconds`."""
-    lanes, fma, read = _loops()
-    flop = 2.0 * lanes * ACCUMULATORS * ROUNDS
-    scratch = [aligned((lanes * ACCUMULATORS,), np.float32, 0) for _ in range(threads)]
-    one = core_flops(seconds)
-    turns: Iterator[Any] = iter(scratch)
-    every = threads * flop / _together(threads, lambda: _best(fma, address(next(turns)), ROUNDS, seconds))
+    lanes, _, read = _loops()
+    one, every = peak_flops(1, seconds), peak_flops(threads, seconds)
     sizes = cache_sizes()
     rates: dict[str, float] = {}
     for name, size in SAMPLES.items():
