@@ -65,7 +65,7 @@ def products(op: Any, sizes: Mapping[str, int]) -> float:
     count = float(math.prod(evaluate(extent, sizes) for extent in op.extents))
     combs = combs_of(op)
     for comb in combs:
-        count *= comb.size / (op.extents[comb.row] * op.extents[comb.tap])
+        count *= 1 if comb.size is None else comb.size / (op.extents[comb.row] * op.extents[comb.tap])
     phases = {comb.row for comb in combs}
     for (terms, _), size in op.inside:
         for row in (axis for axis, _ in terms if axis < op.free and axis not in phases):

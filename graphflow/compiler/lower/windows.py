@@ -39,8 +39,8 @@ def window_of(op: Any, dimension: int, terms: Any, constant: Index, size: int) -
 
 class Comb(NamedTuple):
     """A dimension of the right operand of which each row reads every `step`-th element, backwards: it is read at position
-    first + row*turn - tap*step, and is zero from `size` on, where the first taps of some rows are. There are no more rows than a step is
-    long, so that no tap of one row is one of another. `row` and `tap` are numbers of axes."""
+    first + row*turn - tap*step, and is zero from `size` on (None: there is no such border), where the first taps of some rows are. There
+    are no more rows than a step is long, so that no tap of one row is one of another. `row` and `tap` are numbers of axes."""
 
     dimension: int
     row: int
@@ -48,26 +48,27 @@ class Comb(NamedTuple):
     turn: int
     step: int
     first: int
-    size: int
+    size: int | None
 
-    def first_tap(self, row: Index) -> Index:
+    def first_tap(self, row: int) -> int:
         """The first one that is not zero."""
-        return maximum(0, ceildiv(self.first + row * self.turn - self.size + 1, self.step))
+        return 0 if self.size is None else max(0, -((self.size - 1 - self.first - row * self.turn) // self.step))
 
 
 def combs_of(op: Any) -> list[Comb]:
-    """Those of a contraction that is told where its operands are zero (passes/borders.py)."""
-    found = []
-    for (terms, constant), size in op.inside:
+    """Those of a contraction, each with axes of its own."""
+    found: list[Comb] = []
+    borders = dict(op.inside)  # passes/borders.py
+    for dimension, (terms, constant) in enumerate(op.right):
         pair = sorted(terms)
-        if len(pair) != 2 or pair[0][0] >= op.free or pair[1][0] < op.free or (terms, constant) not in op.right:
+        if len(pair) != 2 or pair[0][0] >= op.free or pair[1][0] < op.free or not isinstance(constant, int):
             continue
         (row, turn), (tap, step) = pair
         many, taps = op.extents[row], op.extents[tap]
         if turn in (1, -1) and step < 0 and isinstance(many, int) and isinstance(taps, int) and many <= -step:
             least = constant + min(0, turn * (many - 1)) + step * (taps - 1)
-            if least >= 0:
-                found.append(Comb(op.right.index((terms, constant)), row, tap, turn, -step, constant, size))
+            if least >= 0 and not any(row == c.row or tap == c.tap for c in found):
+                found.append(Comb(dimension, row, tap, turn, -step, constant, borders.get((terms, constant))))
     return found
 
 
