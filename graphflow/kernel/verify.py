@@ -112,7 +112,6 @@ class _Phase:
         self.found: list[str] = []
         self.filled = filled  # buffers stored so far, in program order
         self.locals: dict[str, tuple[str, bool]] = {}  # name -> (type, mutable), those in scope
-        self.declared: set[str] = set()
         self.loops: list[Loop] = []
         self.axes: dict[str, tuple[Index, Index]] = {}  # open loop variables, their first values and their last
         self.ranges: dict[str, Range] = {}
@@ -160,9 +159,8 @@ class _Phase:
         self.locals = outer
 
     def declare(self, name: str, type_: str, mutable: bool) -> None:
-        if name in self.declared or name in self.axes or name in self.locals:
+        if name in self.axes or name in self.locals:  # blocks beside each other may have the same names
             self.say(f"the name {name} is assigned twice")
-        self.declared.add(name)
         self.locals[name] = (type_, mutable)
 
     def loop(self, s: Loop) -> None:

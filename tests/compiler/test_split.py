@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import graphflow as tf
 from graphflow.compiler.builder import ProgramBuilder
 from graphflow.compiler.llvm.kernel import emit_kernel
 from graphflow.compiler.llvm.target import AVX512
@@ -14,6 +15,7 @@ from graphflow.dtypes import float32, int64, uint32, uint64
 from graphflow.kernel.expr import Call, walk
 from graphflow.kernel.index import symbol
 from graphflow.kernel.nodes import Loop, Mode, Store
+from graphflow.kernel.verify import verify
 from graphflow.ops.random import PhiloxNumbers
 from graphflow.ops.windowed import WindowRoute
 from tests.compiler.support import BATCH, check, feed, matmul, run_groups, run_native, same
@@ -170,3 +172,23 @@ def test_kernels_are_remembered_with_their_own_sizes():
         inputs = {"x": np.zeros((3, 2), np.float32), "y": np.array([1, 2], np.int64)}
         (found, _), _ = run_native(program, inputs)
         assert found.tolist() == [1, 770]
+
+
+@pytest.mark.parametrize("size", [8, 13])
+def test_a_pool_s_gradient_with_its_sum_for_a_bias_is_a_right_kernel(size):
+    """Pixels at the edge of an odd image belong to smaller windows: they have loops of their own, beside those of the others."""
+    w = np.random.default_rng(0).standard_normal((3, 3, 2, 32)).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.placeholder(tf.float32, [None, size, size, 2])
+        bias = tf.Variable(tf.zeros([32]))
+        h = tf.nn.relu(tf.nn.conv2d(x, w, [1, 1, 1, 1], "SAME") + bias)
+        pooled = tf.nn.max_pool(h, [1, 2, 2, 1], [1, 2, 2, 1], "SAME")
+        (g,) = tf.gradients(tf.reduce_sum(pooled * pooled), [bias])
+        session.run(bias.initializer)
+        given = {x: np.random.default_rng(1).standard_normal((3, size, size, 2)).astype(np.float32)}
+        found, values = session.run([g, pooled], given)
+        lowered = [s.lowered for s in session.compiled(g, given).plan.compiled.steps]
+    for low in lowered:
+        if low is not None:
+            verify(low.kernel)
+    np.testing.assert_allclose(found, 2 * values.sum((0, 1, 2)), rtol=1e-4)

@@ -53,6 +53,10 @@ def nest(*body: Stmt, outer: Mode = P, inner: Mode = V) -> Loop:
 
 
 GOOD: dict[str, Kernel] = {
+    "the same name in loops beside each other": kernel(
+        Loop("i", n, S, (Let("a", zero), Store("y", i * 10, local("a", "f32")))),
+        Loop("i", n, S, (Let("a", one), Store("y", i * 10 + 1, local("a", "f32")))),
+    ),
     "store": kernel(nest(Store("y", i * 10 + j, x_ij))),
     "reduction": kernel(
         Loop(
@@ -138,6 +142,10 @@ BAD: dict[str, tuple[Kernel, str]] = {
     ),
     "unknown symbol": (kernel(Store("w", symbol("q"), zero)), "an offset into w uses q"),
     "negative extent": (kernel(Loop("i", -1 - n, S, ())), "is negative"),
+    "name of a block around": (
+        kernel(Let("a", zero), Loop("i", n, S, (Let("a", one), Store("y", i * 10, local("a", "f32"))))),
+        "the name a is assigned twice",
+    ),
     "name twice": (kernel(Let("a", zero), Let("a", one)), "the name a is assigned twice"),
     "use before": (kernel(Store("w", 0, local("a", "f32"))), "a is used where it is not declared"),
     "out of scope": (
