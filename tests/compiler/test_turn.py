@@ -83,5 +83,5 @@ def test_what_a_loop_is_given_is_turned_before_it_and_a_step_gives_the_same() ->
             assert len(_permuted(after)) == 1
             inside = [_permuted(n.op.body.program) for n in after.nodes if isinstance(n.op, Loop)]
             assert inside == [[], []]
-    for a, b in zip(*found, strict=True):
-        np.testing.assert_array_equal(a, b)
+    for a, b in zip(*found, strict=True):  # lanes may run along the sum where weights are not turned
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
