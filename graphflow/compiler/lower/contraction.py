@@ -85,7 +85,7 @@ def made_inside(group: Group, side: int) -> Node | None:
     assert group.root is not None
     operand = group.root.inputs[side]
     made = operand.known is None and all(v.id != operand.id for v in group.inputs)
-    return next(n for n in group.nodes if n.outputs[0].id == operand.id) if made else None
+    return next((n for n in group.nodes if n.outputs[0].id == operand.id and n.op.type == "Halo"), None) if made else None
 
 
 def _padded(scope: Scope, halo: Node) -> tuple[tuple[Stmt, ...], float]:
