@@ -19,11 +19,9 @@ from graphflow.compiler.pipeline import run_passes
 from graphflow.compiler.program import Program
 from graphflow.config import options
 from graphflow.graph.op import REGISTRY
-from graphflow.kernel import interpret as kernels
 from graphflow.kernel.index import Index
 from graphflow.kernel.nodes import Kernel, Loop, Role
-from graphflow.kernel.verify import verify
-from tests.compiler.contract.cases import PLAIN, Native, aligned
+from tests.compiler.contract.cases import PLAIN, close, interpreted_and_native
 from tests.compiler.support import BATCH, feed, inputs_for, run_groups, run_native
 
 SAME, VALID = {"padding": "SAME"}, {"padding": "VALID"}
@@ -66,11 +64,6 @@ def wanted(case: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return np.where(arrays["x"] > 0, dx, 0)
 
 
-def close(found: np.ndarray, expected: np.ndarray) -> None:
-    tolerance = 1e-5 if found.dtype == np.float32 else 1e-13
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max(initial=1))
-
-
 def way(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have contractions computed in this one of the ways to do it by overlap-add, or with a border for -1."""
     every = contraction.overlap_adds
@@ -98,18 +91,9 @@ def test_every_way_gives_the_same(case: str, number: int, monkeypatch: pytest.Mo
     used = []
 
     def run(kernel: Kernel, given: Any, sizes: Any) -> Any:
-        verify(kernel)
         used.append(scratch(kernel))
-        interpreted = kernels.run(kernel, given, sizes)
-        native = Native(kernel)
-        first = None
-        for threads in (1, 4):
-            memory = {name: aligned(array) for name, array in {**interpreted, **given}.items()}
-            native.run(memory, sizes, threads)
-            (found,) = (memory[b.name] for b in kernel.buffers if b.role is Role.OUT)
-            close(found, expected)
-            first = found if first is None else first
-            np.testing.assert_array_equal(first, found, "the same bits whatever the number of threads")
+        interpreted, native = interpreted_and_native(kernel, given, sizes, (1, 4))
+        close(native, expected)
         return interpreted
 
     (found,), _ = run_groups(built, arrays, PLAIN, run)

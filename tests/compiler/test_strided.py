@@ -16,13 +16,11 @@ from graphflow.compiler.pipeline import run_passes
 from graphflow.compiler.program import Node, Program
 from graphflow.config import options
 from graphflow.graph.op import REGISTRY
-from graphflow.kernel import interpret as kernels
 from graphflow.kernel.index import Index
 from graphflow.kernel.nodes import Contract, Kernel, Role
-from graphflow.kernel.verify import verify
 from graphflow.ops.strided import phases
 from graphflow.tools.step_limit import products
-from tests.compiler.contract.cases import PLAIN, Native, aligned
+from tests.compiler.contract.cases import PLAIN, close, interpreted_and_native
 from tests.compiler.support import BATCH, feed, inputs_for, run_groups, run_native
 
 SAME, VALID = {"padding": "SAME"}, {"padding": "VALID"}
@@ -74,11 +72,6 @@ def wanted(case: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return np.where(arrays["x"] > 0, conv(case).reference(np.array(arrays["x"].shape), arrays["w"], arrays["dy"]), 0)
 
 
-def close(found: np.ndarray, expected: np.ndarray) -> None:
-    tolerance = 1e-5 if found.dtype == np.float32 else 1e-13
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max(initial=1))
-
-
 def groups(built: Program) -> list[Group]:
     nodes = run_passes(built, options()._replace(verify=2)).nodes
     return [g for g in nodes if isinstance(g, Group) and g.form is not Shape.ALIAS]
@@ -98,18 +91,8 @@ def test_kernels_give_the_reference_on_any_number_of_threads(case: str, monkeypa
     expected = wanted(case, arrays)
 
     def run(kernel: Kernel, given: Any, sizes: Any) -> Any:
-        verify(kernel)
-        interpreted = kernels.run(kernel, given, sizes)
-        native = Native(kernel)
-        first = None
-        for threads in (1, 3):
-            memory = {name: aligned(array) for name, array in {**interpreted, **given}.items()}
-            native.run(memory, sizes, threads)
-            (found,) = (memory[b.name] for b in kernel.buffers if b.role is Role.OUT)
-            first = found if first is None else first
-            np.testing.assert_array_equal(first, found, "the same bits whatever the number of threads")
-        (out,) = (b.name for b in kernel.buffers if b.role is Role.OUT)
-        close(first, interpreted[out])
+        interpreted, native = interpreted_and_native(kernel, given, sizes, (1, 3))
+        close(native, next(interpreted[b.name] for b in kernel.buffers if b.role is Role.OUT))
         return interpreted
 
     (found,), _ = run_groups(built, arrays, PLAIN, run)

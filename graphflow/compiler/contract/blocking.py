@@ -401,10 +401,9 @@ def _inline(shape: Shape, plan: Plan) -> bool:
 def repeatable(shape: Shape) -> bool:
     """Whether a result may be finished twice, as tiles that overlap would: nothing is read where something is stored."""
     stores = [s for s in shape.contract.epilogue if isinstance(s, Store)]
-    loads = [e for s in shape.contract.epilogue if isinstance(s, Let | Store) for e in walk(s.value) if isinstance(e, Load)]
-    plain = all(isinstance(s, Let) or (isinstance(s, Store) and s.guard is None) for s in shape.contract.epilogue)
-    apart = {e.offset for e in loads}.isdisjoint(s.offset for s in stores)  # one that is read there may be the memory of one that is stored
-    return plain and apart and {e.buffer for e in loads}.isdisjoint(s.buffer for s in stores)
+    loaded = {e.buffer for s in shape.contract.epilogue if isinstance(s, Let | Store) for e in walk(s.value) if isinstance(e, Load)}
+    plain = all(s.guard is None and s.buffer not in loaded for s in stores)
+    return plain and fills(shape.contract) == stores
 
 
 def short(shape: Shape) -> bool:

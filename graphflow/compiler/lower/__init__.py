@@ -81,7 +81,7 @@ def _found(group: Group, target: Any, notes: Notes | None) -> Lowered:
     usual = group.usual
     group, given = general(group)
     key, numbers = signature(group)
-    key = (key, tuple([(k, usual.get(name)) for k, name in enumerate(symbols_of_group(group))]) if usual else ()), target
+    key = (key, tuple(usual.items())), target
     found = _known.get(key)
     if found is None:
         named = (key, tuple(n.origins[-1].name if n.origins else "" for n in group.nodes))

@@ -17,7 +17,9 @@ from graphflow.compiler.llvm.kernel import emit_kernel, phase_name
 from graphflow.compiler.llvm.target import Target, target
 from graphflow.kernel.expr import TYPES, Load, load, local
 from graphflow.kernel.index import Index, evaluate, product, symbol
+from graphflow.kernel.interpret import run
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Kernel, Role, Stmt, Store
+from graphflow.kernel.verify import verify
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -201,6 +203,28 @@ def aligned(array: np.ndarray) -> np.ndarray:
     out = raw[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     out[...] = array
     return out
+
+
+def close(found: np.ndarray, expected: np.ndarray) -> None:
+    """Equal to rounding."""
+    tolerance = 1e-5 if found.dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max(initial=1))
+
+
+def interpreted_and_native(kernel: Kernel, given: Mapping[str, np.ndarray], sizes: Mapping[str, int], threads: Sequence[int]) -> Any:
+    """What the interpreter makes of a kernel with one result, and that result of its machine code, the same bits on every number of
+    threads."""
+    verify(kernel)
+    interpreted = run(kernel, given, sizes)
+    native = Native(kernel)
+    (out,) = (b.name for b in kernel.buffers if b.role is Role.OUT)
+    results = []
+    for count in threads:
+        memory = {name: aligned(array) for name, array in {**interpreted, **given}.items()}
+        native.run(memory, sizes, count)
+        results.append(memory[out])
+        np.testing.assert_array_equal(results[0], results[-1], "the same bits whatever the number of threads")
+    return interpreted, results[0]
 
 
 def inputs(case: Case, sizes: Mapping[str, int], seed: int = 0) -> dict[str, np.ndarray]:
