@@ -24,8 +24,9 @@ from graphflow.compiler.contract.microkernel import Column
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.tile import Block, TileEmitter
 from graphflow.compiler.llvm.builder import Reg
-from graphflow.kernel.index import Index, product
-from graphflow.kernel.nodes import Contract
+from graphflow.kernel.expr import const
+from graphflow.kernel.index import Index, bounds, product
+from graphflow.kernel.nodes import Contract, Let, Loop, Mode, Stmt
 
 if TYPE_CHECKING:
     from graphflow.compiler.llvm.stmt import Emitter
@@ -51,6 +52,14 @@ def emit_contract(em: Emitter, contract: Contract) -> None:
         tiles.run()
     with tiles.when(em.b.binary("xor", enough, Reg("i1", "true")), "few"):
         emit_contract(em, few)
+
+
+def _of_nothing(contract: Contract) -> tuple[Stmt, ...]:
+    """The results where nothing is summed: no block of the reduction reaches the epilogue."""
+    body: tuple[Stmt, ...] = (Let("acc", const(0, contract.left.type)), *contract.epilogue)
+    for n, axis in reversed(list(enumerate(contract.free))):
+        body = (Loop(axis.name, axis.extent, Mode.SERIAL if n else Mode.PARALLEL, body),)
+    return body
 
 
 class Tiles(TileEmitter):
@@ -104,6 +113,9 @@ class Tiles(TileEmitter):
                 self.following = next_block(self, block) if plan.follows else []
                 self.chunks(unit_share, row_share, panels, block)
         em.thread, em.threads = self.share
+        if plan.block is not None and not bounds(self.extent(plan.block[0]))[0]:
+            with self.when(b.compare("icmp eq", em.index(self.extent(plan.block[0])), b.i64(0)), "empty"):
+                em.run(_of_nothing(self.contract))
 
     def units(self, share: tuple[Reg, Reg], rows: tuple[Reg, Reg], panels: Index, block: Block | None) -> None:
         em, b, plan = self.em, self.b, self.plan

@@ -8,7 +8,7 @@ import pytest
 import graphflow as tf
 from graphflow.compiler.contract.cuts import dynamic_sizes, dynamic_tiles
 from graphflow.kernel.index import symbol
-from tests.compiler.contract.cases import Compiled, aligned, inputs, matmul
+from tests.compiler.contract.cases import Compiled, aligned, check, conv_filter, inputs, matmul
 
 N = symbol("N", 0, None)
 
@@ -41,6 +41,26 @@ def test_any_number_of_rows_is_cut_into_tiles_that_give_the_same_bits(kind: str)
             some = dict(most, a=aligned(most["a"][:rows]), y=aligned(np.full((rows, 64), 77, np.float32)))
             compiled.run(some, {"N": rows}, threads)
             assert np.array_equal(some["y"], most["y"][:rows]), (rows, threads)
+
+
+EMPTY = {"TN": matmul(64, 80, N, "TN"), "TT": matmul(300, 512, N, "TT"), "dW": conv_filter(N, 12, 12, 3, 3, 16)}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_reduction_of_no_steps_is_zero(name: str) -> None:
+    check(EMPTY[name], {"N": 0}, threads=(1, 2))
+
+
+def test_what_a_mask_leaves_nothing_of_sums_to_zero() -> None:
+    """How many rows are left is known only inside the step."""
+    with tf.Graph().as_default():
+        x, mask = tf.placeholder(tf.float32, [None, 600]), tf.placeholder(tf.bool, [None])
+        left = tf.boolean_mask(x, mask)
+        product = tf.matmul(left, left[:, :80], transpose_a=True) + 1
+        with tf.Session() as session:
+            for kept in ([True, False, True], [False, False, False]):
+                found = session.run(product, {x: np.ones((3, 600)), mask: kept})
+                np.testing.assert_array_equal(found, np.full((600, 80), 1.0 + sum(kept), np.float32))
 
 
 def covered_by(rows: int, sizes: tuple[int, ...]) -> tuple[int, int]:
