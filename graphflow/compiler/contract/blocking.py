@@ -15,7 +15,7 @@ from graphflow.compiler.contract.plan import Packed, Panel, Plan
 from graphflow.compiler.contract.price import PAGE, foresees, from_afar, price, put_beside, reduction_block
 from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, shape_of
 from graphflow.compiler.llvm.target import Target
-from graphflow.kernel.expr import Call, Load, walk
+from graphflow.kernel.expr import Load, walk
 from graphflow.kernel.index import Index, coefficient, symbols_of
 from graphflow.kernel.nodes import Axis, Contract, Let, Store
 
@@ -26,7 +26,6 @@ BODY = 0.015  # of the price, for each tile shape beyond the first
 AWAITED_BYTES = 384 << 10  # that an epilogue reads and fills, from which they are asked for: less may still be near
 PACKED_BYTES = 128 << 10  # of a copied panel
 EARLY_BYTES = 32 << 10  # of a copied panel where the next one comes into the cache meanwhile, its lines in few sets
-FEW_STEPS = 256  # of a reduction, up to which the way of the sums through memory shows
 CHUNK_BYTES = 256 << 10  # of the rows that pass over one panel after another
 
 
@@ -59,7 +58,7 @@ def choose(contract: Contract, target: Target, window: str = "") -> Choice | Non
 def _completed(shape: Shape, best: Choice) -> Choice:
     """The choice with what follows from it."""
     block = packed_block(shape, best.plan) if best.plan.packed else reduction_block(shape, best.plan)
-    inline = block is None and _inline(shape, best.plan)
+    inline = (block is None or (bool(best.plan.runs) and shape.few_steps)) and _inline(shape, best.plan)
     ahead = tuple(steps_ahead(shape, best.plan, side) for side in (0, 1))
     plan = replace(best.plan, inline=inline, block=block, ahead=ahead, chunk=tiles_at_a_time(shape, best.plan))
     plan = replace(plan, awaited=awaited_buffers(shape, plan), foresees=foresees(shape, plan), follows=follows(shape, plan))
@@ -152,7 +151,7 @@ def weaves(shape: Shape, vector: str, along: str) -> bool:
     """Whether the results of all steps along `along`, and of those along `vector`, are one piece of memory, and what the epilogue reads is
     the same for neighbours along `vector` or lies side by side."""
     extents = [shape.axis(name).extent for name in (vector, along)]
-    if not all(isinstance(n, int) for n in extents) or shape.contract.left.type == "f16" or not short(shape):
+    if not all(isinstance(n, int) for n in extents) or shape.contract.left.type == "f16" or not shape.short:
         return False
     moves = {along: 1, vector: extents[1]}
     for s in shape.contract.epilogue:
@@ -393,9 +392,9 @@ def _inline(shape: Shape, plan: Plan) -> bool:
         move = shape.moves[plan.rows].out if plan.rows else 0
         if not isinstance(move, int) or move * shape.itemsize % PAGE == 0:  # stores all in a row wait for one set of the cache
             return False
-        if math.prod(shape.size[a.name] for a in shape.contract.reduced) >= FEW_STEPS or not repeatable(shape):
+        if not shape.few_steps or not repeatable(shape):
             return False
-    return short(shape)
+    return shape.short
 
 
 def repeatable(shape: Shape) -> bool:
@@ -404,13 +403,3 @@ def repeatable(shape: Shape) -> bool:
     loaded = {e.buffer for s in shape.contract.epilogue if isinstance(s, Let | Store) for e in walk(s.value) if isinstance(e, Load)}
     plain = all(s.guard is None and s.buffer not in loaded for s in stores)
     return plain and fills(shape.contract) == stores
-
-
-def short(shape: Shape) -> bool:
-    """Whether the epilogue is short code beside the sums."""
-    work = 0
-    for statement in shape.contract.epilogue:
-        if isinstance(statement, Let | Store):
-            work += sum(isinstance(e, Load | Call) for e in walk(statement.value)) + isinstance(statement, Store)
-    steps = math.prod(shape.size[a.name] for a in shape.contract.reduced)
-    return work <= (16 if steps < 128 else 5)

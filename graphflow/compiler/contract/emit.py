@@ -211,7 +211,15 @@ class Tiles(TileEmitter):
                 self.finish(panel, columns, self.sums(size, columns, panel, None, block), size)
                 return
             place, pitch = self.memory(row, panel, block)
-            self.keep(place, pitch, panel, self.sums(size, columns, panel, self.resume(place, pitch, size, panel, columns, block), block))
+            sums = self.sums(size, columns, panel, self.resume(place, pitch, size, panel, columns, block), block)
+            if plan.inline and block is not None:
+                last = self.last(block)
+                with self.when(last, "last"):
+                    self.finish(panel, columns, sums, size)
+                with self.when(b.binary("xor", last, Reg("i1", "true")), "wait"):
+                    self.keep(place, pitch, panel, sums)
+                return
+            self.keep(place, pitch, panel, sums)
             if plan.turned:
                 self.each_column(row, size, place, panel, columns)
                 return

@@ -33,6 +33,8 @@ L1_WAYS = 12
 L2_WAY = 128 << 10  # bytes of one way of the second-level cache
 PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 8.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
 WOVEN_CYCLES, SHUFFLE_CYCLES = 1.0, 0.6  # of a register of interleaved results: its epilogue and its store, and each shuffle
+KEPT_CYCLES, WAITING_CYCLES = 1.0, 2.5  # of what the epilogue does with a register that goes straight into it; of one that waits in memory
+TORN_CYCLES = 3.0  # of a store for the second cache line that it touches
 FOLD_CYCLES = 1.0  # of a shuffle that puts steps beside each other in the lanes of a column
 GROUP_CYCLES = 0.1  # of a load of several elements for all columns: an instruction of its own, not an operand of the multiply-add
 L2_RATE = 40  # bytes a cycle that the second-level cache gives
@@ -112,7 +114,7 @@ def price(shape: Shape, plan: Plan) -> float:
             step = max(step, shape.target.vector_bytes * (count if kept else count + columns) / L2_RATE)
         crowd = CROWDED_CYCLES * count * columns if rows > most else 0.0
         waits = 2.0 * count * columns * (math.ceil(steps / length) - 1)
-        finish = finish_cycles(plan, rows, deep, columns, lanes_of(shape)) + crowd + scattered_lines * count * columns
+        finish = finish_cycles(shape, plan, rows, deep, columns) + crowd + scattered_lines * count * columns
         return steps * step + enter + waits + finish
 
     def pass_over(rows: int, columns: int) -> float:
@@ -180,8 +182,9 @@ def windowed(shape: Shape, plan: Plan, rows: int) -> float:
     return (abs(apart) * (many - 1) + steps - along + 1) * (rows * deep / many) * along / steps
 
 
-def finish_cycles(plan: Plan, rows: int, deep: int, columns: int, lanes: int) -> float:
+def finish_cycles(shape: Shape, plan: Plan, rows: int, deep: int, columns: int) -> float:
     """Cycles from the last step of a tile to its last store."""
+    lanes = lanes_of(shape)
     if plan.woven:
         return 15 + columns * rows * (WOVEN_CYCLES * deep + SHUFFLE_CYCLES * weaving(deep, lanes))
     rows *= deep
@@ -189,8 +192,19 @@ def finish_cycles(plan: Plan, rows: int, deep: int, columns: int, lanes: int) ->
         return 45 + 4 * rows * columns
     if plan.turned:
         square = 1 << (rows - 1).bit_length()
-        return 15 + columns * (square * math.log2(square) / 2 + lanes)
-    return 15 + (2.5 + 2 * (plan.abreast - 1)) * rows * columns
+        return 15 + columns * (square * math.log2(square) / 2 + lanes * (1 + TORN_CYCLES * torn_stores(shape, plan, rows)))
+    kept = plan.runs and shape.short and shape.few_steps  # in registers until they are finished
+    cycles = min(KEPT_CYCLES * shape.work, WAITING_CYCLES) if kept else WAITING_CYCLES
+    return 15 + (cycles + 2 * (plan.abreast - 1)) * rows * columns
+
+
+def torn_stores(shape: Shape, plan: Plan, rows: int) -> float:
+    """Which part of the stores of a turned tile, one for every lane, touch a second cache line, which other tiles touch as well."""
+    width = rows * shape.itemsize
+    move = shape.moves[plan.vector].out
+    if 64 % width == 0 and isinstance(move, int) and move * shape.itemsize % width == 0:
+        return 0.0
+    return min(1.0, (width - shape.itemsize) / 64)
 
 
 def crossing(shape: Shape, plan: Plan) -> float:

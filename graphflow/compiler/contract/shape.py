@@ -11,12 +11,13 @@ from graphflow.compiler.contract.analyse import Strides, first_store, strides
 from graphflow.compiler.contract.cuts import guess, lengths
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.llvm.target import Target
-from graphflow.kernel.expr import TYPES, Load, walk
+from graphflow.kernel.expr import TYPES, Call, Load, walk
 from graphflow.kernel.index import Index
 from graphflow.kernel.nodes import Axis, Contract, Let, Store
 
 L2_BYTES = 768 << 10  # what the operands may fill while all tiles pass over them
 L1_BYTES = 40 << 10  # what a panel of the operand along the lanes may fill
+FEW_STEPS = 256  # of a reduction, up to which the way of the sums through memory shows
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,26 @@ class Shape:
         lanes = lanes_of(self)
         parts = [{name for name, m in self.moves.items() if isinstance(n := m.operand(side), int) and n % lanes} for side in (0, 1)]
         return {(name, side) for name in self.moves for side in (0, 1) if self.side(name, side) == 1 and parts[side] - {name}}
+
+    @cached_property
+    def few_steps(self) -> bool:
+        """Whether so little is summed that the way of the sums through memory shows."""
+        return math.prod(self.size[a.name] for a in self.contract.reduced) < FEW_STEPS
+
+    @cached_property
+    def work(self) -> int:
+        """What the epilogue loads, stores and calls for each register."""
+        found = 0
+        for statement in self.contract.epilogue:
+            if isinstance(statement, Let | Store):
+                found += sum(isinstance(e, Load | Call) for e in walk(statement.value)) + isinstance(statement, Store)
+        return found
+
+    @cached_property
+    def short(self) -> bool:
+        """Whether the epilogue is short code beside the sums."""
+        steps = math.prod(self.size[a.name] for a in self.contract.reduced)
+        return self.work <= (16 if steps < 128 else 5)
 
     def axis(self, name: str) -> Axis:
         return next(a for a in (*self.contract.free, *self.contract.reduced) if a.name == name)

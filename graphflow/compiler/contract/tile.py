@@ -415,10 +415,13 @@ class TileEmitter:
         if block is None:
             self.each_row(start, first, end, place, pitch, panel, columns)
             return
-        _, begin, total, size = block
-        done = self.b.compare("icmp sge", self.b.add(begin, self.b.i64(size)), total)
-        with self.when(done, "last"):
+        with self.when(self.last(block), "last"):
             self.each_row(start, first, end, place, pitch, panel, columns)
+
+    def last(self, block: Block) -> Reg:
+        """Whether no block of the reduction follows."""
+        _, begin, total, size = block
+        return self.b.compare("icmp sge", self.b.add(begin, self.b.i64(size)), total)
 
     def each_row(self, start: Reg, first: Reg, end: Reg, place: Reg, pitch: Reg, panel: Panel, columns: list[Column]) -> None:
         em, b, plan = self.em, self.b, self.plan

@@ -9,6 +9,7 @@ from graphflow.kernel.index import symbol
 from graphflow.kernel.nodes import Buffer, Contract, Role
 from tests.compiler.contract.cases import (
     Case,
+    Compiled,
     axes,
     check,
     conv,
@@ -142,6 +143,14 @@ def test_a_reduction_too_long_for_the_caches_goes_by_in_blocks() -> None:
     case = conv_filter(N, 40, 40, 16, 3, 32)
     for images in (1, 5):
         check(case, {"N": images}, threads=(1, 2))
+
+
+def test_sums_of_usually_few_steps_are_finished_in_registers_after_the_last_block() -> None:
+    case = matmul(60, 80, N, "TN")
+    plan = Compiled(case).plan()
+    assert plan.block is not None and plan.inline, "100 steps, as an unknown size is taken to be, are few"
+    for steps in (0, 1, plan.block[1], plan.block[1] + 1, 2 * plan.block[1] + 3):
+        check(case, {"N": steps}, threads=(1, 2))
 
 
 @pytest.mark.parametrize("rows", range(1, 31))
