@@ -11,10 +11,12 @@ from graphflow.dtypes import COMPLEX, FLOATING, INDEX, REAL, DType, int32, int64
 from graphflow.graph.build import make
 from graphflow.graph.dims import product_of
 from graphflow.graph.op import Case, TensorSpec
-from graphflow.kernel.index import Index, product
+from graphflow.kernel.expr import Expr, call, const
+from graphflow.kernel.index import Index, bounds, product
+from graphflow.kernel.nodes import Check
 from graphflow.ops.broadcast import conjugate, static_dims
 from graphflow.ops.core import identity_of
-from graphflow.ops.families import Composite, axes_tuple
+from graphflow.ops.families import Composite, Elementwise, axes_tuple
 from graphflow.ops.sizes import need_rank, need_rank_at_most
 
 _AXES = (
@@ -282,6 +284,41 @@ class EuclideanNorm(Reduction):
         return b.cast(b.sqrt(b.cast(total, "float64")), input.dtype) if input.dtype.is_integer else b.sqrt(total)
 
 
+_NOWHERE = np.iinfo(np.int32).max  # the least position among none
+
+
+class FoundPlace(Elementwise):
+    """A position along an axis of `shape`; the step fails where there is none, the axis being empty."""
+
+    core = True
+    arguments = ("place: int32",)
+    results = ("found: int32",)
+    differentiable = False
+    axis: int
+    shape: tuple[Index, ...]
+    cases = (
+        Case([3, 0, 1], axis=0, shape=(4, 3)),
+        Case([_NOWHERE], axis=0, shape=(0, 1), error=("InvalidArgumentError", "Reduction axis 0 is empty in shape [0,1]")),
+    )  # fmt: skip
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The one run-time check."""
+        return (Check("InvalidArgumentError", _empty(self.axis, self.shape)),)
+
+    def reference(self, place: Any) -> Any:
+        if np.any(np.equal(place, _NOWHERE)):
+            raise ValueError(self.checks[0].message)
+        return place
+
+    def scalar(self, place: Expr) -> Expr:
+        return call("check", call("ne", place, int(_NOWHERE)), const(0, "i64"), place)
+
+
+def _empty(axis: int, shape: Sequence[Index]) -> str:
+    return f"Reduction axis {axis} is empty in shape [{','.join(map(str, shape))}]"
+
+
 class ArgExtreme(Composite, abstract=True):
     """Base of ArgMax and ArgMin: the first position of the extreme along an axis; NaN is never chosen."""
 
@@ -326,8 +363,7 @@ class ArgExtreme(Composite, abstract=True):
         axis = self._axis(b.known(dimension), len(input.shape))
         extent = input.shape[axis]
         if extent == 0:
-            shape = ",".join(map(str, input.shape))
-            raise ValueError(f"Reduction axis {axis} is empty in shape [{shape}]")
+            raise ValueError(_empty(axis, input.shape))
         x = input
         if x.dtype.is_floating:
             never = -np.inf if self.combine == "max" else np.inf
@@ -335,7 +371,9 @@ class ArgExtreme(Composite, abstract=True):
         best = b.reduce(self.combine, x, (axis,), keepdims=True)
         # The first of several equals is the least position among them.
         places = b.iota([extent if a == axis else 1 for a in range(len(x.shape))], axis, int32)
-        first = b.reduce("min", b.select(b.equal(x, best), places, b.constant(np.iinfo(np.int32).max, int32)), (axis,))
+        first = b.reduce("min", b.select(b.equal(x, best), places, b.constant(_NOWHERE, int32)), (axis,))
+        if not bounds(extent)[0]:
+            first = b.apply(FoundPlace(axis=axis, shape=tuple(input.shape)), first)
         return b.cast(first, self.output_type)
 
 
