@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import graphflow as tf
+from graphflow.compiler.contract.plan import Plan
 from graphflow.config import override
 from graphflow.kernel.nodes import Contract
 from tests.fuzzing import examples
@@ -24,6 +25,8 @@ PADDED = {  # image, window, strides, padding, dilation, channels
     "window larger than the image": ((3, 3), (7, 7), 1, "SAME", 1),
     "one tap for each row": ((4, 9), (2, 7), 3, "VALID", 1, 16, 16),
     "the same tap for all rows": ((2, 4), (3, 2), 1, "SAME", 2, 20, 3),
+    "tiles without a border between those that read it": ((5, 60), (3, 3), 1, "SAME", 1, 16, 32),
+    "strides, several tiles": ((4, 90), (3, 5), 2, "SAME", 1, 32, 16),
     "border on one side": ((6, 6), (2, 2), 1, "SAME", 1, 16, 32),  # its gradient copies the filter first
 }
 
@@ -77,6 +80,12 @@ def test_results_are_those_of_the_padded_image(name: str) -> None:
     check(3, *PADDED[name])
 
 
+def test_equal_windows_with_other_borders_are_other_kernels() -> None:
+    """Both gradients have 3x3 results under 2x2 windows: the one reaches over all edges, the other over two."""
+    for padding in ("VALID", "SAME"):
+        check(1, (3, 3), (2, 2), 1, padding, 1, 16, 2)
+
+
 sizes, channels = st.integers(1, 16), st.sampled_from([1, 2, 3, 6, 16, 17, 20, 32, 48])
 
 
@@ -110,6 +119,20 @@ def test_rows_of_the_border_are_left_out() -> None:
     axis = next(a for a in forward.reduced if a.start != 0)
     assert str(axis.start) == "max(-f1 + 2, 0)"
     assert str(axis.start + axis.extent) == "min(-f1 + 16, 5)"
+
+
+def test_columns_of_the_border_are_left_out() -> None:
+    x, w, results = layer((14, 28), (5, 5), 1, "SAME", 1, 32)
+    feeds = {x: np.zeros((2, 14, 28, 32), np.float32), w: np.zeros((5, 5, 32, 32), np.float32)}
+    with override(target="avx512"):
+        (forward,) = sums(results["y"], feeds)
+        plan = forward.plan
+        assert isinstance(plan, Plan) and plan.window == ("k5", 5) and plan.rows == "f2"
+        assert plan.spans == ((2, 5), (1, 5), *[(0, 5)] * 24, (0, 4), (0, 3))
+        assert all(tiles == 1 for first, tiles, height in plan.runs if first < 2 or first + tiles * height > 26)
+    with override(passes_off=("borders",)):
+        (forward,) = sums(results["y"], feeds)
+        assert isinstance(forward.plan, Plan) and not forward.plan.spans
 
 
 def test_what_is_one_loop_is_not_taken_apart() -> None:

@@ -184,11 +184,12 @@ class Tiles(TileEmitter):
                     n = b.binary("sub", number, b.i64(before))
                     before += tiles
                     row = b.add(b.i64(first), b.mul(n, b.i64(size)))
+                    place = first if tiles == 1 else None
                     if len(plan.runs) == 1:
-                        self.single(row, size, panel, columns, block)
+                        self.single(row, size, panel, columns, block, place)
                     else:
                         with self.when(b.compare("icmp ult", n, b.i64(tiles)), "tile"):
-                            self.single(row, size, panel, columns, block)
+                            self.single(row, size, panel, columns, block, place)
                 elif plan.chunk and self.group is not None:
                     n = b.binary("sub", self.group, b.i64(before))
                     before += -(-tiles // plan.chunk)
@@ -198,33 +199,35 @@ class Tiles(TileEmitter):
                         with self.loop("tile", row, end, size) as at:
                             self.single(at, size, panel, columns, block)
                 elif tiles == 1:
-                    self.single(b.i64(first), size, panel, columns, block)
+                    self.single(b.i64(first), size, panel, columns, block, first)
                 else:
                     with self.loop("tile", b.i64(first), b.i64(first + tiles * size), size) as row:
                         self.single(row, size, panel, columns, block)
 
-    def single(self, row: Reg, size: int, panel: Panel, columns: list[Column], block: Block | None) -> None:
-        """One tile of rows that are all this thread's."""
+    def single(
+        self, row: Reg, size: int, panel: Panel, columns: list[Column], block: Block | None, place: int | None = None
+    ) -> None:
+        """One tile of rows that are all this thread's; `place`: its first row, where that is known here."""
         b, plan = self.b, self.plan
         with self.em.bind({plan.rows: row} if plan.rows else {}, writes=self.writes):
             if plan.inline and block is None:
-                self.finish(panel, columns, self.sums(size, columns, panel, None, block), size)
+                self.finish(panel, columns, self.sums(size, columns, panel, None, block, place), size)
                 return
-            place, pitch = self.memory(row, panel, block)
-            sums = self.sums(size, columns, panel, self.resume(place, pitch, size, panel, columns, block), block)
+            memory, pitch = self.memory(row, panel, block)
+            sums = self.sums(size, columns, panel, self.resume(memory, pitch, size, panel, columns, block), block, place)
             if plan.inline and block is not None:
                 last = self.last(block)
                 with self.when(last, "last"):
                     self.finish(panel, columns, sums, size)
                 with self.when(b.binary("xor", last, Reg("i1", "true")), "wait"):
-                    self.keep(place, pitch, panel, sums)
+                    self.keep(memory, pitch, panel, sums)
                 return
-            self.keep(place, pitch, panel, sums)
+            self.keep(memory, pitch, panel, sums)
             if plan.turned:
-                self.each_column(row, size, place, panel, columns)
+                self.each_column(row, size, memory, panel, columns)
                 return
             end = b.add(row, b.i64(size))
-            self.epilogue(row, row, end, place, pitch, panel, columns, block)
+            self.epilogue(row, row, end, memory, pitch, panel, columns, block)
 
     def choose(self, share: tuple[Reg, Reg], panel: Panel, columns: list[Column], block: Block | None) -> None:
         """Walk rows [first, end) with tiles whose heights are chosen at run time."""

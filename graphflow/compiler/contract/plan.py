@@ -7,6 +7,7 @@ runs     how `rows` is cut when a thread does all of it: (first row, tiles, rows
 sizes    the tile heights among which a thread chooses at run time when its share of rows is not known here
 outer    the other free axes, one unit of work for each point of them
 window   a reduced axis and how many of its steps an iteration takes at once: what one row reads, its neighbour reads some steps before
+spans    of each row, the steps of the window that do not read a border of zeros; () where none does
 fold     a reduced axis and how many of its steps lie side by side in the lanes of each column, to be added up in the end: few columns fill
          more of a register so
 dot      a reduced axis that runs along the lanes instead, to be added up across them in the end; `panels` then count single columns
@@ -24,10 +25,11 @@ split    what the threads share out: "units", "panels" (units times panels), "ti
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphflow.kernel.index import Index
-from graphflow.kernel.nodes import Contract
+from graphflow.kernel.nodes import Axis, Contract
 
 PART, PARTS = "part", 8  # the free axis of a reduction cut in parts; how many: fixed, so that sums do not depend on the number of threads
 
@@ -91,6 +93,18 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Which steps of a reduced axis, for each point of a free one, do not read a border of zeros: the axis of these steps, and for each
+    point in turn the first of them and the one after the last."""
+
+    axis: Axis
+    steps: tuple[tuple[int, int], ...]
+
+
+Spans = Mapping[tuple[str, str], Span]  # by the free and the reduced axis
+
+
+@dataclass(frozen=True)
 class Plan:
     """Register tiles of an outer-product kernel: one operand along the lanes, the other broadcast."""
 
@@ -118,6 +132,7 @@ class Plan:
     fold: tuple[str, int] | None = None
     follows: bool = False
     matrix: Matrix | None = None
+    spans: tuple[tuple[int, int], ...] = ()
 
     @property
     def abreast(self) -> int:
@@ -150,6 +165,7 @@ class Plan:
         text += f", {self.chunk} at a time" if self.chunk else ""
         text += f"; all of {self.sub}" if self.sub else ""
         text += f"; {self.window[1]} steps of {self.window[0]} at once" if self.window else ""
+        text += " but where they read a border" if self.spans else ""
         text += f"; {self.fold[1]} steps of {self.fold[0]} beside each other" if self.fold else ""
         text += f"; inside {', '.join(self.order)}" if self.order else ""
         text += "; panels transposed" if self.packed and self.packed.turned else "; panels copied" if self.packed else ""

@@ -15,12 +15,13 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 
 from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides, window_pair
 from graphflow.compiler.contract.blocking import choose
 from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
 from graphflow.compiler.contract.matrix_plan import matrix_plan
-from graphflow.compiler.contract.plan import PART, PARTS, Plan
+from graphflow.compiler.contract.plan import PART, PARTS, Plan, Spans
 from graphflow.compiler.contract.price import crossing
 from graphflow.compiler.contract.shape import shape_of
 from graphflow.compiler.llvm.target import Target
@@ -64,14 +65,18 @@ Way = Callable[[Contract, Target, str, float], Schedule | None]  # ... the price
 Pair = tuple[str, str] | tuple[()]  # a reduced axis of which an iteration takes several steps, and the free axis whose rows share elements
 
 
-def schedule_contract(contract: Contract, target: Target, prefix: str = "t", shorter: Iterable[Contract] = ()) -> Schedule:
+def schedule_contract(
+    contract: Contract, target: Target, prefix: str = "t", shorter: Iterable[Contract] = (), spans: Spans = MappingProxyType({})
+) -> Schedule:
     """The cheapest way to compute a contraction. `shorter`: the same without some products that are zero, which are so many for each point
-    of one free axis and others for the next; the cheapest of all is taken, in the same way and over the same tiles."""
+    of one free axis and others for the next; the cheapest of all is taken, in the same way and over the same tiles. `spans`: for a free
+    axis and a reduced one, which steps are not such products; tiles leave out the others where all steps of the one stand in an iteration
+    and rows go along the other."""
     best: Schedule | None = None
     views: dict[Pair, Contract] = {pair: normalise(contract, pair) for pair in ((), window_pair(contract))}
     for pair, view in views.items():
         for way in _ways(view, pair):
-            found = way(view, target, prefix, best.cycles if best else math.inf)
+            found = _within(way(view, target, prefix, best.cycles if best else math.inf), spans)
             if found is not None and (best is None or found.cycles < best.cycles):
                 best, best_way, best_view, apart = found, way, view, pair
     assert best is not None
@@ -79,10 +84,40 @@ def schedule_contract(contract: Contract, target: Target, prefix: str = "t", sho
         if len(other.free) + len(other.reduced) > len(best_view.free) + len(best_view.reduced):
             continue  # it takes apart what is one loop otherwise
         some = _filled(other)
-        found = best_way(other, target, prefix, best.cycles / some)
+        found = _within(best_way(other, target, prefix, best.cycles / some), spans)
         if found is not None and found.cycles * some < best.cycles and found.tile == best.tile:  # others were measured to be no faster
             best = replace(found, cycles=found.cycles * some, beside=found.beside * some)
     return _in_matrix_tiles(views[()], target, prefix, best)
+
+
+def _within(found: Schedule | None, spans: Spans) -> Schedule | None:
+    """The schedule with tiles that leave out products with a border of zeros. Those at the border are bodies of code of their own."""
+    if found is None or not spans:
+        return found
+    plan, contract = found.contract.plan, found.contract
+    assert isinstance(plan, Plan)
+    span = spans.get((plan.rows, plan.window[0])) if plan.window and plan.runs and not plan.fold else None
+    if span is None or plan.window is None:
+        return found
+    inside = span.steps
+    rows, taps = (next(a for a in (*contract.free, *contract.reduced) if a.name == name) for name in (plan.rows, plan.window[0]))
+    if (rows.start, rows.extent, taps.start, taps.extent) != (0, len(inside), 0, plan.window[1]):
+        return found  # an axis was cut
+    whole = (0, plan.window[1])
+    runs: list[tuple[int, int, int]] = []
+    for first, tiles, height in plan.runs:
+        clear = False  # whether the tile before reads no border
+        for row in range(first, first + tiles * height, height):
+            if clear and all(span == whole for span in inside[row : row + height]):
+                start, many, _ = runs[-1]
+                runs[-1] = start, many + 1, height
+            else:
+                runs.append((row, 1, height))
+                clear = all(span == whole for span in inside[row : row + height])
+    part = sum(end - start for start, end in inside) / (len(inside) * plan.window[1])
+    reduced = tuple(span.axis if a.name == taps.name else a for a in contract.reduced)
+    plan = replace(plan, runs=tuple(runs), spans=inside)
+    return replace(found, cycles=found.cycles * part, contract=replace(contract, reduced=reduced, plan=plan))
 
 
 def nested(contract: Contract, target: Target, outside: Collection[str] = ()) -> Schedule | None:

@@ -122,12 +122,16 @@ class TileEmitter:
         if self.plan.packed is not None:
             self.packed = pack_panel(self, panel, columns, block)
 
-    def sums(self, size: int, columns: list[Column], panel: Panel, first: list[Reg] | None, block: Block | None) -> list[Reg]:
-        """The accumulators of the tile whose first row and column the axes are bound to."""
+    def sums(
+        self, size: int, columns: list[Column], panel: Panel, first: list[Reg] | None, block: Block | None, place: int | None = None
+    ) -> list[Reg]:
+        """The accumulators of the tile whose first row and column the axes are bound to; `place`: that row, where it is known here."""
         b, em, plan, contract = self.b, self.em, self.plan, self.contract
         rows = size * self.depth
         blocked = plan.block[0] if plan.block else ""
         origin: dict[str, Index] = {a.name: a.start for a in contract.reduced if a.name != blocked}
+        if plan.spans and plan.window:
+            origin[plan.window[0]] = 0
         if plan.sub:
             origin[plan.sub] = 0
         operands = []
@@ -180,7 +184,7 @@ class TileEmitter:
         before = first
         if first is None or plan.fold:
             first = [b.constant(0, vector(self.scalar, c.lanes * plan.abreast)) for _ in range(rows) for c in columns]
-        asked, sequence = self.asked(panel, rows), self.sequence(rows)
+        asked, sequence = self.asked(panel, rows), self.sequence(rows, place)
         kernel = Microkernel(
             b, self.source, self.element, self.em.target, operands, columns, sequence, plan.ahead, asked, self.following, plan.abreast
         )
@@ -201,8 +205,9 @@ class TileEmitter:
         """How many steps of the window's axis follow each other in one iteration."""
         return self.plan.window[1] // self.turn_steps if self.plan.window else 1
 
-    def sequence(self, rows: int) -> list[tuple[int, int]]:
-        """The (step, row) pairs of one iteration, ordered so that those which read the same elements follow each other."""
+    def sequence(self, rows: int, place: int | None) -> list[tuple[int, int]]:
+        """The (step, row) pairs of one iteration, ordered so that those which read the same elements follow each other; without those that
+        read a border, which only tiles at a known `place` do."""
         if self.plan.window is None:  # rows that read the same element of the operand that does not lie along the lanes follow each other
             order = range(rows) if not self.plan.woven else sorted(range(rows), key=lambda row: row % self.depth)
             return [(0, row) for row in order]
@@ -211,6 +216,9 @@ class TileEmitter:
         shared, apart = window_rows({a: strides(self.contract, a) for a in (name, *axes) if a}, name, axes)
         inside, span = (1, self.depth) if shared == self.plan.sub else (self.depth, rows)  # a row's place along the shared axis
         pairs = [(turn, row) for turn in range(self.turns) for row in range(rows)]
+        if self.plan.spans and place is not None:
+            spans = self.plan.spans[place:]
+            pairs = [(turn, row) for turn, row in pairs if spans[row // self.depth][0] <= turn < spans[row // self.depth][1]]
         shared_at = {row: row // inside % span for row in range(rows)}
         return sorted(pairs, key=lambda p: (p[0] * self.turn_steps + apart * shared_at[p[1]], p[1] - inside * shared_at[p[1]], p[1]))
 

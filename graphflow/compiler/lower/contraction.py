@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product as combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphflow.compiler.groups import Group, unit
 from graphflow.compiler.lower.nest import Axis as NestAxis
@@ -14,12 +14,15 @@ from graphflow.compiler.lower.overlap import Added, overlap_adds, overlapping
 from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import split
-from graphflow.compiler.lower.windows import Comb, combs_of, window_of
+from graphflow.compiler.lower.windows import Comb, Window, combs_of, window_of
 from graphflow.compiler.program import Node, Value
 from graphflow.kernel.expr import Load, const, load, local
-from graphflow.kernel.index import Index, evaluate, symbol
+from graphflow.kernel.index import Index, evaluate, maximum, symbol
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store
 from graphflow.ops.families import ravel
+
+if TYPE_CHECKING:
+    from graphflow.compiler.contract.plan import Spans
 
 PREFIX = "w"  # of scratch buffers
 PADDED = f"{PREFIX}.padded"  # the left operand inside its border of zeros, where that is made in the same kernel
@@ -39,10 +42,11 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
     combs = combs_of(root.op)
     if combs:
         rows = list(row_by_row(contract, root.op, combs))
-        parts = [schedule_contract(c, target, f"{PREFIX}{n}") for n, c in enumerate(c for c in rows if not _empty(c))]
+        some = [c for c in rows if not _empty(c)]
+        parts = [schedule_contract(c, target, f"{PREFIX}{n}", without_borders(c, root.op), spans(c, root.op)) for n, c in enumerate(some)]
         scope.adopt([buffer for part in parts for buffer in part.scratch])
         return [*(_of_nothing(scope, c) for c in rows if _empty(c)), *(phase for part in parts for phase in part.phases)]
-    best = schedule_contract(contract, target, PREFIX, without_borders(contract, root.op))
+    best = schedule_contract(contract, target, PREFIX, without_borders(contract, root.op), spans(contract, root.op))
     halo = made_inside(scope.group, 0)
     if halo is None:
         scope.adopt(best.scratch)
@@ -147,15 +151,43 @@ def _operand(scope: Scope, root: Node, number: int, at: list[Index]) -> Load:
 def without_borders(contract: Contract, op: Any) -> Iterator[Contract]:
     """The contraction without products with a border of zeros: for each window that reaches into one, its axis cut to what lies inside.
 
-    What is left out is so many rows for each row of the result; a tile whose rows differ in that could not do it.
+    What is left out is so many rows for each row of the result; a tile whose rows differ in that could not do it, but for a window all of
+    which stands in one iteration (`spans`).
     """
-    for (terms, constant), size in op.inside:
-        window = window_of(op, 0, terms, constant, size)
-        if window is None:
-            continue
-        many, taps = op.extents[window.row], op.extents[window.tap]
-        start, end = window.taps_inside(symbol(f"f{window.row}", 0, many - 1), taps)
+    for window, first, taps in _bordering(contract, op):
+        many = op.extents[window.row]
+        start, end = (_after(first, tap) for tap in window.taps_inside(symbol(f"f{window.row}", 0, many - 1), first + taps))
         lengths = [evaluate(end - start, {f"f{window.row}": n}) for n in range(many)]
         if min(lengths) >= 0 and sum(lengths) <= (1 - WORTH) * many * taps:
             axes = tuple(replace(a, extent=end - start, start=start) if a.name == f"k{window.tap}" else a for a in contract.reduced)
             yield replace(contract, reduced=axes)
+
+
+def spans(contract: Contract, op: Any) -> Spans:
+    """For the free and the reduced axis of each window that reaches into a border of zeros: the taps inside, for each row."""
+    from graphflow.compiler.contract.plan import Span
+
+    found = {}
+    for window, first, taps in _bordering(contract, op):
+        row, tap, many = f"f{window.row}", f"k{window.tap}", op.extents[window.row]
+        start, end = (_after(first, edge) for edge in window.taps_inside(symbol(row, 0, many - 1), first + taps))
+        steps = tuple([(evaluate(start, {row: n}), evaluate(end, {row: n})) for n in range(many)])
+        if all(begin <= stop for begin, stop in steps):
+            found[row, tap] = Span(Axis(tap, end - start, start), steps)
+    return found
+
+
+def _bordering(contract: Contract, op: Any) -> Iterator[tuple[Window, int, int]]:
+    """The windows of a contraction, or of one of the rows of a comb, that reach into a border of zeros; the first tap that it has of each,
+    and how many."""
+    extents = {a.name: a.extent for a in contract.reduced}
+    free = {a.name for a in contract.free}
+    for (terms, constant), size in op.inside:
+        window = window_of(op, 0, terms, constant, size)
+        if window is not None and f"f{window.row}" in free and isinstance(taps := extents.get(f"k{window.tap}"), int):
+            yield window, op.extents[window.tap] - taps, taps
+
+
+def _after(first: int, tap: Index) -> Index:
+    """The number of a tap among those from `first` on."""
+    return maximum(0, tap - first) if first else tap
