@@ -8,6 +8,7 @@ the same time.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from graphflow.kernel.expr import (
@@ -114,6 +115,7 @@ class _Phase:
         self.locals: dict[str, tuple[str, bool]] = {}  # name -> (type, mutable), those in scope
         self.loops: list[Loop] = []
         self.axes: dict[str, tuple[Index, Index]] = {}  # open loop variables, their first values and their last
+        self.tied: dict[str, tuple[str, Index, Index]] = {}  # those of which begin and end depend on another, its name, and both
         self.ranges: dict[str, Range] = {}
         self.certain = True  # not inside a conditional
         self.guards: list[Expr] = []
@@ -199,12 +201,16 @@ class _Phase:
         first, last = start, start + extent - 1
         (least, _), (_, most) = limits(first, self.ranges), limits(last, self.ranges)
         if start != 0 and least is not None and most is not None:  # offsets are monotone in numbers, not in what depends on other loops
+            on = (symbols_of(first) | symbols_of(last)) & self.axes.keys()
+            if len(on) == 1:
+                self.tied[name] = next(iter(on)), first, last
             first, last = least, most
         self.axes[name] = first, last
         self.ranges[name] = (least, None if most is None else max(most, 0))
 
     def close_axis(self, name: str) -> None:
         self.axes.pop(name, None)
+        self.tied.pop(name, None)
         self.ranges.pop(name, None)
 
     def reductions(self, s: Loop) -> None:
@@ -388,7 +394,7 @@ class _Phase:
         """The least and greatest value over the open loops in terms of sizes; None where an offset is not monotone in
         some loop.
         """
-        first = last = offset
+        first, last = self.together(offset)
         for name in reversed(list(self.axes)):
             if name not in symbols_of(first) | symbols_of(last):
                 continue
@@ -404,6 +410,28 @@ class _Phase:
                     return None
                 ends.append(substitute(value, {name: end if rises == up else start}))
             first, last = ends
+        return first, last
+
+
+    def together(self, offset: Index) -> tuple[Index, Index]:
+        """The offset without each pair of loops of which one depends on the other, at the least and greatest that they contribute."""
+        first = last = offset
+        pairs = Counter(on for on, _, _ in self.tied.values())
+        for name, (on, start, end) in self.tied.items():
+            along, across = coefficient(offset, on), coefficient(offset, name)
+            least, most = self.axes.get(on, ("", ""))
+            if not (isinstance(along, int) and isinstance(across, int)) or not (isinstance(least, int) and isinstance(most, int)):
+                continue
+            if pairs[on] > 1:
+                continue
+            sums = []
+            for n in range(least, most + 1):
+                low, high = (substitute(x, {on: n}) for x in (start, end))
+                if isinstance(low, int) and isinstance(high, int) and low <= high:
+                    sums += [along * n + across * low, along * n + across * high]
+            if sums:
+                apart: dict[str, Index] = {on: 0, name: 0}
+                first, last = substitute(first, apart) + min(sums), substitute(last, apart) + max(sums)
         return first, last
 
 

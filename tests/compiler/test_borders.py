@@ -80,6 +80,19 @@ def test_results_are_those_of_the_padded_image(name: str) -> None:
     check(3, *PADDED[name])
 
 
+@pytest.mark.parametrize("strides", [1, 2])
+def test_a_border_that_nothing_reads_is_not_made(strides: int) -> None:
+    """Taps above and below are left out by loops that begin and end as they do, those at the sides by tiles of their own."""
+    made = []
+    for off in ((), ("borders",)):
+        with override(target="avx512", verify=2, passes_off=off), tf.Graph().as_default(), tf.Session() as session:
+            x, w, results = layer((28, 28), (3, 3), strides, "SAME", 1, 32)
+            steps = session.compiled(results["y"], {x: np.zeros((2, 28, 28, 32)), w: np.zeros((3, 3, 32, 32))}).report.compiled.steps
+        shapes = [b.shape for s in steps if s.lowered is not None for b in s.lowered.kernel.buffers]
+        made.append(any(set(shape[1:]) & {29, 30} for shape in shapes))
+    assert made == [False, True]
+
+
 def test_equal_windows_with_other_borders_are_other_kernels() -> None:
     """Both gradients have 3x3 results under 2x2 windows: the one reaches over all edges, the other over two."""
     for padding in ("VALID", "SAME"):

@@ -23,6 +23,7 @@ from graphflow.ops.families import ravel
 
 if TYPE_CHECKING:
     from graphflow.compiler.contract.plan import Spans
+    from graphflow.compiler.contract.schedule import Schedule
 
 PREFIX = "w"  # of scratch buffers
 PADDED = f"{PREFIX}.padded"  # the left operand inside its border of zeros, where that is made in the same kernel
@@ -51,11 +52,16 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
     if halo is None:
         scope.adopt(best.scratch)
         return list(best.phases)
+    short = _within(scope, contract, best, halo)
+    if short is not None:
+        ways = [Added(best.cycles * OVERLAP_WORTH[target.fma], (*best.before, (short,), *best.after), best.scratch)]
+    else:
+        padded, cycles = _padded(scope, halo)
+        inside = Buffer(PADDED, contract.left.type, halo.outputs[0].shape, Role.SCRATCH)
+        ways = [Added((best.cycles + cycles) * OVERLAP_WORTH[target.fma], (padded, *best.phases), (*best.scratch, inside))]
     windows = overlapping(root, halo)
-    padded, cycles = _padded(scope, halo)
-    inside = Buffer(PADDED, contract.left.type, halo.outputs[0].shape, Role.SCRATCH)
-    ways = [Added((best.cycles + cycles) * OVERLAP_WORTH[target.fma], (padded, *best.phases), (*best.scratch, inside))]
-    ways += overlap_adds(contract, root.op, windows, scope.source(halo.inputs[0]), target, PREFIX)
+    if windows:
+        ways += overlap_adds(contract, root.op, windows, scope.source(halo.inputs[0]), target, PREFIX)
     way = min(ways, key=lambda w: w.cycles)
     scope.adopt(way.scratch)
     return list(way.phases)
@@ -101,6 +107,37 @@ def _padded(scope: Scope, halo: Node) -> tuple[tuple[Stmt, ...], float]:
     axes, index = axes_of(value.shape, "h")
     store = Store(PADDED, ravel(index, value.shape), Reader(scope, [halo]).at(value, index))
     return split(parallel_nest(axes, [store]), scope.machine), BARRIER + guess(value.size) * PLAIN_COPY_CYCLES / 2
+
+
+def _within(scope: Scope, contract: Contract, best: Schedule, halo: Node) -> Contract | None:
+    """The planned contraction over its left operand without the border, where nothing of that is read: each window is along the rows of
+    tiles, which leave out the taps that lie outside, or has a loop of its own, which begins and ends for each row of the result as they do.
+    None where the plan is another."""
+    from graphflow.compiler.contract.plan import Plan
+
+    planned, plan = best.contract, best.contract.plan
+    assert isinstance(plan, Plan) and scope.group.root is not None
+    op: Any = scope.group.root.op
+    known = spans(contract, op)
+    borders = sum(edges != (0, 0) for edges in zip(halo.op.low, halo.op.high, strict=True))  # type: ignore[attr-defined]
+    if len(known) != borders or planned.left.buffer != PADDED or plan.matrix or plan.packed:
+        return None
+    window = plan.window[0] if plan.window else ""
+    whole = {window, plan.fold[0] if plan.fold else "", plan.dot, plan.block[0] if plan.block else ""}
+    for row, tap in known:
+        along = plan.spans and (row, tap) == (plan.rows, window)
+        if not along and (row not in plan.outer or tap not in plan.order or tap in whole):
+            return None
+    cut = {tap: span.axis for (_, tap), span in known.items()}
+    axes = [*contract.free, *(cut.get(a.name, a) for a in contract.reduced)]
+    if [*planned.free, *(cut.get(a.name, a) for a in planned.reduced)] != axes:
+        return None  # some are one axis, or one is several
+    at = {a.name: symbol(a.name) for a in axes}
+    x = halo.inputs[0]
+    index = [sum((at.get(f"{'f' if a < op.free else 'k'}{a}", 0) * c for a, c in terms), start=constant) for terms, constant in op.left]
+    inside = [i - low for i, low in zip(index, halo.op.low, strict=True)]  # type: ignore[attr-defined]
+    left = load(scope.source(x).name, planned.left.type, ravel(tuple(inside), x.shape))
+    return replace(planned, left=left, reduced=tuple(axes[len(contract.free) :]))
 
 
 def unplanned(scope: Scope) -> Contract:

@@ -72,6 +72,20 @@ def combs_of(op: Any) -> list[Comb]:
     return found
 
 
+def within_windows(root: Any, halo: Any) -> bool:
+    """Whether all of the border that `halo` puts around a contraction's left operand is what taps of windows reach, so that it need not be
+    there where these taps are left out."""
+    border, inside = halo.op, dict(root.op.inside)
+    if border.value != 0 or any(border.interior) or combs_of(root.op):
+        return False
+    for dimension, ((terms, constant), low, high) in enumerate(zip(root.op.left, border.low, border.high, strict=True)):
+        if (low, high) != (0, 0):
+            size = inside.get((terms, constant - low))
+            if size is None or window_of(root.op, dimension, terms, constant - low, size) is None:
+                return False
+    return True
+
+
 def within_combs(root: Any, halo: Any) -> bool:
     """Whether all of the border that `halo` puts around a contraction's right operand is what taps of combs would read."""
     border = halo.op

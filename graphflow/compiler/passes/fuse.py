@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from graphflow.compiler.groups import Group, Shape, beside, grouped, inlined, singleton
 from graphflow.compiler.lower.overlap import overlapping
-from graphflow.compiler.lower.windows import within_combs
+from graphflow.compiler.lower.windows import within_combs, within_windows
 from graphflow.compiler.passes.clusters import Cluster, Clusters, Past
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Effect, Kind
@@ -197,7 +197,7 @@ class _Grouping:
         for draft in list(self.drafts.values()):
             if draft.form is not Shape.CONTRACTION or draft.root is None:
                 continue
-            for padded, unneeded in zip(draft.root.inputs, (overlapping, within_combs), strict=True):
+            for padded, unneeded in zip(draft.root.inputs, (_skipped, within_combs), strict=True):
                 number = self.producer.get(padded.id, -1)
                 maker = self.drafts.get(-1 - number)
                 if maker is None or len(maker.nodes) > 1 or self.nodes[number].op.type != "Halo":
@@ -216,6 +216,11 @@ class _Grouping:
         nodes = tuple([draft.nodes[n] for n in sorted(draft.nodes)])
         outputs = tuple([draft.outputs[v] for v in sorted(draft.outputs)])
         return grouped(draft.form, nodes, tuple(draft.inputs.values()), outputs, draft.root)
+
+
+def _skipped(root: Node, halo: Node) -> bool:
+    """Whether a contraction may do without the border around its left operand."""
+    return within_windows(root, halo) or bool(overlapping(root, halo))
 
 
 def ordered(groups: Sequence[Group]) -> list[Group]:
