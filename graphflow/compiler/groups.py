@@ -95,7 +95,7 @@ def singleton(node: Node) -> Group:
     if kind is Kind.HOST:
         return grouped(Shape.HOST, (node,), node.inputs, node.outputs, node)
     if kind is Kind.CONTRACTION:
-        return grouped(Shape.CONTRACTION, (node,), inputs, node.outputs, node)
+        return grouped(Shape.CONTRACTION, (node,), tuple(dict.fromkeys(node.inputs)), node.outputs, node)  # reads memory, no literals
     if kind is Kind.REGION:
         return grouped(Shape.REGION, (node,), node.inputs, node.outputs, node)
     if kind is Kind.KERNEL:

@@ -131,6 +131,7 @@ def test_targets_and_threads(recipe, ending, target):
 
 @pytest.mark.slow
 @given(RECIPE, ENDING)
+@example([(24, 0, 0, 1), (26, 29, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0), (29, 6, 1, 0)], 0)  # a product with one number, which is known
 @many
 def test_every_prefix_of_the_passes(recipe, ending):
     variants = [{"pass_limit": n} for n in range(len(PASSES) + 1)] + [{"passes_off": frozenset((name,))} for name in sorted(NONE)]
