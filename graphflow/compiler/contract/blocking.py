@@ -72,7 +72,7 @@ def steps_ahead(shape: Shape, plan: Plan, side: int) -> int:
     span = sum(abs(m) * (n - 1) if isinstance(m, int) else L1_BYTES for m, n in moves if m != 0)
     if span * size <= L1_BYTES:
         return 0
-    return FAR_AHEAD if from_afar(shape, plan, math.prod(shape.size[a.name] for a in shape.contract.reduced)) else AHEAD
+    return FAR_AHEAD if from_afar(shape, plan, shape.steps) else AHEAD
 
 
 def awaited_buffers(shape: Shape, plan: Plan) -> tuple[str, ...]:

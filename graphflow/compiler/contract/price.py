@@ -49,7 +49,7 @@ SCATTERED = 1024  # bytes: rows of results at least as far apart do not follow e
 def price(shape: Shape, plan: Plan) -> float:
     """Cycles of the whole contraction on the busier of two threads."""
     deep = shape.size[plan.sub] if plan.sub else 1
-    steps = math.prod(shape.size[a.name] for a in shape.contract.reduced)
+    steps = shape.steps
     inner = shape.size[plan.order[-1]] if plan.order else 1
     turns = 0  # steps that an iteration takes, where it takes several
     enter = 2.0 * (steps / inner)  # what carries from the innermost counter to the next

@@ -106,14 +106,15 @@ def _within(found: Schedule | None, spans: Spans) -> Schedule | None:
     whole = (0, plan.window[1])
     runs: list[tuple[int, int, int]] = []
     for first, tiles, height in plan.runs:
-        clear = False  # whether the tile before reads no border
+        before = False  # whether the tile before this one reads no border
         for row in range(first, first + tiles * height, height):
-            if clear and all(span == whole for span in inside[row : row + height]):
+            clear = all(steps == whole for steps in inside[row : row + height])
+            if before and clear:
                 start, many, _ = runs[-1]
                 runs[-1] = start, many + 1, height
             else:
                 runs.append((row, 1, height))
-                clear = all(span == whole for span in inside[row : row + height])
+            before = clear
     part = sum(end - start for start, end in inside) / (len(inside) * plan.window[1])
     reduced = tuple(span.axis if a.name == taps.name else a for a in contract.reduced)
     plan = replace(plan, runs=tuple(runs), spans=inside)

@@ -58,9 +58,14 @@ class Shape:
         return {(name, side) for name in self.moves for side in (0, 1) if self.side(name, side) == 1 and parts[side] - {name}}
 
     @cached_property
+    def steps(self) -> int:
+        """How many products a sum has."""
+        return math.prod(self.size[a.name] for a in self.contract.reduced)
+
+    @cached_property
     def few_steps(self) -> bool:
         """Whether so little is summed that the way of the sums through memory shows."""
-        return math.prod(self.size[a.name] for a in self.contract.reduced) < FEW_STEPS
+        return self.steps < FEW_STEPS
 
     @cached_property
     def work(self) -> int:
@@ -74,8 +79,7 @@ class Shape:
     @cached_property
     def short(self) -> bool:
         """Whether the epilogue is short code beside the sums."""
-        steps = math.prod(self.size[a.name] for a in self.contract.reduced)
-        return self.work <= (16 if steps < 128 else 5)
+        return self.work <= (16 if self.steps < 128 else 5)
 
     def axis(self, name: str) -> Axis:
         return next(a for a in (*self.contract.free, *self.contract.reduced) if a.name == name)

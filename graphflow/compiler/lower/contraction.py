@@ -14,7 +14,7 @@ from graphflow.compiler.lower.overlap import Added, overlap_adds, overlapping
 from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import split
-from graphflow.compiler.lower.windows import Comb, Window, combs_of, window_of
+from graphflow.compiler.lower.windows import Comb, combs_of, window_of
 from graphflow.compiler.program import Node, Value
 from graphflow.kernel.expr import Load, const, load, local
 from graphflow.kernel.index import Index, evaluate, maximum, symbol
@@ -44,24 +44,25 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
     if combs:
         rows = list(row_by_row(contract, root.op, combs))
         some = [c for c in rows if not _empty(c)]
-        parts = [schedule_contract(c, target, f"{PREFIX}{n}", without_borders(c, root.op), spans(c, root.op)) for n, c in enumerate(some)]
+        insides = [spans(c, root.op) for c in some]
+        pairs = zip(some, insides, strict=True)
+        parts = [schedule_contract(c, target, f"{PREFIX}{n}", without_borders(c, i), i) for n, (c, i) in enumerate(pairs)]
         scope.adopt([buffer for part in parts for buffer in part.scratch])
         return [*(_of_nothing(scope, c) for c in rows if _empty(c)), *(phase for part in parts for phase in part.phases)]
-    best = schedule_contract(contract, target, PREFIX, without_borders(contract, root.op), spans(contract, root.op))
+    inside = spans(contract, root.op)
+    best = schedule_contract(contract, target, PREFIX, without_borders(contract, inside), inside)
     halo = made_inside(scope.group, 0)
     if halo is None:
         scope.adopt(best.scratch)
         return list(best.phases)
-    short = _within(scope, contract, best, halo)
+    short = _unbordered(scope, contract, best, halo, inside)
     if short is not None:
         ways = [Added(best.cycles * OVERLAP_WORTH[target.fma], (*best.before, (short,), *best.after), best.scratch)]
     else:
         padded, cycles = _padded(scope, halo)
-        inside = Buffer(PADDED, contract.left.type, halo.outputs[0].shape, Role.SCRATCH)
-        ways = [Added((best.cycles + cycles) * OVERLAP_WORTH[target.fma], (padded, *best.phases), (*best.scratch, inside))]
-    windows = overlapping(root, halo)
-    if windows:
-        ways += overlap_adds(contract, root.op, windows, scope.source(halo.inputs[0]), target, PREFIX)
+        room = Buffer(PADDED, contract.left.type, halo.outputs[0].shape, Role.SCRATCH)
+        ways = [Added((best.cycles + cycles) * OVERLAP_WORTH[target.fma], (padded, *best.phases), (*best.scratch, room))]
+    ways += overlap_adds(contract, root.op, overlapping(root, halo), scope.source(halo.inputs[0]), target, PREFIX)
     way = min(ways, key=lambda w: w.cycles)
     scope.adopt(way.scratch)
     return list(way.phases)
@@ -109,7 +110,7 @@ def _padded(scope: Scope, halo: Node) -> tuple[tuple[Stmt, ...], float]:
     return split(parallel_nest(axes, [store]), scope.machine), BARRIER + guess(value.size) * PLAIN_COPY_CYCLES / 2
 
 
-def _within(scope: Scope, contract: Contract, best: Schedule, halo: Node) -> Contract | None:
+def _unbordered(scope: Scope, contract: Contract, best: Schedule, halo: Node, known: Spans) -> Contract | None:
     """The planned contraction over its left operand without the border, where nothing of that is read: each window is along the rows of
     tiles, which leave out the taps that lie outside, or has a loop of its own, which begins and ends for each row of the result as they do.
     None where the plan is another."""
@@ -118,7 +119,6 @@ def _within(scope: Scope, contract: Contract, best: Schedule, halo: Node) -> Con
     planned, plan = best.contract, best.contract.plan
     assert isinstance(plan, Plan) and scope.group.root is not None
     op: Any = scope.group.root.op
-    known = spans(contract, op)
     borders = sum(edges != (0, 0) for edges in zip(halo.op.low, halo.op.high, strict=True))  # type: ignore[attr-defined]
     if len(known) != borders or planned.left.buffer != PADDED or plan.matrix or plan.packed:
         return None
@@ -185,46 +185,39 @@ def _operand(scope: Scope, root: Node, number: int, at: list[Index]) -> Load:
     return load(PADDED if border else scope.source(value).name, type_, ravel(index, value.shape))
 
 
-def without_borders(contract: Contract, op: Any) -> Iterator[Contract]:
+def without_borders(contract: Contract, inside: Spans) -> Iterator[Contract]:
     """The contraction without products with a border of zeros: for each window that reaches into one, its axis cut to what lies inside.
 
     What is left out is so many rows for each row of the result; a tile whose rows differ in that could not do it, but for a window all of
-    which stands in one iteration (`spans`).
+    which stands in one iteration (`schedule_contract`).
     """
-    for window, first, taps in _bordering(contract, op):
-        many = op.extents[window.row]
-        start, end = (_after(first, tap) for tap in window.taps_inside(symbol(f"f{window.row}", 0, many - 1), first + taps))
-        lengths = [evaluate(end - start, {f"f{window.row}": n}) for n in range(many)]
-        if min(lengths) >= 0 and sum(lengths) <= (1 - WORTH) * many * taps:
-            axes = tuple(replace(a, extent=end - start, start=start) if a.name == f"k{window.tap}" else a for a in contract.reduced)
-            yield replace(contract, reduced=axes)
+    for (_, tap), span in inside.items():
+        taps = next(a.extent for a in contract.reduced if a.name == tap)
+        assert isinstance(taps, int)
+        if sum(end - start for start, end in span.steps) <= (1 - WORTH) * len(span.steps) * taps:
+            yield replace(contract, reduced=tuple(span.axis if a.name == tap else a for a in contract.reduced))
 
 
 def spans(contract: Contract, op: Any) -> Spans:
-    """For the free and the reduced axis of each window that reaches into a border of zeros: the taps inside, for each row."""
+    """For the free and the reduced axis of each window of a contraction, or of one of the rows of a comb, that reaches into a border of
+    zeros: the taps inside, for each row."""
     from graphflow.compiler.contract.plan import Span
 
+    extents = {a.name: a.extent for a in contract.reduced}
+    free = {a.name for a in contract.free}
     found = {}
-    for window, first, taps in _bordering(contract, op):
+    for (terms, constant), size in op.inside:
+        window = window_of(op, 0, terms, constant, size)
+        if window is None:
+            continue
         row, tap, many = f"f{window.row}", f"k{window.tap}", op.extents[window.row]
-        start, end = (_after(first, edge) for edge in window.taps_inside(symbol(row, 0, many - 1), first + taps))
+        taps = extents.get(tap)
+        if row not in free or not isinstance(taps, int):
+            continue
+        first = op.extents[window.tap] - taps  # the first tap that a row of a comb has
+        edges = window.taps_inside(symbol(row, 0, many - 1), first + taps)
+        start, end = (maximum(0, edge - first) if first else edge for edge in edges)
         steps = tuple([(evaluate(start, {row: n}), evaluate(end, {row: n})) for n in range(many)])
         if all(begin <= stop for begin, stop in steps):
             found[row, tap] = Span(Axis(tap, end - start, start), steps)
     return found
-
-
-def _bordering(contract: Contract, op: Any) -> Iterator[tuple[Window, int, int]]:
-    """The windows of a contraction, or of one of the rows of a comb, that reach into a border of zeros; the first tap that it has of each,
-    and how many."""
-    extents = {a.name: a.extent for a in contract.reduced}
-    free = {a.name for a in contract.free}
-    for (terms, constant), size in op.inside:
-        window = window_of(op, 0, terms, constant, size)
-        if window is not None and f"f{window.row}" in free and isinstance(taps := extents.get(f"k{window.tap}"), int):
-            yield window, op.extents[window.tap] - taps, taps
-
-
-def _after(first: int, tap: Index) -> Index:
-    """The number of a tap among those from `first` on."""
-    return maximum(0, tap - first) if first else tap

@@ -1,24 +1,27 @@
-"""Ops on the rows that a mask keeps, none of them among the runs, against what real TensorFlow 1.15 computed (tests/golden/counted.npz)."""
+"""Programs against what real TensorFlow 1.15 computed for them: samplers, sampled losses, CTC, embeddings and sparse tensors
+(tests/golden/sequence.py); ops on the rows that a mask keeps, none of them among the runs (tests/golden/counted.py)."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import graphflow as tf
-from tests.golden import counted
+from tests.golden import counted, sequence
 
-GOLDEN = np.load(Path(counted.__file__).with_suffix(".npz"))
+GOLDEN = {module: np.load(Path(module.__file__).with_suffix(".npz")) for module in (sequence, counted)}
+PROGRAMS = [pytest.param(module, name, id=name) for module in GOLDEN for name in sorted(module.CASES)]
 
 
-@pytest.mark.parametrize("name", sorted(counted.CASES))
-def test_numbers_are_tensorflows(name: str) -> None:
-    found = counted.results(tf, name)
-    assert sum(key.startswith(name + "/") for key in GOLDEN.files) == len(found)
+@pytest.mark.parametrize(("module", "name"), PROGRAMS)
+def test_numbers_are_tensorflows(module: Any, name: str) -> None:
+    found, golden = module.results(tf, name), GOLDEN[module]
+    assert sum(key.startswith(name + "/") for key in golden.files) == len(found)
     for number, value in enumerate(found):
-        wanted = GOLDEN[f"{name}/{number}"]
+        wanted = golden[f"{name}/{number}"]
         assert value.shape == wanted.shape and value.dtype == wanted.dtype, f"fetch {number}"
         if wanted.dtype.kind == "f":
             np.testing.assert_allclose(value, wanted, rtol=3e-5, atol=3e-5, err_msg=f"fetch {number}")
