@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import signal
 
 import pytest
 
 import graphflow as tf
+from graphflow.ops import philox
+from tests.fuzzing import FACTOR
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,3 +30,11 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 def _default_graph_of_its_own() -> None:
     """A test neither sees nor adds to what others have built, or finalized."""
     tf.reset_default_graph()
+
+
+@pytest.fixture(autouse=True)
+def _entropy_of_its_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test draws the same numbers in every run, those without a seed too, unless it is to search (see tests/fuzzing.py)."""
+    if not FACTOR:
+        numbers = random.Random(request.node.nodeid)
+        monkeypatch.setattr(philox, "entropy", lambda: numbers.getrandbits(64))

@@ -11,6 +11,7 @@ in the lower half. The expressions here are what kernels compute, the functions 
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,11 @@ _WORD = 0xFFFFFFFF
 TINY = 1.0e-7  # Box and Muller's logarithm never sees less
 
 Words = tuple[Any, Any, Any, Any]
+
+
+def entropy() -> int:
+    """64 bits from the operating system, for draws that no seed fixes."""
+    return int.from_bytes(os.urandom(8), "little")
 
 
 def seed_words(seed: Index, seed2: Index, key: Expr | None) -> tuple[Expr, Expr, Expr, Expr]:

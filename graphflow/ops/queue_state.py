@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from graphflow.errors import CancelledError, DeadlineExceededError, InvalidArgumentError, OutOfRangeError
-from graphflow.ops.philox import numpy_blocks
+from graphflow.ops import philox
 
 Tuple = tuple[np.ndarray[Any, Any], ...]
 Shape = tuple[int | None, ...]
@@ -264,8 +263,8 @@ class ShuffleState(QueueState):
         self.held = []
         self.least, self.seeds = least, seeds
         if seeds == (0, 0):
-            seeds = (int.from_bytes(os.urandom(8), "little"), int.from_bytes(os.urandom(8), "little"))
-        self.numbers = (int(n) for k in itertools.count() for n in numpy_blocks([k], *seeds)[0])
+            seeds = (philox.entropy(), philox.entropy())
+        self.numbers = (int(n) for k in itertools.count() for n in philox.numpy_blocks([k], *seeds)[0])
 
     def ready(self) -> bool:
         return len(self.held) > (0 if self.closed else self.least)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from graphflow.dtypes import DType
+from graphflow.ops import philox
 from graphflow.runtime.buffers import aligned
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +54,7 @@ class Storage(dict[str, Array]):
         if name.startswith("random/"):
             self[name] = aligned(shape, numpy_type, 0)
             if numpy_type == np.uint64:
-                self[name][0] = int.from_bytes(os.urandom(8), "little")
+                self[name][0] = philox.entropy()
             self.initialized_names.add(name)
         else:
             self[name] = _room(shape, numpy_type)
