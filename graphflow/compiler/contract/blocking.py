@@ -88,8 +88,8 @@ def awaited_buffers(shape: Shape, plan: Plan) -> tuple[str, ...]:
 
 def follows(shape: Shape, plan: Plan) -> bool:
     """Whether tiles ask for the next block of the reduction: each operand's part of a block is one piece of memory, and several loops that
-    are one pass over it."""
-    if plan.block is None or plan.packed or len(plan.order) < 2:
+    are one pass over it. Only where an iteration takes several steps: those of one step are so short that the requests delay them."""
+    if plan.block is None or plan.packed or len(plan.order) < 2 or not plan.window:
         return False
     near = (shape.side(name, side) for name in plan.outer for side in (0, 1))
     most = min(abs(m) if isinstance(m := shape.side(plan.block[0], side), int) else 0 for side in (0, 1))

@@ -81,6 +81,7 @@ class Microkernel:
         """The accumulators, row by row, after all reduced loops; `trips` are their lengths and whether each is surely positive. `rest` is
         the mask of one more step after the innermost loop, where that runs along the lanes."""
         self.rest = rest
+        self.b.keep_apart()
         pointers = [o.pointer for o in self.operands]
         if len(trips) > 1 and rest is None:
             return self._flat(trips, pointers, first)

@@ -341,6 +341,11 @@ class FunctionBuilder:
         self._put_phis(place, (before, latch), (start, *carried), (following, *state.carried), (index, *phis))
         self.start(after)
 
+    def keep_apart(self) -> None:
+        """Keep the block at hand from being merged with others: without an instruction of its own it would be, and what several loops
+        begin with would all be put into registers before the branch that chooses one of them."""
+        self.emit('call void asm sideeffect "", ""() readnone nounwind')
+
     @contextmanager
     def repeat(self, stem: str, count: Reg, carried: Sequence[Reg] = (), surely: bool = False) -> Iterator[Loop]:
         """for (i = 0; i < count; i++), testing last, so that the body is one block that branches to itself.
