@@ -18,7 +18,7 @@ from graphflow.compiler.program import Node, Program
 from graphflow.config import options
 from graphflow.graph.op import REGISTRY
 from graphflow.kernel.index import Index
-from graphflow.kernel.nodes import Contract, Kernel, Role
+from graphflow.kernel.nodes import Contract, Kernel, Role, Store
 from graphflow.ops.strided import phases
 from graphflow.tools.step_limit import products
 from tests.compiler.contract.cases import PLAIN, close, interpreted_and_native
@@ -129,6 +129,8 @@ def test_phases_are_one_kernel_with_the_mask(case: str) -> None:
     low = lower.lower_group(last, PLAIN)
     contracts = [s for phase in low.kernel.phases for s in phase if isinstance(s, Contract)]
     assert len(contracts) == (1 if case == "1x1 /2" else 4) and all(low.parallel)
+    (out,) = (b.name for b in low.kernel.buffers if b.role is Role.OUT)
+    assert sum(isinstance(s, Store) and s.buffer == out for c in contracts for s in c.epilogue) == 4, "pixels without a tap too"
 
 
 def test_as_many_products_as_the_convolution() -> None:

@@ -80,7 +80,9 @@ def awaited_buffers(shape: Shape, plan: Plan) -> tuple[str, ...]:
     if not plan.rows or plan.sub or plan.turned or plan.dot or plan.window or not plan.vector or len(plan.order) != 1:
         return ()
     read = [name for name, loaded in shape.results.items() if loaded]
-    filled = [store.buffer for store in fills(shape.contract)] if read else []  # the sums alone are soon on their way
+    filled = [store.buffer for store in fills(shape.contract)]
+    if not read and len(filled) < 2:
+        return ()  # the sums alone are soon on their way
     if (len(read) + len(filled)) * shape.result_bytes <= AWAITED_BYTES or shape.size[plan.order[0]] < plan.tallest:
         return ()
     return tuple(dict.fromkeys((*read, *filled)))
@@ -353,10 +355,12 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
     rows, panels = plan.rows, plan.panels
     extent = shape.axis(rows).extent if rows else 1
     base = replace(plan, outer=outer, order=order)
-    if not isinstance(extent, int):
-        if outer or panel_count(panels) != 1:
-            yield _priced(shape, replace(base, split="panels", sizes=dynamic_sizes(most, shape.size[rows])))
+    if not isinstance(extent, int) and (outer or panel_count(panels) != 1):
+        yield _priced(shape, replace(base, split="panels", sizes=dynamic_sizes(most, shape.size[rows])))
+    # Where sums are short, what threads that take panels need out of each other's caches outweighs that all turn every panel.
+    if not isinstance(extent, int) or (plan.packed and plan.packed.turned and shape.few_steps and not outer):
         yield _priced(shape, replace(base, split="rows", sizes=dynamic_sizes(most, math.ceil(shape.size[rows] / 2))))
+    if not isinstance(extent, int):
         return
     for runs in even_runs(extent, most):
         even = replace(base, runs=runs)

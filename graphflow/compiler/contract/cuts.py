@@ -15,6 +15,7 @@ from graphflow.kernel.index import Index, IndexExpr, ceildiv, evaluate, floordiv
 from graphflow.kernel.nodes import Axis
 
 GUESS = 100  # what a size that is known only at run time is taken to be, where nothing is known of a run
+FEW_TILES = 10  # of which one too many for one of two threads shows
 
 
 def cut_columns(extent: Index, lanes: int, columns: int, masks: bool) -> tuple[Panel, ...] | None:
@@ -70,15 +71,17 @@ def cut_registers(extent: int, lanes: int, masks: bool) -> tuple[Piece, ...]:
 
 
 def even_runs(extent: int, most: int) -> Iterator[tuple[tuple[int, int, int], ...]]:
-    """Ways to cut `extent` rows, as (first, tiles, height): as few tiles as can be, and somewhat more tiles all of one height."""
+    """Ways to cut `extent` rows, as (first, tiles, height): as few tiles as can be, one more where those are few and an odd number, for
+    two threads to share, and somewhat more tiles all of one height."""
     if extent == 0:
         yield ((0, 0, 1),)
         return
-    tiles = math.ceil(extent / most)
-    low, high = extent // tiles, extent % tiles
-    yield ((0, high, low + 1), (high * (low + 1), tiles - high, low)) if high else ((0, tiles, low),)
-    more = next((t for t in range(tiles + 1, min(extent, tiles * 3 // 2) + 1) if extent % t == 0), None)
-    if high and more:
+    fewest = math.ceil(extent / most)
+    for tiles in range(fewest, fewest + (2 if 1 < fewest < min(FEW_TILES, extent) and fewest % 2 else 1)):
+        low, high = extent // tiles, extent % tiles
+        yield ((0, high, low + 1), (high * (low + 1), tiles - high, low)) if high else ((0, tiles, low),)
+    more = next((t for t in range(fewest + 1, min(extent, fewest * 3 // 2) + 1) if extent % t == 0), None)
+    if extent % fewest and more:
         yield ((0, more, extent // more),)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import product as combinations
 from typing import TYPE_CHECKING, Any
 
 from graphflow.compiler.groups import Group, unit
-from graphflow.compiler.lower.nest import Axis as NestAxis
 from graphflow.compiler.lower.nest import axes_of, parallel_nest
 from graphflow.compiler.lower.overlap import Added, overlap_adds, overlapping
 from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
@@ -16,7 +15,7 @@ from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import split
 from graphflow.compiler.lower.windows import Comb, combs_of, window_of
 from graphflow.compiler.program import Node, Value
-from graphflow.kernel.expr import Load, const, load, local
+from graphflow.kernel.expr import Expr, Load, Local, const, load, local, rebuild
 from graphflow.kernel.index import Index, evaluate, maximum, symbol
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store
 from graphflow.ops.families import ravel
@@ -44,11 +43,12 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
     if combs:
         rows = list(row_by_row(contract, root.op, combs))
         some = [c for c in rows if not _empty(c)]
+        some[0] = _with_results_of_nothing(some[0], [c for c in rows if _empty(c)])
         insides = [spans(c, root.op) for c in some]
         pairs = zip(some, insides, strict=True)
         parts = [schedule_contract(c, target, f"{PREFIX}{n}", without_borders(c, i), i) for n, (c, i) in enumerate(pairs)]
         scope.adopt([buffer for part in parts for buffer in part.scratch])
-        return [*(_of_nothing(scope, c) for c in rows if _empty(c)), *(phase for part in parts for phase in part.phases)]
+        return [phase for part in parts for phase in part.phases]
     inside = spans(contract, root.op)
     best = schedule_contract(contract, target, PREFIX, without_borders(contract, inside), inside)
     halo = made_inside(scope.group, 0)
@@ -85,10 +85,28 @@ def _empty(contract: Contract) -> bool:
     return any(a.extent == 0 for a in contract.reduced)
 
 
-def _of_nothing(scope: Scope, contract: Contract) -> tuple[Stmt, ...]:
-    """The phase that makes the results of an empty contraction."""
-    zero = Let("acc", const(0, contract.left.type))
-    return split(parallel_nest([NestAxis(a.name, a.extent) for a in contract.free], [zero, *contract.epilogue]), scope.machine)
+def _with_results_of_nothing(contract: Contract, empty: Sequence[Contract]) -> Contract:
+    """The contraction whose epilogue makes also the results of empty ones with the same free axes: they are neighbours of its own (pixels
+    that a step of the window passes over), so that whole pieces of memory are written in one go."""
+    zero = const(0, contract.left.type)
+    epilogue = list(contract.epilogue)
+    for n, other in enumerate(empty):
+        assert other.free == contract.free
+        names = {s.name for s in other.epilogue if isinstance(s, Let)}
+
+        def own(e: Expr, again: Callable[[Expr], Expr], names: Collection[str] = names, n: int = n) -> Expr | None:
+            if not isinstance(e, Local):
+                return None
+            return zero if e.name == "acc" else local(f"{e.name}.{n}", e.type) if e.name in names else e
+
+        for s in other.epilogue:
+            if isinstance(s, Let):
+                epilogue.append(Let(f"{s.name}.{n}", rebuild(s.value, own)))
+            else:
+                assert isinstance(s, Store)
+                guard = None if s.guard is None else rebuild(s.guard, own)
+                epilogue.append(replace(s, value=rebuild(s.value, own), guard=guard))
+    return replace(contract, epilogue=tuple(epilogue))
 
 
 def made_inside(group: Group, side: int) -> Node | None:

@@ -107,6 +107,15 @@ def test_tiles_that_read_more_than_the_caches_hold_go_by_in_groups() -> None:
     assert 6 <= plan.chunk < 224
 
 
+def test_few_rows_are_shared_evenly() -> None:
+    """128 rows in six tiles, of which two threads take three each; where panels are turned, both turn them, and each takes half of the
+    rows."""
+    plan = Compiled(matmul(128, 16, 512), AVX512).plan()
+    assert plan.split == "tiles" and plan.runs == ((0, 2, 22), (44, 4, 21))
+    plan = Compiled(matmul(32, 512, 10, "NT"), AVX512).plan()
+    assert plan.split == "rows" and plan.packed.turned
+
+
 def asks(case: Case, machine: Target = AVX2) -> bool:
     """Whether anything is asked for in the second-level cache."""
     return "prefetcht1" in Compiled(case, machine).assembly()
