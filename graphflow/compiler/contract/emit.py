@@ -13,9 +13,10 @@ do not depend on how the threads share the work.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from graphflow.compiler.contract.cuts import close
+from graphflow.compiler.contract.cuts import close, varies
 from graphflow.compiler.contract.filters import FilterTiles
 from graphflow.compiler.contract.foresee import next_block, next_panel
 from graphflow.compiler.contract.images import ImageTiles
@@ -55,7 +56,7 @@ def emit_contract(em: Emitter, contract: Contract) -> None:
 
 
 def _of_nothing(contract: Contract) -> tuple[Stmt, ...]:
-    """The results where nothing is summed: no block of the reduction reaches the epilogue."""
+    """The results where nothing is summed."""
     body: tuple[Stmt, ...] = (Let("acc", const(0, contract.left.type)), *contract.epilogue)
     for n, axis in reversed(list(enumerate(contract.free))):
         body = (Loop(axis.name, axis.extent, Mode.SERIAL if n else Mode.PARALLEL, body),)
@@ -102,20 +103,38 @@ class Tiles(TileEmitter):
             row_share, unit_share = self.part(rows), (b.i64(0), count)
         else:
             row_share, unit_share = (b.i64(0), rows), self.part(count)
-        if plan.block is None:
-            self.chunks(unit_share, row_share, panels, None)
-        else:
-            axis, size = plan.block
-            end = em.index(self.extent(axis))
-            with self.loop("block", b.i64(0), end, size) as start:
-                em.set_symbol(axis, start)
-                block = (axis, start, end, size)
-                self.following = next_block(self, block) if plan.follows else []
-                self.chunks(unit_share, row_share, panels, block)
+        some = self.something()
+        with nullcontext() if some is None else self.when(some, "some"):
+            if plan.block is None:
+                self.chunks(unit_share, row_share, panels, None)
+            else:
+                self.blocks(*plan.block, unit_share, row_share, panels)
         em.thread, em.threads = self.share
-        if plan.block is not None and not bounds(self.extent(plan.block[0]))[0]:
-            with self.when(b.compare("icmp eq", em.index(self.extent(plan.block[0])), b.i64(0)), "empty"):
+        if some is not None:
+            with self.when(b.binary("xor", some, Reg("i1", "true")), "empty"):
                 em.run(_of_nothing(self.contract))
+
+    def something(self) -> Reg | None:
+        """Whether there is anything to sum, where only the run tells: tested once, and not before the loops of each tile."""
+        b, free = self.b, self.contract.free
+        some = None
+        for axis in self.contract.reduced:
+            if (bounds(axis.extent)[0] or 0) > 0 or varies(axis, free):
+                continue
+            self.occupied.add(axis.name)
+            test = b.compare("icmp sgt", self.em.index(axis.extent), b.i64(0))
+            some = test if some is None else b.binary("and", some, test)
+        return some
+
+    def blocks(self, axis: str, size: int, unit_share: tuple[Reg, Reg], row_share: tuple[Reg, Reg], panels: Index) -> None:
+        """All units once for every block of the reduction."""
+        em = self.em
+        end = em.index(self.extent(axis))
+        with self.loop("block", self.b.i64(0), end, size) as start:
+            em.set_symbol(axis, start)
+            block = (axis, start, end, size)
+            self.following = next_block(self, block) if self.plan.follows else []
+            self.chunks(unit_share, row_share, panels, block)
 
     def units(self, share: tuple[Reg, Reg], rows: tuple[Reg, Reg], panels: Index, block: Block | None) -> None:
         em, b, plan = self.em, self.b, self.plan

@@ -59,6 +59,7 @@ class TileEmitter:
         self.upcoming: Upcoming | None = None  # the panel after the one at hand
         self.following: list[Following] = []  # the block of the reduction after the one at hand
         self.span = (self.b.i64(0), self.b.i64(1))  # the rows that pass over a panel
+        self.occupied: set[str] = set()  # reduced axes of unknown extent that are not empty where tiles are
 
     def extent(self, name: str) -> Index:
         return self.axes[name].extent if name else 1
@@ -178,7 +179,7 @@ class TileEmitter:
             else:
                 extent = floordiv(extent, plan.taken(name))
                 low, _ = bounds(extent)
-                trips.append((em.index(extent), low is not None and low > 0))
+                trips.append((em.index(extent), name in self.occupied or (low is not None and low > 0)))
         if plan.dot or plan.packed:
             columns = [Column(self.lanes if plan.dot else c.lanes, None) for c in columns]
         before = first
