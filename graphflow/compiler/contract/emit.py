@@ -146,7 +146,7 @@ class Tiles(TileEmitter):
                 self.more = b.compare("icmp slt", b.add(unit, b.i64(1)), share[1])
             digits = [(name, self.extent(name)) for name in plan.outer]
             if plan.split in ("panels", "tiles"):
-                digits.append(("", panels))
+                digits.insert(0 if plan.panelwise else len(digits), ("", panels))
             panel = None
             rest = unit
             for place in range(len(digits) - 1, -1, -1):

@@ -131,6 +131,7 @@ class Plan:
     window: tuple[str, int] | None = None
     fold: tuple[str, int] | None = None
     follows: bool = False
+    panelwise: bool = False
     matrix: Matrix | None = None
     spans: tuple[tuple[int, int], ...] = ()
 
@@ -170,6 +171,7 @@ class Plan:
         text += f"; inside {', '.join(self.order)}" if self.order else ""
         text += "; panels transposed" if self.packed and self.packed.turned else "; panels copied" if self.packed else ""
         text += f"; {self.block[0]} by {self.block[1]} through {self.sums}" if self.block else ""
+        text += "; all units pass over one panel after another" if self.panelwise else ""
         text += "; next panel asked for" if self.foresees else ""
         text += "; next block asked for" if self.follows else ""
         text += f"; {', '.join(self.awaited)} asked for" if self.awaited else ""

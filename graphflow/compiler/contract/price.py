@@ -257,6 +257,18 @@ def foresees(shape: Shape, plan: Plan) -> bool:
     return len(plan.order) == 1 and panel_count(plan.panels) > 1 and rows > plan.tallest and far_bytes(shape, plan) > 0
 
 
+def panelwise(shape: Shape, plan: Plan) -> bool:
+    """Whether all units pass over one panel before the next panel's turn: each unit reads all panels, which are more than the second-level
+    cache holds, and one of them is not."""
+    if plan.split != "panels" or not plan.outer or not plan.vector or plan.packed or plan.dot or plan.turned or plan.chunk:
+        return False
+    along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
+    if len(along) != 1 or any(shape.side(name, along[0]) != 0 for name in (*plan.outer, plan.rows, plan.sub) if name):
+        return False
+    panel = shape.steps * max(panel_bytes(plan), PAIR)
+    return shape.side_bytes[along[0]] > L2_BYTES and panel <= L2_BYTES // 2 and reduction_block(shape, plan) is None
+
+
 def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
     """Whether every tile reads its panel from beyond the second-level cache: it is longer than that holds and not taken in blocks, or all
     panels, which pass by for each unit of a window's tiles and of products along the lanes, are more than it holds."""
@@ -265,7 +277,7 @@ def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
     if not plan.dot and steps * max(panel_bytes(plan), PAIR) > L2_BYTES:
         return reduction_block(shape, plan) is None
     along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
-    if plan.window is None and not plan.dot:
+    if (plan.window is None and not plan.dot) or panelwise(shape, plan):
         return False
     return any(shape.side_bytes[n] > 2 * L2_BYTES and any(shape.side(name, n) == 0 for name in plan.outer) for n in along)
 

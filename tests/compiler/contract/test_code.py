@@ -136,6 +136,23 @@ def test_tiles_ask_for_the_next_block_of_a_reduction_in_several_loops() -> None:
     assert not asks(conv_filter(2, 18, 18, 32, 3, 32))
 
 
+def test_all_images_pass_over_one_panel_of_a_large_filter_after_another() -> None:
+    """A filter that no cache holds is read once, not once for every row of every image."""
+    case, sizes = conv(N, 5, 5, 128, 3, 384), {"N": 2}
+    compiled = Compiled(case, AVX512 if target("native").masks else AVX2)
+    assert compiled.plan().panelwise and "one panel after another" in repr(compiled.plan())
+    assert not Compiled(conv(N, 8, 8, 64, 3, 64)).plan().panelwise, "this filter stays in the cache"
+    arrays = inputs(case, sizes)
+    want, scale = sums(case, arrays, sizes)
+    results = []
+    for threads in (1, 2, 5):
+        got = {name: a.copy() for name, a in arrays.items()}
+        compiled.run(got, sizes, threads)
+        np.testing.assert_allclose(got["y"], want.reshape(got["y"].shape), rtol=1e-4, atol=1e-5 * scale.max())
+        results.append(got["y"].tobytes())
+    assert len(set(results)) == 1
+
+
 @pytest.mark.parametrize("rows", [1, 14, 29])
 @pytest.mark.parametrize("kind", ["NN", "NT"])
 def test_asking_for_memory_changes_no_result(kind: str, rows: int) -> None:
