@@ -40,6 +40,7 @@ CASES: dict[str, Any] = {  # image, window, strides, channels, outputs, attribut
     "one stride": ((9, 12), (3, 3), (1, 2), 3, 4, SAME),
     "channels first": ((8, 9), (3, 3), (2, 2), 4, 5, FIRST),
     "explicit": ((8, 9), (3, 4), (2, 2), 4, 5, EXPLICIT),
+    "no taps": ((6, 8), (0, 1), (2, 2), 3, 4, SAME),
     "three dimensions": ((4, 5, 6), (2, 3, 3), (2, 2, 2), 2, 3, SAME),
 }
 

@@ -42,8 +42,8 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
     combs = combs_of(root.op)
     if combs:
         rows = list(row_by_row(contract, root.op, combs))
-        some = [c for c in rows if not _empty(c)]
-        some[0] = _with_results_of_nothing(some[0], [c for c in rows if _empty(c)])
+        some = [c for c in rows if not _empty(c)] or rows[:1]  # a window without taps leaves one to make zeros
+        some[0] = _with_results_of_nothing(some[0], [c for c in rows if _empty(c) and c is not some[0]])
         insides = [spans(c, root.op) for c in some]
         pairs = zip(some, insides, strict=True)
         parts = [schedule_contract(c, target, f"{PREFIX}{n}", without_borders(c, i), i) for n, (c, i) in enumerate(pairs)]
