@@ -24,6 +24,7 @@ from graphflow.compiler.contract.shape import (
 )
 from graphflow.compiler.llvm.transpose import weaving
 
+LINE_LOADS = 2  # that a line of rows side by side costs, coming into the first-level cache
 LATENCY = 4.5  # cycles before a sum can be added to again
 FREE_LOADS, LOAD_CYCLES = 0.25, 0.2  # loads for each multiply-add of a window that cost nothing, and what further ones cost
 USUAL_LOADS = 0.04  # cycles for each multiply-add that the loads of other tiles cost; their price, which leaves that out, is the measure
@@ -98,6 +99,8 @@ def price(shape: Shape, plan: Plan) -> float:
             many *= vectors if along else 1
             loads += many
             straddling += many if ragged[side] else 0
+            if side in beneath and not plan.window and shape.side_bytes[side] > L1_BYTES:
+                loads += LINE_LOADS * math.ceil(count * size / 64)
         step = (
             step_cycles(count, columns, loads, turns)
             + shuffles * FOLD_CYCLES
@@ -259,14 +262,15 @@ def foresees(shape: Shape, plan: Plan) -> bool:
 
 def panelwise(shape: Shape, plan: Plan) -> bool:
     """Whether all units pass over one panel before the next panel's turn: each unit reads all panels, which are more than the second-level
-    cache holds, and one of them is not."""
+    cache holds, while one of them fits into half of it, and so does what else a unit reads."""
     if plan.split != "panels" or not plan.outer or not plan.vector or plan.packed or plan.dot or plan.turned or plan.chunk:
         return False
     along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
     if len(along) != 1 or any(shape.side(name, along[0]) != 0 for name in (*plan.outer, plan.rows, plan.sub) if name):
         return False
     panel = shape.steps * max(panel_bytes(plan), PAIR)
-    return shape.side_bytes[along[0]] > L2_BYTES and panel <= L2_BYTES // 2 and reduction_block(shape, plan) is None
+    unit = shape.side_bytes[1 - along[0]] // math.prod(shape.size[name] for name in plan.outer)
+    return max(panel, unit) <= L2_BYTES // 2 and shape.side_bytes[along[0]] > L2_BYTES and reduction_block(shape, plan) is None
 
 
 def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:

@@ -116,6 +116,12 @@ def test_few_rows_are_shared_evenly() -> None:
     assert plan.split == "rows" and plan.packed.turned
 
 
+def test_a_matrix_that_one_panel_passes_over_is_read_in_whole_lines() -> None:
+    """Tall tiles of one column load as much as they multiply: lines that they leave in part would have to come again."""
+    plan = Compiled(matmul(512, 16, N, "TN"), AVX512).plan()
+    assert plan.turned and plan.vector == "i"
+
+
 def asks(case: Case, machine: Target = AVX2) -> bool:
     """Whether anything is asked for in the second-level cache."""
     return "prefetcht1" in Compiled(case, machine).assembly()
