@@ -139,6 +139,16 @@ def depthwise(n: Index, h: int, w: int, c: int, k: int, mult: int = 1, type_: st
     return Case(Contract(free, reduced, x, wt, plain(type_, y)), buffers, names_of(n))
 
 
+def machine_of(target_: Target) -> Any:
+    """LLVM's code generator for a target."""
+    return llvm.Target.from_triple(target_.triple).create_target_machine(cpu=target_.cpu, features=target_.features, opt=3)
+
+
+def assembly(text: str, machine: Any) -> str:
+    """What LLVM makes of a module."""
+    return str(machine.emit_assembly(llvm.parse_assembly(text)))
+
+
 class Native:
     """A kernel turned into native code; `run` calls its phases as `threads` threads would, one after another."""
 
@@ -148,16 +158,14 @@ class Native:
         self.text = emit_kernel(self.kernel, self.target)
         parsed = llvm.parse_assembly(self.text)
         parsed.verify()
-        self.machine = llvm.Target.from_triple(self.target.triple).create_target_machine(
-            cpu=self.target.cpu, features=self.target.features, opt=3
-        )
+        self.machine = machine_of(self.target)
         self.engine = llvm.create_mcjit_compiler(parsed, self.machine)
         self.engine.finalize_object()
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self.phases = [kind(self.engine.get_function_address(phase_name(self.kernel, n))) for n in range(len(kernel.phases))]
 
     def assembly(self) -> str:
-        return str(self.machine.emit_assembly(llvm.parse_assembly(self.text)))
+        return assembly(self.text, self.machine)
 
     def block(self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> tuple[Any, list[Any]]:
         """The argument block, and what it points to."""
