@@ -62,7 +62,7 @@ def _completed(shape: Shape, best: Choice) -> Choice:
     ahead = tuple(steps_ahead(shape, best.plan, side) for side in (0, 1))
     plan = replace(best.plan, inline=inline, block=block, ahead=ahead, chunk=tiles_at_a_time(shape, best.plan))
     plan = replace(plan, awaited=awaited_buffers(shape, plan), foresees=foresees(shape, plan), follows=follows(shape, plan))
-    plan = replace(plan, panelwise=panelwise(shape, plan) and not plan.foresees)
+    plan = replace(plan, panelwise=panelwise(shape, plan))
     return replace(best, plan=plan)
 
 

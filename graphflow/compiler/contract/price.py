@@ -265,6 +265,8 @@ def panelwise(shape: Shape, plan: Plan) -> bool:
     cache holds, while one of them fits into half of it, and so does what else a unit reads."""
     if plan.split != "panels" or not plan.outer or not plan.vector or plan.packed or plan.dot or plan.turned or plan.chunk:
         return False
+    if foresees(shape, plan):  # tiles find out by the order of the panels which one is next
+        return False
     along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
     if len(along) != 1 or any(shape.side(name, along[0]) != 0 for name in (*plan.outer, plan.rows, plan.sub) if name):
         return False

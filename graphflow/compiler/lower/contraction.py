@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product as combinations
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,10 @@ from graphflow.compiler.lower.nest import axes_of, parallel_nest
 from graphflow.compiler.lower.overlap import Added, overlap_adds, overlapping
 from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
-from graphflow.compiler.lower.split import split
+from graphflow.compiler.lower.split import relabelled, split
 from graphflow.compiler.lower.windows import Comb, combs_of, window_of
 from graphflow.compiler.program import Node, Value
-from graphflow.kernel.expr import Expr, Load, Local, const, load, local, rebuild
+from graphflow.kernel.expr import Load, const, load, local
 from graphflow.kernel.index import Index, evaluate, maximum, symbol
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store
 from graphflow.ops.families import ravel
@@ -88,24 +88,12 @@ def _empty(contract: Contract) -> bool:
 def _with_results_of_nothing(contract: Contract, empty: Sequence[Contract]) -> Contract:
     """The contraction whose epilogue makes also the results of empty ones with the same free axes: they are neighbours of its own (pixels
     that a step of the window passes over), so that whole pieces of memory are written in one go."""
-    zero = const(0, contract.left.type)
     epilogue = list(contract.epilogue)
     for n, other in enumerate(empty):
         assert other.free == contract.free
-        names = {s.name for s in other.epilogue if isinstance(s, Let)}
-
-        def own(e: Expr, again: Callable[[Expr], Expr], names: Collection[str] = names, n: int = n) -> Expr | None:
-            if not isinstance(e, Local):
-                return None
-            return zero if e.name == "acc" else local(f"{e.name}.{n}", e.type) if e.name in names else e
-
-        for s in other.epilogue:
-            if isinstance(s, Let):
-                epilogue.append(Let(f"{s.name}.{n}", rebuild(s.value, own)))
-            else:
-                assert isinstance(s, Store)
-                guard = None if s.guard is None else rebuild(s.guard, own)
-                epilogue.append(replace(s, value=rebuild(s.value, own), guard=guard))
+        own = (Let("acc", const(0, contract.left.type)), *other.epilogue)
+        names = {s.name: f"{s.name}.{n}" for s in own if isinstance(s, Let)}
+        epilogue += [relabelled(s, names) for s in own]
     return replace(contract, epilogue=tuple(epilogue))
 
 

@@ -189,7 +189,7 @@ def _together(copies: Sequence[tuple[Stmt, ...]]) -> tuple[Stmt, ...]:
             copy.clear()
 
     for at in zip(*copies, strict=True):
-        row = [_relabelled(s, names[k]) for k, s in enumerate(at)]
+        row = [relabelled(s, names[k]) for k, s in enumerate(at)]
         first = row[0]
         if isinstance(first, Loop):
             flush()
@@ -217,7 +217,7 @@ def _stores_last(statements: Sequence[Stmt]) -> Sequence[Stmt]:
     return sorted(statements, key=lambda s: isinstance(s, Store))
 
 
-def _relabelled(s: Stmt, names: Mapping[str, str]) -> Stmt:
+def relabelled(s: Stmt, names: Mapping[str, str]) -> Stmt:
     """A statement with locals renamed."""
     if not names:
         return s
@@ -238,9 +238,9 @@ def _relabelled(s: Stmt, names: Mapping[str, str]) -> Stmt:
         case Store():
             return Store(s.buffer, s.offset, of(s.value), None if s.guard is None else of(s.guard))
         case If():
-            return If(of(s.condition), tuple(_relabelled(x, names) for x in s.body))
+            return If(of(s.condition), tuple(relabelled(x, names) for x in s.body))
         case Loop():
-            return Loop(s.var, s.extent, s.mode, tuple(_relabelled(x, names) for x in s.body))
+            return Loop(s.var, s.extent, s.mode, tuple(relabelled(x, names) for x in s.body))
         case _:
             return s
 
