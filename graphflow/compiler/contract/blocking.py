@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from graphflow.compiler.contract.analyse import fills, window_rows
-from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies
+from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies, whole_pitch
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
-from graphflow.compiler.contract.price import PAGE, foresees, from_afar, panelwise, price, put_beside, reduction_block
+from graphflow.compiler.contract.price import finished_inline, foresees, from_afar, panelwise, price, put_beside, reduction_block
 from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import Load, walk
@@ -58,7 +58,7 @@ def choose(contract: Contract, target: Target, window: str = "") -> Choice | Non
 def _completed(shape: Shape, best: Choice) -> Choice:
     """The choice with what follows from it."""
     block = packed_block(shape, best.plan) if best.plan.packed else reduction_block(shape, best.plan)
-    inline = (block is None or (bool(best.plan.runs) and shape.few_steps)) and _inline(shape, best.plan)
+    inline = (block is None or (bool(best.plan.runs) and shape.few_steps)) and finished_inline(shape, best.plan)
     ahead = tuple(steps_ahead(shape, best.plan, side) for side in (0, 1))
     plan = replace(best.plan, inline=inline, block=block, ahead=ahead, chunk=tiles_at_a_time(shape, best.plan))
     plan = replace(plan, awaited=awaited_buffers(shape, plan), foresees=foresees(shape, plan), follows=follows(shape, plan))
@@ -102,7 +102,7 @@ def follows(shape: Shape, plan: Plan) -> bool:
 def tiles_at_a_time(shape: Shape, plan: Plan) -> int:
     """How many tiles of rows pass over one panel before the next panel's turn: as many as read what a cache holds, where all read more."""
     if plan.split != "panels" or not plan.rows or not plan.runs or plan.dot or plan.turned or plan.window or len(plan.order) != 1:
-        return 0
+        return plan.chunk
     steps = shape.size[plan.order[0]]
     if plan.packed:
         steps = min(steps, plan.packed.length)
@@ -201,6 +201,28 @@ def packed_length(extent: Index, panels: tuple[Panel, ...], size: int) -> int:
     return math.ceil(max(1, extent) / math.ceil(max(1, extent) / most) / 16) * 16
 
 
+def packs_whole(shape: Shape, plan: Plan) -> bool:
+    """Whether all panels could be transposed at once, so that tiles go along the rows of the results."""
+    steps = shape.axis(shape.contract.reduced[0].name).extent
+    if not isinstance(steps, int) or not isinstance(shape.axis(plan.vector).extent, int):
+        return False
+    room = math.ceil(steps / 16) * 16 * whole_pitch(plan) * shape.itemsize
+    return room <= PACKED_BYTES and short_rows(shape, plan)
+
+
+def goes_along(shape: Shape, plan: Plan) -> bool:
+    """Whether tiles could go along the rows of the results, with an operand along the lanes that is read where it lies."""
+    if plan.packed or plan.dot or plan.turned or plan.window or plan.fold or plan.sub or not plan.vector:
+        return False
+    read = sum(shape.side_bytes[side] for side in (0, 1) if shape.side(plan.vector, side) != 0)
+    return read <= L2_BYTES and short_rows(shape, plan)
+
+
+def short_rows(shape: Shape, plan: Plan) -> bool:
+    """Whether storing is much of the work, of one matrix, and tiles may overlap."""
+    return shape.few_steps and shape.repeatable and len(shape.contract.free) == 2 and panel_count(plan.panels) > 1
+
+
 def packed_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
     """The reduced axis and how much of it is taken at a time, where it is longer than a copied panel."""
     assert plan.packed is not None
@@ -230,8 +252,6 @@ def _candidates(
     for r, s in pairs or ([] if pack else [("", "")]):
         deep = shape.size[s] if s else 1
         for columns in range(1, 13 if dot else 9):
-            if pack and pack[1] and columns > 2:
-                break  # shuffles are slow to compile
             panels = cut_columns(shape.axis(vector).extent if vector else 1, lanes, columns, shape.target.masks)
             if panels is None or (fold and narrow(panels)):
                 continue
@@ -246,9 +266,13 @@ def _candidates(
                 most = (shape.target.registers - 1 - spare) // (columns * (deep + 1)) * deep
             elif turned:
                 most = min(most, lanes)
+            if pack and pack[1] and most > 0 and packs_whole(shape, base):
+                length = packed_length(shape.contract.reduced[0].extent, panels, PACKED_BYTES)
+                for choice in _row_cuts(shape, replace(base, packed=Packed(*pack, length, whole=True)), most):
+                    yield replace(choice, cycles=choice.cycles * _far(shape, choice.plan))
             if pack and pack[1]:
                 most -= 1  # LLVM keeps the indices of the shuffles in registers, across the tiles
-            if most < deep:
+            if most < deep or (pack and pack[1] and columns > 2):  # shuffles are slow to compile
                 continue
             if pack:
                 early = not pack[1] and shape.result_bytes <= L2_BYTES  # sums wait there from block to block
@@ -338,7 +362,7 @@ def _row_pairs(shape: Shape, vector: str) -> list[tuple[str, str]]:
 def _far(shape: Shape, plan: Plan) -> float:
     """What a plan costs more than its price: rows that lie close together share cache lines and pages."""
     near = {a.name: n for n, a in enumerate(reversed([a for a in loose(shape) if a.name != plan.vector]))}
-    return 1 + 0.05 * near.get(plan.rows, 0) + 0.02 * near.get(plan.sub, 0)
+    return 1 + 0.07 * near.get(plan.rows, 0) + 0.02 * near.get(plan.sub, 0)
 
 
 def _same_side(shape: Shape, a: str, b: str) -> bool:
@@ -356,6 +380,11 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
     rows, panels = plan.rows, plan.panels
     extent = shape.axis(rows).extent if rows else 1
     base = replace(plan, outer=outer, order=order)
+    if plan.packed and plan.packed.whole:
+        yield _priced(shape, replace(base, split="rows", chunk=1, sizes=dynamic_sizes(most, math.ceil(shape.size[rows] / 2))))
+        return
+    if not isinstance(extent, int) and goes_along(shape, plan):
+        yield _priced(shape, replace(base, split="rows", chunk=1, sizes=dynamic_sizes(most, math.ceil(shape.size[rows] / 2))))
     if not isinstance(extent, int) and (outer or panel_count(panels) != 1):
         yield _priced(shape, replace(base, split="panels", sizes=dynamic_sizes(most, shape.size[rows])))
     # Where sums are short, what threads that take panels need out of each other's caches outweighs that all turn every panel.
@@ -387,24 +416,3 @@ def reduction_order(shape: Shape) -> tuple[str, ...]:
             names.remove(longest)
             names.append(longest)
     return tuple(names)
-
-
-def _inline(shape: Shape, plan: Plan) -> bool:
-    """Whether the epilogue stands once for every accumulator (fast) or once in a loop over the tile's rows (small)."""
-    if plan.dot or (plan.turned and not plan.woven):
-        return False
-    if not plan.runs:
-        move = shape.moves[plan.rows].out if plan.rows else 0
-        if not isinstance(move, int) or move * shape.itemsize % PAGE == 0:  # stores all in a row wait for one set of the cache
-            return False
-        if not shape.few_steps or not repeatable(shape):
-            return False
-    return shape.short
-
-
-def repeatable(shape: Shape) -> bool:
-    """Whether a result may be finished twice, as tiles that overlap would: nothing is read where something is stored."""
-    stores = [s for s in shape.contract.epilogue if isinstance(s, Store)]
-    loaded = {e.buffer for s in shape.contract.epilogue if isinstance(s, Let | Store) for e in walk(s.value) if isinstance(e, Load)}
-    plain = all(s.guard is None and s.buffer not in loaded for s in stores)
-    return plain and fills(shape.contract) == stores

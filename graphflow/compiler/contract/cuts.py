@@ -134,6 +134,13 @@ def padded_columns(plan: Plan) -> Index:
     return last.start + (last.count - 1) * last.width + panel_width(last)
 
 
+def whole_pitch(plan: Plan) -> int:
+    """Columns of all panels copied side by side, filled up to an odd number of cache lines, so that steps lie in different sets."""
+    columns = padded_columns(plan)
+    assert isinstance(columns, int), "the columns of an operand that is copied whole are known"
+    return (math.ceil(columns / 16) | 1) * 16
+
+
 _usual: ContextVar[Mapping[str, int]] = ContextVar("usual sizes", default=MappingProxyType({}))
 
 

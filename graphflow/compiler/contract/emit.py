@@ -22,6 +22,7 @@ from graphflow.compiler.contract.foresee import next_block, next_panel
 from graphflow.compiler.contract.images import ImageTiles
 from graphflow.compiler.contract.matrix import MatrixTiles
 from graphflow.compiler.contract.microkernel import Column
+from graphflow.compiler.contract.pack import pack_whole
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.tile import Block, TileEmitter
 from graphflow.compiler.llvm.builder import Reg
@@ -78,10 +79,18 @@ class Tiles(TileEmitter):
 
     def chunks(self, unit_share: tuple[Reg, Reg], row_share: tuple[Reg, Reg], panels: Index, block: Block | None) -> None:
         """This thread's units, once for every group of tiles where not all tiles pass over a panel in one go."""
-        if not self.plan.chunk:
+        b, plan = self.b, self.plan
+        if not plan.chunk:
             self.units(unit_share, row_share, panels, block)
             return
-        many = sum(-(-tiles // self.plan.chunk) for _, tiles, _ in self.plan.runs)
+        if not plan.runs:
+            begin, end = row_share
+            some = plan.chunk * plan.tallest
+            with self.loop("group", begin, end, some) as row:
+                last = b.call("i64", "llvm.smin.i64", (b.add(row, b.i64(some)), end))
+                self.units(unit_share, (row, last), panels, block)
+            return
+        many = sum(-(-tiles // plan.chunk) for _, tiles, _ in plan.runs)
         with self.loop("group", self.b.i64(0), self.b.i64(many)) as self.group:
             self.units(unit_share, row_share, panels, block)
 
@@ -105,6 +114,8 @@ class Tiles(TileEmitter):
             row_share, unit_share = (b.i64(0), rows), self.part(count)
         some = self.something()
         with nullcontext() if some is None else self.when(some, "some"):
+            if plan.packed and plan.packed.whole:
+                self.packed = pack_whole(self)
             if plan.block is None:
                 self.chunks(unit_share, row_share, panels, None)
             else:

@@ -15,7 +15,7 @@ turned   the results run along `rows` (or `sub`, where woven) instead of along t
 woven    the results run along all of `sub` and on along the lanes' axis: the epilogue takes sums as they are, what it stores is interleaved
 ahead    by how many steps of the innermost loop each operand is prefetched where its strides are far
 chunk    how many tiles pass over one panel before it is the next one's turn (0: all), so that their operand stays in the caches
-packed   the operand along the lanes is copied, a panel at a time, before the tiles of rows pass over it
+packed   the operand along the lanes is copied before the tiles of rows pass over it, a panel at a time or all of it
 foresees the tiles that pass over a panel ask for the next one
 follows  the tiles that pass over a block of the reduction ask for the next one
 awaited  buffers that the epilogue reads or fills and that come from far: their part of a tile is asked for while the tile is summed
@@ -62,13 +62,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Packed:
-    """A copied operand: which side, whether it lies across the lanes and is transposed, for how many steps there is room, and whether
-    the next panel is asked for while the tiles pass over this one."""
+    """A copied operand: which side, whether it lies across the lanes and is transposed, for how many steps there is room, whether
+    the next panel is asked for while the tiles pass over this one, and whether all panels are copied at once."""
 
     side: int
     turned: bool
     length: int
     early: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,11 @@ class Plan:
         """How many lanes of a register belong to one column."""
         return self.fold[1] if self.fold else 1
 
+    @property
+    def along(self) -> bool:
+        """Whether tiles go along the rows of the results: all panels are one tile's turn before the tile beneath."""
+        return self.split == "rows" and self.chunk == 1
+
     def taken(self, name: str) -> int:
         """How many steps of a reduced axis an iteration takes."""
         if self.window and self.window[0] == name:
@@ -169,7 +175,8 @@ class Plan:
         text += " but where they read a border" if self.spans else ""
         text += f"; {self.fold[1]} steps of {self.fold[0]} beside each other" if self.fold else ""
         text += f"; inside {', '.join(self.order)}" if self.order else ""
-        text += "; panels transposed" if self.packed and self.packed.turned else "; panels copied" if self.packed else ""
+        if self.packed:
+            text += f"; {'all ' * self.packed.whole}panels {'transposed' if self.packed.turned else 'copied'}"
         text += f"; {self.block[0]} by {self.block[1]} through {self.sums}" if self.block else ""
         text += "; all units pass over one panel after another" if self.panelwise else ""
         text += "; next panel asked for" if self.foresees else ""

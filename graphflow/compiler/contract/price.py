@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 from graphflow.compiler.contract.analyse import window_rows
-from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes, panel_bytes_of, varies
+from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes, panel_bytes_of, varies, whole_pitch
 from graphflow.compiler.contract.plan import Plan
 from graphflow.compiler.contract.shape import (
     L1_BYTES,
@@ -43,6 +43,7 @@ FAR_CYCLES = 0.1  # of a byte that comes from beyond the second-level cache
 SCATTERED_CYCLES = 2.5  # of a cache line of results, or of what their epilogue reads, that does not follow the one before it
 CROWDED_CYCLES = 5.0  # of a register of results, where the first-level cache cannot hold those of a tile
 FEW_SHARES = 1.05  # of the price, where there are too few shares of the work for more threads, or for one that comes late
+CHOICE_CYCLES = 10.0  # of choosing the height of a tile at run time
 SHARE_CYCLES = 1.0  # of finding out which tile a share of the work is
 SCATTERED = 1024  # bytes: rows of results at least as far apart do not follow each other
 
@@ -70,7 +71,8 @@ def price(shape: Shape, plan: Plan) -> float:
 
     length = min(steps, plan.packed.length) if plan.packed else steps
     # the panel comes from the second-level cache for every tile
-    spills = length * panel_bytes(plan) > L1_BYTES or any(scattered(shape, plan, side, steps) for side in (0, 1))
+    kept_bytes = whole_pitch(plan) * shape.itemsize if plan.packed and plan.packed.whole else panel_bytes(plan)
+    spills = length * kept_bytes > L1_BYTES or any(scattered(shape, plan, side, steps) for side in (0, 1))
     panels = [side for side in (0, 1) if plan.vector and shape.side(plan.vector, side) != 0]
     thrash = max((thrashing(shape, plan, side, steps) for side in panels if not (plan.packed and plan.packed.side == side)), default=0.0)
     beneath = [side for side in (0, 1) if side not in panels and plan.rows and shape.side(plan.rows, side) == 1]
@@ -115,7 +117,8 @@ def price(shape: Shape, plan: Plan) -> float:
         if plan.dot and sum(shape.side_bytes) > L1_BYTES:  # whole vectors of both sides: what the first-level cache keeps are the columns
             kept = (count + columns) * inner * size <= L1_BYTES
             step = max(step, shape.target.vector_bytes * (count if kept else count + columns) / L2_RATE)
-        crowd = CROWDED_CYCLES * count * columns if rows > most else 0.0
+        stored = lanes_of(shape) * columns if plan.turned else rows
+        crowd = CROWDED_CYCLES * (2 * stored if plan.turned else count * columns) if stored > most else 0.0
         waits = 2.0 * count * columns * (math.ceil(steps / length) - 1)
         finish = finish_cycles(shape, plan, rows, deep, columns) + crowd + scattered_lines * count * columns
         return steps * step + enter + waits + finish
@@ -124,7 +127,7 @@ def price(shape: Shape, plan: Plan) -> float:
         cycles = pack * columns * steps
         if plan.runs:
             return cycles + sum(n * tile(height, columns) for _, n, height in plan.runs)
-        return cycles + sum(n * tile(height, columns) for height, n in dynamic_tiles(rows, plan.sizes).items())
+        return cycles + sum(n * (CHOICE_CYCLES + tile(height, columns)) for height, n in dynamic_tiles(rows, plan.sizes).items())
 
     units = math.prod(shape.size[name] for name in plan.outer)
     many = panel_count(plan.panels)
@@ -196,9 +199,22 @@ def finish_cycles(shape: Shape, plan: Plan, rows: int, deep: int, columns: int) 
     if plan.turned:
         square = 1 << (rows - 1).bit_length()
         return 15 + columns * (square * math.log2(square) / 2 + lanes * (1 + TORN_CYCLES * torn_stores(shape, plan, rows)))
-    kept = plan.runs and shape.short and shape.few_steps  # in registers until they are finished
+    kept = shape.few_steps and finished_inline(shape, plan)  # in registers until then
     cycles = min(KEPT_CYCLES * shape.work, WAITING_CYCLES) if kept else WAITING_CYCLES
     return 15 + (cycles + 2 * (plan.abreast - 1)) * rows * columns
+
+
+def finished_inline(shape: Shape, plan: Plan) -> bool:
+    """Whether the epilogue stands once for every accumulator (fast) or once in a loop over the tile's rows (small)."""
+    if plan.dot or (plan.turned and not plan.woven):
+        return False
+    if not plan.runs:
+        move = shape.moves[plan.rows].out if plan.rows else 0
+        if not isinstance(move, int) or (move * shape.itemsize % PAGE == 0 and not plan.along):  # stores wait for one set of the cache
+            return False
+        if not shape.few_steps or not shape.repeatable:
+            return False
+    return shape.short
 
 
 def torn_stores(shape: Shape, plan: Plan, rows: int) -> float:
@@ -320,18 +336,26 @@ def scattered_buffers(shape: Shape, plan: Plan) -> int:
     lines of each row, which the machine cannot foresee. None where they are few enough to stay near, or tiles go along the rows."""
     move = shape.moves[plan.rows].out if plan.rows else 0
     size = shape.itemsize
-    if plan.split == "tiles" or plan.turned or not isinstance(move, int) or move * size < SCATTERED:
+    if plan.split == "tiles" or plan.along or plan.turned or not isinstance(move, int) or move * size < SCATTERED:
         return 0
     return len(shape.results) if len(shape.results) * shape.result_bytes > 2 * L2_BYTES else 0
 
 
 def uncrowded_rows(shape: Shape, plan: Plan) -> float:
-    """The most rows of a tile that the epilogue can read from the first-level cache: further ones fall into the same sets."""
+    """The most rows of results that the first-level cache holds for the epilogue of a tile, which reads there, or comes back to the same
+    sets with the tile beneath: further ones fall into the same sets."""
     reads = sum(shape.results.values())
-    move = shape.moves[plan.rows].out if plan.rows else 0
-    if not reads or plan.turned or plan.dot or not isinstance(move, int) or move == 0:
+    down = plan.vector if plan.turned else plan.rows
+    move = shape.moves[down].out if down else 0
+    if plan.dot or plan.woven or not isinstance(move, int) or move == 0:
         return math.inf
-    return L1_WAYS * PAGE / math.gcd(move * shape.itemsize, PAGE) / reads
+    rows = L1_WAYS * PAGE / math.gcd(move * shape.itemsize, PAGE)
+    if plan.turned:
+        return rows / 2
+    if reads:
+        return rows / reads
+    short = shape.few_steps and plan.split != "tiles" and not plan.along  # and stores all the time
+    return rows / 2 if short else math.inf
 
 
 def crowding(shape: Shape, name: str, side: int) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from graphflow.compiler.contract.analyse import Strides, first_store, strides
+from graphflow.compiler.contract.analyse import Strides, fills, first_store, strides
 from graphflow.compiler.contract.cuts import guess, lengths
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.llvm.target import Target
@@ -80,6 +80,15 @@ class Shape:
     def short(self) -> bool:
         """Whether the epilogue is short code beside the sums."""
         return self.work <= (16 if self.steps < 128 else 5)
+
+    @cached_property
+    def repeatable(self) -> bool:
+        """Whether a result may be finished twice, as tiles that overlap would: nothing is read where something is stored."""
+        statements = self.contract.epilogue
+        stores = [s for s in statements if isinstance(s, Store)]
+        loaded = {e.buffer for s in statements if isinstance(s, Let | Store) for e in walk(s.value) if isinstance(e, Load)}
+        plain = all(s.guard is None and s.buffer not in loaded for s in stores)
+        return plain and fills(self.contract) == stores
 
     def axis(self, name: str) -> Axis:
         return next(a for a in (*self.contract.free, *self.contract.reduced) if a.name == name)

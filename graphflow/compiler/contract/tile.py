@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides, window_rows
-from graphflow.compiler.contract.cuts import cut_registers, padded_columns, panel_width
+from graphflow.compiler.contract.cuts import cut_registers, padded_columns, panel_width, whole_pitch
 from graphflow.compiler.contract.foresee import Awaited, Following, Upcoming, awaited, part_of
 from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across, folded
 from graphflow.compiler.contract.pack import pack_panel
@@ -55,7 +55,7 @@ class TileEmitter:
         self.stack: Reg | None = None
         self.room = 0
         self.copy: Reg | None = None  # the stack memory of copied panels
-        self.packed: Reg | None = None  # the copied panel that tiles read now
+        self.packed: Reg | None = None  # the copied panel that tiles read now, or all panels
         self.upcoming: Upcoming | None = None  # the panel after the one at hand
         self.following: list[Following] = []  # the block of the reduction after the one at hand
         self.span = (self.b.i64(0), self.b.i64(1))  # the rows that pass over a panel
@@ -110,17 +110,15 @@ class TileEmitter:
         _, begin, end, size = block
         return self.b.call("i64", "llvm.smin.i64", (self.b.binary("sub", end, begin), self.b.i64(size)))
 
-    def packed_panel(self) -> Reg:
-        """Memory for one copied panel."""
+    def packed_memory(self, size: int) -> Reg:
+        """Memory for `size` copied elements."""
         if self.copy is None:
-            assert self.plan.packed is not None
-            wide = max(panel_width(p) for p in self.plan.panels)
-            self.copy = self.b.alloca(self.source, self.plan.packed.length * wide + self.lanes)
+            self.copy = self.b.alloca(self.source, size + self.lanes)
         return self.copy
 
     def pack(self, panel: Panel, columns: list[Column], block: Block | None) -> None:
         """Copy the panel that the tiles are about to pass over."""
-        if self.plan.packed is not None:
+        if self.plan.packed is not None and not self.plan.packed.whole:
             self.packed = pack_panel(self, panel, columns, block)
 
     def sums(
@@ -144,7 +142,10 @@ class TileEmitter:
             turn = self.turn_steps * strides(contract, plan.window[0]).operand(side) if plan.window else 0
             if plan.packed and plan.packed.side == side and self.packed:
                 offsets = tuple(b.i64(p.offset) for p in panel.pieces)
-                operands.append(Operand(self.packed, None, offsets, True, (b.i64(panel_width(panel)),), True))
+                here, pitch = self.packed, panel_width(panel)
+                if plan.packed.whole:
+                    here, pitch = b.element(here, em.symbol(plan.vector), self.source), whole_pitch(plan)
+                operands.append(Operand(here, None, offsets, True, (b.i64(pitch),), True))
                 continue
             operands.append(
                 Operand(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import graphflow as tf
 from graphflow.compiler.contract.cuts import dynamic_sizes, dynamic_tiles
+from graphflow.compiler.llvm.target import AVX512
+from graphflow.kernel.expr import load
 from graphflow.kernel.index import symbol
-from tests.compiler.contract.cases import Compiled, aligned, check, conv_filter, inputs, matmul
+from tests.compiler.contract.cases import Case, Compiled, aligned, check, conv_filter, inputs, matmul, sums
 
 N = symbol("N", 0, None)
 
@@ -41,6 +45,46 @@ def test_any_number_of_rows_is_cut_into_tiles_that_give_the_same_bits(kind: str)
             some = dict(most, a=aligned(most["a"][:rows]), y=aligned(np.full((rows, 64), 77, np.float32)))
             compiled.run(some, {"N": rows}, threads)
             assert np.array_equal(some["y"], most["y"][:rows]), (rows, threads)
+
+
+WHOLE = [  # columns, steps, type
+    (1024, 10, "f32"),  # the rows of the results lie whole pages apart
+    (84, 10, "f32"),  # the last panel is half a register wide
+    (500, 17, "f32"),
+    (130, 3, "f32"),
+    (200, 33, "f64"),
+]
+
+
+@pytest.mark.parametrize("machine", ["native", "avx2", "sse2"])
+@pytest.mark.parametrize(("columns", "steps", "type_"), WHOLE)
+def test_where_sums_are_short_tiles_go_along_the_rows(columns: int, steps: int, type_: str, machine: str) -> None:
+    """The operand that lies across the lanes is transposed as a whole before."""
+    case = matmul(N, columns, steps, "NT", type_)
+    compiled = Compiled(case, machine)
+    most = inputs(case, {"N": 61})
+    compiled.run(most, {"N": 61}, 1)
+    expected, scale = sums(case, most, {"N": 61})
+    assert np.all(np.abs(most["y"] - expected) <= 16 * np.finfo(most["y"].dtype).eps * (scale + 1))
+    for rows in (*range(1, 16), 25, 27, 40, 60):
+        for threads in (1, 2, 3):
+            some = dict(most, a=aligned(most["a"][:rows]), y=aligned(np.full((rows, columns), 77, most["y"].dtype)))
+            compiled.run(some, {"N": rows}, threads)
+            assert np.array_equal(some["y"], most["y"][:rows]), (rows, threads)
+
+
+def test_which_operands_are_transposed_as_a_whole() -> None:
+    def whole(case: Case) -> bool:
+        packed = Compiled(case, AVX512).plan().packed
+        return packed is not None and packed.whole
+
+    assert whole(matmul(N, 1024, 10, "NT")) and whole(matmul(128, 512, 10, "NT"))
+    assert not whole(matmul(N, 1024, 10, "NN")), "rows are read where they lie"
+    assert not whole(matmul(N, 1024, 512, "NT")), "the sums are long, and the operand fills the cache"
+    case = matmul(N, 1024, 10, "NT")
+    (store,) = case.contract.epilogue
+    added = replace(store, value=load("y", "f32", store.offset) + store.value)
+    assert not whole(Case(replace(case.contract, epilogue=(added,)), case.buffers, case.symbols)), "tiles that overlap would add twice"
 
 
 EMPTY = {"TN": matmul(64, 80, N, "TN"), "TT": matmul(300, 512, N, "TT"), "dW": conv_filter(N, 12, 12, 3, 3, 16)}
