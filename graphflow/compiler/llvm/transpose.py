@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphflow.compiler.llvm.builder import LLVM_TYPES, FunctionBuilder, Reg, split_vector, vector
+from graphflow.compiler.llvm.builder import LLVM_TYPES, SIZES, FunctionBuilder, Reg, split_vector, vector
 from graphflow.kernel.expr import TYPES, Load
 from graphflow.kernel.index import Index, coefficient, product, symbols_of
 from graphflow.kernel.nodes import Loop, Mode, Store
@@ -187,15 +187,34 @@ def transposed(b: FunctionBuilder, rows: list[Reg]) -> list[Reg]:
     """Vectors whose elements, read one after the other, are those of `rows` column by column; the number of rows is a power of two.
 
     One perfect shuffle of the two halves brings the highest bit of an element's row to the end of its address; log2(rows) of them bring
-    all bits there.
+    all bits there. Of a square, those bits of the address that lie inside 128 bits of a register are brought there first, and whole pieces
+    of 128 bits change places after that: shuffles for which machines need no indices in registers.
     """
-    _, lanes = split_vector(rows[0].type)
-    many = len(rows)
+    scalar, lanes = split_vector(rows[0].type)
+    many, piece = len(rows), 16 // SIZES[scalar]
     assert many & (many - 1) == 0, many
-    halves = [[n // 2 + part * (lanes // 2) + (n % 2) * lanes for n in range(lanes)] for part in (0, 1)]
-    for _ in range(many.bit_length() - 1):
+    if many != lanes or piece >= lanes or piece < 2:
+        return _shuffled(b, rows, lanes)
+    groups = [_shuffled(b, rows[n : n + piece], piece) for n in range(0, many, piece)]
+    out: list[list[Reg]] = []
+    halves = [[n for n in range(2 * lanes) if n // piece % 2 == half] for half in (0, 1)]
+    for column in zip(*groups, strict=True):
+        pieces = list(column)
+        for _ in range((lanes // piece).bit_length() - 1):
+            pieces = [b.shuffle(x, half, y) for half in halves for x, y in zip(pieces[::2], pieces[1::2], strict=True)]
+        out.append(pieces)
+    return [column[n] for n in range(lanes // piece) for column in out]
+
+
+def _shuffled(b: FunctionBuilder, rows: list[Reg], piece: int) -> list[Reg]:
+    """The same within each `piece` lanes of the rows."""
+    _, lanes = split_vector(rows[0].type)
+    halves = [
+        [start + n // 2 + part * (piece // 2) + n % 2 * lanes for start in range(0, lanes, piece) for n in range(piece)] for part in (0, 1)
+    ]
+    for _ in range(len(rows).bit_length() - 1):
         out: list[Reg] = []
-        for x, y in zip(rows[: many // 2], rows[many // 2 :], strict=True):
+        for x, y in zip(rows[: len(rows) // 2], rows[len(rows) // 2 :], strict=True):
             out += [b.shuffle(x, half, y) for half in halves]
         rows = out
     return rows
