@@ -12,7 +12,16 @@ from itertools import product
 from graphflow.compiler.contract.analyse import fills, window_rows
 from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies, whole_pitch
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
-from graphflow.compiler.contract.price import finished_inline, foresees, from_afar, panelwise, price, put_beside, reduction_block
+from graphflow.compiler.contract.price import (
+    finished_inline,
+    first_copies,
+    foresees,
+    from_afar,
+    panelwise,
+    price,
+    put_beside,
+    reduction_block,
+)
 from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import Load, walk
@@ -61,6 +70,8 @@ def _completed(shape: Shape, best: Choice) -> Choice:
     inline = (block is None or (bool(best.plan.runs) and shape.few_steps)) and finished_inline(shape, best.plan)
     ahead = tuple(steps_ahead(shape, best.plan, side) for side in (0, 1))
     plan = replace(best.plan, inline=inline, block=block, ahead=ahead, chunk=tiles_at_a_time(shape, best.plan))
+    if plan.packed and first_copies(shape, plan):
+        plan = replace(plan, packed=replace(plan.packed, fused=True))
     plan = replace(plan, awaited=awaited_buffers(shape, plan), foresees=foresees(shape, plan), follows=follows(shape, plan))
     plan = replace(plan, panelwise=panelwise(shape, plan))
     return replace(best, plan=plan)

@@ -22,7 +22,7 @@ from graphflow.compiler.contract.foresee import next_block, next_panel
 from graphflow.compiler.contract.images import ImageTiles
 from graphflow.compiler.contract.matrix import MatrixTiles
 from graphflow.compiler.contract.microkernel import Column
-from graphflow.compiler.contract.pack import pack_whole
+from graphflow.compiler.contract.pack import pack_panel, pack_whole, panel_memory
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.tile import Block, TileEmitter
 from graphflow.compiler.llvm.builder import Reg
@@ -33,6 +33,7 @@ from graphflow.kernel.nodes import Contract, Let, Loop, Mode, Stmt
 if TYPE_CHECKING:
     from graphflow.compiler.llvm.stmt import Emitter
 
+Runs = tuple[tuple[int, int, int], ...]
 Rows = tuple[Reg, Reg, Reg]  # where a tile begins, its first row that is not done yet, the row after its last
 
 
@@ -202,14 +203,15 @@ class Tiles(TileEmitter):
         b, plan = self.b, self.plan
         columns = [Column(p.lanes, self.mask(p.lanes, p.active, p.offset, column)) for p in panel.pieces]
         with self.em.bind({plan.vector: column} if plan.vector else {}, writes=self.writes):
-            self.pack(panel, columns, block)
+            self.upcoming = None
+            rows, runs = self.pack(panel, columns, rows, block)
             if plan.foresees:
                 self.span = rows
                 self.upcoming = next_panel(self, panel, column, self.more, rows, block)
             if not plan.runs:
                 self.choose(rows, panel, columns, block)
             before = 0
-            for first, tiles, size in plan.runs:
+            for first, tiles, size in runs:
                 if plan.split == "tiles" and number is not None:
                     n = b.binary("sub", number, b.i64(before))
                     before += tiles
@@ -234,17 +236,39 @@ class Tiles(TileEmitter):
                     with self.loop("tile", b.i64(first), b.i64(first + tiles * size), size) as row:
                         self.single(row, size, panel, columns, block)
 
+    def pack(self, panel: Panel, columns: list[Column], rows: tuple[Reg, Reg], block: Block | None) -> tuple[tuple[Reg, Reg], Runs]:
+        """Copy the panel where that is planned, and say which rows are left: the first tile may have copied what it read."""
+        b, plan = self.b, self.plan
+        if plan.packed is None or plan.packed.whole:
+            return rows, plan.runs
+        if not plan.packed.fused:
+            self.packed = pack_panel(self, panel, columns, block)
+            return rows, plan.runs
+        self.packed = panel_memory(self)
+        if plan.runs:
+            (first, tiles, size), *others = plan.runs
+            self.single(b.i64(first), size, panel, columns, block, first, copies=True)
+            return (b.i64(first + size), rows[1]), ((first + size, tiles - 1, size), *others)
+        begin, end = rows
+        tall = plan.tallest
+        enough = b.compare("icmp sge", b.binary("sub", end, begin), b.i64(tall))
+        with self.when(enough, "copy"):
+            self.single(begin, tall, panel, columns, block, copies=True)
+        with self.when(b.binary("xor", enough, Reg("i1", "true")), "pack"):
+            pack_panel(self, panel, columns, block)
+        return (b.select(enough, b.add(begin, b.i64(tall)), begin), end), ()
+
     def single(
-        self, row: Reg, size: int, panel: Panel, columns: list[Column], block: Block | None, place: int | None = None
+        self, row: Reg, size: int, panel: Panel, columns: list[Column], block: Block | None, place: int | None = None, copies: bool = False
     ) -> None:
-        """One tile of rows that are all this thread's; `place`: its first row, where that is known here."""
+        """One tile of rows that are all this thread's; `place`: its first row, where that is known here; `copies`: it copies the panel."""
         b, plan = self.b, self.plan
         with self.em.bind({plan.rows: row} if plan.rows else {}, writes=self.writes):
             if plan.inline and block is None:
-                self.finish(panel, columns, self.sums(size, columns, panel, None, block, place), size)
+                self.finish(panel, columns, self.sums(size, columns, panel, None, block, place, copies), size)
                 return
             memory, pitch = self.memory(row, panel, block)
-            sums = self.sums(size, columns, panel, self.resume(memory, pitch, size, panel, columns, block), block, place)
+            sums = self.sums(size, columns, panel, self.resume(memory, pitch, size, panel, columns, block), block, place, copies)
             if plan.inline and block is not None:
                 last = self.last(block)
                 with self.when(last, "last"):

@@ -32,7 +32,8 @@ class Operand:
     """One side of the product as a tile sees it. `rows` are displacements (None: the same for all rows), `columns` likewise, and `turns`
     those of the steps that one iteration takes; `steps` are how far each reduced loop, outermost first, moves it (None: not at all).
     `wide`: neighbouring lanes are neighbours in memory; else one element serves all lanes. `near`: its steps follow each other without
-    gaps, as the machine expects. `beside`: how far apart the steps are that lie side by side in the lanes of a column, if any do;
+    gaps, as the machine expects. `copy`: where the vectors of all columns are put, step after step, and how far those of one step are from
+    the next. `beside`: how far apart the steps are that lie side by side in the lanes of a column, if any do;
     `gapless`: as far as all columns reach."""
 
     pointer: Reg
@@ -44,6 +45,7 @@ class Operand:
     turns: tuple[Reg, ...] | None = None
     beside: Reg | None = None
     gapless: bool = False
+    copy: tuple[Reg, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Microkernel:
         self.abreast = abreast
         self.rest: Reg | None = None
         self.mask: Reg | None = None
+        self.copies: list[Reg | None] = [None, None]  # where the step at hand of an operand is put
 
     def sums(self, trips: Sequence[tuple[Reg, bool]], first: list[Reg], rest: Reg | None = None) -> list[Reg]:
         """The accumulators, row by row, after all reduced loops; `trips` are their lengths and whether each is surely positive. `rest` is
@@ -167,6 +170,10 @@ class Microkernel:
             here = list(pointers)
             for place, n in enumerate(moving):
                 here[n] = loop.carried[len(sums) + place]
+            if inner:
+                self.copies = [
+                    b.element(o.copy[0], b.mul(loop.index, b.i64(o.copy[1])), self.scalar) if o.copy else None for o in self.operands
+                ]
             done = self._loops(trips, level + 1, here, loop.carried[: len(sums)])
             following = []
             for n in moving:
@@ -209,7 +216,9 @@ class Microkernel:
         for side, operand in enumerate(self.operands):
             if operand.rows is None and operand.turns is None:
                 for column in range(width):
-                    self._value(values, side, pointers[side], 0, column)
+                    value, copy = self._value(values, side, pointers[side], 0, column), self.copies[side]
+                    if copy is not None and operand.columns is not None:
+                        self.b.store(value, self.b.element(copy, operand.columns[column], self.scalar))
         out = list(sums)
         for turn, row in self.sequence:
             for column in range(width):

@@ -5,6 +5,8 @@ where they lie across the grain (the transposed matrix of a product), no vectors
 to use onto its own stack: a block of the reduction that the second-level cache holds beside the other operand. Where the results are few,
 blocks are so short that the lines of the next panel find room in those sets too, and the tiles ask for them at every step.
 
+Where few tiles pass over a panel of rows, the first of them copies what it reads: the stores cost nothing beside its sums.
+
 Where sums are short, storing them is much of the work, and a tile further down the same panel stores whole rows away. There all panels are
 transposed at once, and tiles go along their rows of the results.
 """
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
 AHEAD, SQUARES = 16, 4  # steps, and squares of a transposition, that are asked for ahead
 
 
+def panel_memory(tiles: TileEmitter) -> Reg:
+    """Memory for one copied panel."""
+    plan = tiles.plan
+    assert plan.packed is not None
+    return tiles.packed_memory(plan.packed.length * max(panel_width(p) for p in plan.panels))
+
+
 def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], block: Block | None) -> Reg:
     """Emit the copy of the panel whose first column the lanes' axis is bound to, and return where it lies."""
     em, b, plan = tiles.em, tiles.b, tiles.plan
@@ -38,7 +47,7 @@ def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], bloc
     first = em.address(source.buffer, substitute(em.rename(source.offset), {} if block else {name: 0}))[0]
     count = tiles.block_length(block)
     width = panel_width(panel)
-    place = tiles.packed_memory(plan.packed.length * max(panel_width(p) for p in plan.panels))
+    place = panel_memory(tiles)
     if plan.packed.turned:
         _turned(tiles, panel.pieces, first, place, width, count)
         return place

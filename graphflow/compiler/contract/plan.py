@@ -63,13 +63,15 @@ class Panel:
 @dataclass(frozen=True)
 class Packed:
     """A copied operand: which side, whether it lies across the lanes and is transposed, for how many steps there is room, whether
-    the next panel is asked for while the tiles pass over this one, and whether all panels are copied at once."""
+    the next panel is asked for while the tiles pass over this one, whether all panels are copied at once, and whether the first tile that
+    passes over a panel copies what it reads."""
 
     side: int
     turned: bool
     length: int
     early: bool = False
     whole: bool = False
+    fused: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ class Plan:
         text += f"; inside {', '.join(self.order)}" if self.order else ""
         if self.packed:
             text += f"; {'all ' * self.packed.whole}panels {'transposed' if self.packed.turned else 'copied'}"
+            text += " by the first tile" if self.packed.fused else ""
         text += f"; {self.block[0]} by {self.block[1]} through {self.sums}" if self.block else ""
         text += "; all units pass over one panel after another" if self.panelwise else ""
         text += "; next panel asked for" if self.foresees else ""

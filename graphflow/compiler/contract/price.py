@@ -33,6 +33,7 @@ PAIR = 128  # bytes: the second-level cache fetches lines by twos
 L1_WAYS = 12
 L2_WAY = 128 << 10  # bytes of one way of the second-level cache
 PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 8.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
+FUSED_CYCLES, FEW_PASSES = 4.0, 12  # of one that the first tile copies; and of how few tiles it does so
 WOVEN_CYCLES, SHUFFLE_CYCLES = 1.0, 0.6  # of a register of interleaved results: its epilogue and its store, and each shuffle
 KEPT_CYCLES, WAITING_CYCLES = 1.0, 2.5  # of what the epilogue does with a register that goes straight into it; of one that waits in memory
 TORN_CYCLES = 3.0  # of a store for the second cache line that it touches
@@ -84,7 +85,8 @@ def price(shape: Shape, plan: Plan) -> float:
     ragged = [(along, side) in shape.straddling and not (plan.packed and plan.packed.side == side) for side in (0, 1)]
     pack = 0.0
     if plan.packed is not None:
-        pack = TURN_CYCLES if plan.packed.turned else EARLY_CYCLES if plan.packed.early else PACK_CYCLES
+        fused = first_copies(shape, plan)
+        pack = FUSED_CYCLES if fused else TURN_CYCLES if plan.packed.turned else EARLY_CYCLES if plan.packed.early else PACK_CYCLES
     scattered_lines = scattered_buffers(shape, plan) * SCATTERED_CYCLES
     size = shape.itemsize
     most = uncrowded_rows(shape, plan)
@@ -159,6 +161,16 @@ def step_cycles(rows: int, columns: int, loads: float, turns: int = 0) -> float:
     if not turns:
         return max(sums / 2 + 0.8, LATENCY + 1.0, 0.55 * loads + 0.3)
     return max(sums * (0.5 - USUAL_LOADS) + LOAD_CYCLES * max(0.0, loads - FREE_LOADS * sums) + 0.8 / turns, LATENCY + 1.0 / turns)
+
+
+def first_copies(shape: Shape, plan: Plan) -> bool:
+    """Whether the first tile that passes over a panel copies what it reads: a body of code of its own, worth it beside few others."""
+    if plan.packed is None or plan.packed.turned or plan.chunk:
+        return False
+    if plan.runs:
+        return 1 < sum(n for _, n, _ in plan.runs) < FEW_PASSES
+    rows = shape.size[plan.rows] / (2 if plan.split == "rows" else 1)
+    return plan.tallest < rows < FEW_PASSES * plan.tallest
 
 
 def first_passes(shape: Shape, plan: Plan, steps: int, tile: Callable[[int, int], float]) -> float:

@@ -16,7 +16,6 @@ from graphflow.compiler.contract.analyse import strides, window_rows
 from graphflow.compiler.contract.cuts import cut_registers, padded_columns, panel_width, whole_pitch
 from graphflow.compiler.contract.foresee import Awaited, Following, Upcoming, awaited, part_of
 from graphflow.compiler.contract.microkernel import Column, Microkernel, Operand, across, folded
-from graphflow.compiler.contract.pack import pack_panel
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.shape import gapless
 from graphflow.compiler.llvm import functions
@@ -116,15 +115,12 @@ class TileEmitter:
             self.copy = self.b.alloca(self.source, size + self.lanes)
         return self.copy
 
-    def pack(self, panel: Panel, columns: list[Column], block: Block | None) -> None:
-        """Copy the panel that the tiles are about to pass over."""
-        if self.plan.packed is not None and not self.plan.packed.whole:
-            self.packed = pack_panel(self, panel, columns, block)
-
     def sums(
-        self, size: int, columns: list[Column], panel: Panel, first: list[Reg] | None, block: Block | None, place: int | None = None
-    ) -> list[Reg]:
-        """The accumulators of the tile whose first row and column the axes are bound to; `place`: that row, where it is known here."""
+        self, size: int, columns: list[Column], panel: Panel, first: list[Reg] | None, block: Block | None, place: int | None = None,
+        copies: bool = False,
+    ) -> list[Reg]:  # fmt: skip
+        """The accumulators of the tile whose first row and column the axes are bound to; `place`: that row, where it is known here;
+        `copies`: the tile copies the panel for those after it."""
         b, em, plan, contract = self.b, self.em, self.plan, self.contract
         rows = size * self.depth
         blocked = plan.block[0] if plan.block else ""
@@ -140,7 +136,8 @@ class TileEmitter:
             deep = strides(contract, plan.sub).operand(side) if plan.sub else 0
             moves = [plan.taken(name) * strides(contract, name).operand(side) for name in plan.order]
             turn = self.turn_steps * strides(contract, plan.window[0]).operand(side) if plan.window else 0
-            if plan.packed and plan.packed.side == side and self.packed:
+            packed = plan.packed is not None and plan.packed.side == side
+            if plan.packed and packed and self.packed and not copies:
                 offsets = tuple(b.i64(p.offset) for p in panel.pieces)
                 here, pitch = self.packed, panel_width(panel)
                 if plan.packed.whole:
@@ -162,6 +159,7 @@ class TileEmitter:
                     turns=None if turn == 0 else tuple(em.index(turn * n) for n in range(self.turns)),
                     beside=em.index(strides(contract, plan.fold[0]).operand(side)) if plan.fold else None,
                     gapless=along == 1 and gapless(plan, self.axes[plan.vector], partial(strides, contract), self.lanes, em.target),
+                    copy=(self.packed, panel_width(panel)) if packed and self.packed else None,
                 )
             )
         rest = None
@@ -181,7 +179,7 @@ class TileEmitter:
                 extent = floordiv(extent, plan.taken(name))
                 low, _ = bounds(extent)
                 trips.append((em.index(extent), name in self.occupied or (low is not None and low > 0)))
-        if plan.dot or plan.packed:
+        if plan.dot or (plan.packed and not copies):
             columns = [Column(self.lanes if plan.dot else c.lanes, None) for c in columns]
         before = first
         if first is None or plan.fold:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphflow as tf
-from graphflow.compiler.contract.cuts import dynamic_sizes, dynamic_tiles
+from graphflow.compiler.contract.cuts import dynamic_sizes, dynamic_tiles, priced_for
 from graphflow.compiler.llvm.target import AVX512
 from graphflow.kernel.expr import load
 from graphflow.kernel.index import symbol
@@ -85,6 +85,33 @@ def test_which_operands_are_transposed_as_a_whole() -> None:
     (store,) = case.contract.epilogue
     added = replace(store, value=load("y", "f32", store.offset) + store.value)
     assert not whole(Case(replace(case.contract, epilogue=(added,)), case.buffers, case.symbols)), "tiles that overlap would add twice"
+
+
+@pytest.mark.parametrize("machine", ["native", "avx2", "sse2"])
+def test_the_first_of_few_tiles_copies_the_panel(machine: str) -> None:
+    case = matmul(N, 1024, 1025)
+    with priced_for({"N": 50}):
+        compiled = Compiled(case, machine)
+    assert compiled.plan().packed.fused
+    most = inputs(case, {"N": 41})
+    compiled.run(most, {"N": 41}, 1)
+    expected, scale = sums(case, most, {"N": 41})
+    assert np.all(np.abs(most["y"] - expected) <= 16 * np.finfo(np.float32).eps * (scale + 1))
+    for rows in (1, 4, 7, 12, 13, 14, 25, 27, 40):
+        for threads in (1, 2, 3):
+            some = dict(most, a=aligned(most["a"][:rows]), y=aligned(np.full((rows, 1024), 77, np.float32)))
+            compiled.run(some, {"N": rows}, threads)
+            assert np.array_equal(some["y"], most["y"][:rows]), (rows, threads)
+
+
+def test_who_copies_a_panel() -> None:
+    def fused(case: Case) -> bool:
+        packed = Compiled(case, AVX512).plan().packed
+        return packed is not None and packed.fused
+
+    assert fused(matmul(N, 1024, 3136)) and fused(matmul(50, 1024, 3136))
+    assert not fused(matmul(1024, 1024, 1024)), "so many tiles that one body of code less is worth more"
+    assert not fused(matmul(N, 3136, 1024, "NT")), "what lies across is transposed before"
 
 
 EMPTY = {"TN": matmul(64, 80, N, "TN"), "TT": matmul(300, 512, N, "TT"), "dW": conv_filter(N, 12, 12, 3, 3, 16)}
