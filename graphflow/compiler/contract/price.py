@@ -32,6 +32,8 @@ PAGE = 4096
 PAIR = 128  # bytes: the second-level cache fetches lines by twos
 L1_WAYS = 12
 L2_WAY = 128 << 10  # bytes of one way of the second-level cache
+L2_LINES = 16 << 10  # that the second-level cache of usual size holds
+PIXEL_CYCLES = 1.5  # of a step, for a line of pixels that few sets of that cache hold
 PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 8.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
 FUSED_CYCLES, FEW_PASSES = 4.0, 12  # of one that the first tile copies; and of how few tiles it does so
 WOVEN_CYCLES, SHUFFLE_CYCLES = 1.0, 0.6  # of a register of interleaved results: its epilogue and its store, and each shuffle
@@ -78,6 +80,7 @@ def price(shape: Shape, plan: Plan) -> float:
     thrash = max((thrashing(shape, plan, side, steps) for side in panels if not (plan.packed and plan.packed.side == side)), default=0.0)
     beneath = [side for side in (0, 1) if side not in panels and plan.rows and shape.side(plan.rows, side) == 1]
     torn = max((thrashing(shape, plan, side, steps) for side in beneath), default=0.0)
+    lost = max((crowded_pixels(shape, plan, side) for side in beneath), default=0.0)
     crowded = max(crowding(shape, plan.rows, side) for side in (0, 1)) if plan.rows else 0.0
     beside = max(crowding(shape, plan.vector, side) for side in (0, 1)) if plan.dot and plan.vector else 0.0
 
@@ -112,6 +115,7 @@ def price(shape: Shape, plan: Plan) -> float:
             + (0.35 * columns if spills else 0)
             + thrash * columns
             + torn * (1 + count * size / 64)
+            + lost
             + 0.8 * straddling
             + 0.3 * max(0, count * crowded + columns * beside - 6)
         )
@@ -390,6 +394,19 @@ def scattered(shape: Shape, plan: Plan, side: int, steps: int) -> bool:
     lines = math.ceil(panel_bytes(plan) / 64)
     sets = min(64, PAGE // math.gcd(apart, PAGE) * lines)
     return apart >= 64 and steps * lines > 10 * sets
+
+
+def crowded_pixels(shape: Shape, plan: Plan, side: int) -> float:
+    """Cycles a step waits for the cache line of an operand whose channels are rows of a tile: where pixels lie so that few sets of the
+    second-level cache must hold those of all images, the next tile's neighbours in the line find none there."""
+    if len(plan.order) < 2:
+        return 0.0
+    moves = [shape.side(name, side) for name in plan.order]
+    known = [m for m in moves if isinstance(m, int) and m > 0]
+    apart = math.gcd(*known) * shape.itemsize
+    if len(known) < len(moves) or apart % 1024:
+        return 0.0
+    return PIXEL_CYCLES if shape.steps > L2_LINES // (apart // 64) else 0.0
 
 
 def thrashing(shape: Shape, plan: Plan, side: int, steps: int) -> float:

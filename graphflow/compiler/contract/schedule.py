@@ -33,7 +33,7 @@ WORTH_CUTTING = 1 << 17  # products
 COPY_CYCLES = 1.3  # of an element copied across the grain
 PLAIN_COPY_CYCLES = 0.7  # of an element copied along it
 BARRIER = 800  # cycles that a further phase costs
-CROWDED = 2048  # bytes: rows a multiple of this apart share few sets of the caches
+CROWDED = 2048  # bytes: rows a multiple of this apart share few sets of the caches; of pixels, which are more, half as far
 TILES_WORTH = 0.9  # of the price of another way: the terms take room in the caches (an LSTM's small products lost 6 % of their step so)
 Phases = tuple[tuple[Stmt, ...], ...]
 
@@ -147,8 +147,7 @@ def _ways(contract: Contract, pair: Pair) -> Iterator[Way]:
     for sides in ((0,), (1,), (0, 1)):
         for along in _copy_axes(contract, sides):
             yield partial(_copied, sides=sides, along=along.name, pair=pair)
-        if not pair:
-            yield partial(_spread, sides=sides)
+        yield partial(_spread, sides=sides, pair=pair)
     yield partial(_cut, pair=pair)
 
 
@@ -255,7 +254,9 @@ def _whole(axis: Axis, free: Sequence[Axis]) -> Axis:
     return Axis(axis.name, max(lengths(replace(axis, extent=axis.start + axis.extent), free)))
 
 
-def _spread(contract: Contract, target: Target, prefix: str, most: float, *, sides: tuple[int, ...]) -> Schedule | None:
+def _spread(
+    contract: Contract, target: Target, prefix: str, most: float, *, sides: tuple[int, ...], pair: Pair
+) -> Schedule | None:
     """The contraction with operands copied so that their rows lie an odd number of cache lines apart; None where they do already."""
     out = contract
     before: list[tuple[Stmt, ...]] = []
@@ -263,31 +264,86 @@ def _spread(contract: Contract, target: Target, prefix: str, most: float, *, sid
     cycles = 0.0
     for side in sides:
         source = contract.right if side else contract.left
-        axes = [_whole(a, contract.free) for a in (*contract.free, *contract.reduced)]
-        moves = [(coefficient(source.offset, a.name), a) for a in axes]
-        order = sorted(((m, a) for m, a in moves if isinstance(m, int) and m > 0), key=lambda p: -p[0])
-        known = all(isinstance(m, int) and m >= 0 for m, _ in moves) and len(order) == 2 and isinstance(order[1][1].extent, int)
-        if not known or order[1][0] != 1 or order[0][0] * TYPES[source.type].itemsize % CROWDED:
+        rows = _crowded_rows(contract, source)
+        if rows is None:
             return None
-        name = f"{prefix}.{'right' if side else 'left'}"
-        copy, buffer, moved, elements = _copy(source, [a for _, a in order], name)
+        copy, buffer, moved, elements = rows.copied(source, f"{prefix}.{'right' if side else 'left'}")
         before.append(copy)
         scratch.append(buffer)
         cycles += elements * PLAIN_COPY_CYCLES / 2
         out = replace(out, right=moved) if side else replace(out, left=moved)
-    way = _planned(out, target, prefix)
-    assert way is not None
+    if cycles >= most / 2:
+        return None
+    way = _planned(out, target, prefix, pair=pair)
+    if way is None:
+        return None
     beside = BARRIER + cycles
     return replace(way, cycles=way.cycles + beside, beside=beside, before=tuple(before), scratch=(*way.scratch, *scratch))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """An operand's memory as rows `pitch` elements apart, of which the axis `along` runs over all that is read: how many rows there are,
+    and at which of them a contraction reads."""
+
+    pitch: int
+    along: Axis
+    count: Index
+    at: Index
+
+    def copied(self, source: Load, name: str) -> tuple[tuple[Stmt, ...], Buffer, Load, int]:
+        """As `_copy` does."""
+        width = _odd_lines(self.along.extent, source.type)
+        row, column = symbol(f"{name}.row", 0, None), axis_symbol(self.along)
+        store = Store(name, row * width + column, load(source.buffer, source.type, row * self.pitch + column))
+        inner = Loop(self.along.name, self.along.extent, Mode.VECTOR, (store,))
+        return (
+            (Loop(f"{name}.row", self.count, Mode.PARALLEL, (inner,)),),
+            Buffer(name, source.type, (self.count, width), Role.SCRATCH),
+            load(name, source.type, self.at * width + column),
+            guess(self.count) * guess(self.along.extent),
+        )
+
+
+def _crowded_rows(contract: Contract, source: Load) -> _Rows | None:
+    """The rows of an operand, or pixels of images, where they lie so far apart that they share few sets; windows may read them several
+    times."""
+    crowded = CROWDED if len(contract.reduced) == 1 else CROWDED // 2
+    axes = [_whole(a, contract.free) for a in (*contract.free, *contract.reduced)]
+    moves = [(a, coefficient(source.offset, a.name)) for a in axes]
+    along = [a for a, m in moves if m == 1]
+    steps = [(a, m) for a, m in moves if m not in (0, 1)]
+    if len(along) != 1 or not steps or not isinstance(along[0].extent, int):
+        return None
+    start = source.offset
+    for axis, move in moves:
+        if not isinstance(move, int) or move < 0:
+            return None
+        start = start - axis_symbol(axis) * move
+    pitch = min(m for _, m in steps if isinstance(m, int))
+    if not isinstance(start, int) or start < 0 or along[0].extent > pitch or pitch * TYPES[source.type].itemsize % crowded:
+        return None
+    if start % pitch or any(m % pitch for _, m in steps if isinstance(m, int)):
+        return None
+    at: Index = start // pitch
+    last: Index = at
+    for axis, move in steps:
+        assert isinstance(move, int)
+        at = at + axis_symbol(axis) * (move // pitch)
+        last = last + (axis.extent - 1) * (move // pitch)
+    return _Rows(pitch, along[0], maximum(0, last + 1), at)
+
+
+def _odd_lines(columns: Index, type_: str) -> Index:
+    """As many columns as make an odd number of cache lines, so that rows spread over all sets."""
+    line = 64 // TYPES[type_].itemsize
+    return columns + line if isinstance(columns, int) and columns % (2 * line) == 0 else columns
 
 
 def _copy(source: Load, order: list[Axis], name: str) -> tuple[tuple[Stmt, ...], Buffer, Load, int]:
     """A phase that copies an operand into rows of the last axis, the buffer it fills, the load that replaces the operand's, and how many
     elements are copied."""
-    line = 64 // TYPES[source.type].itemsize
-    width = order[-1].extent
-    if isinstance(width, int) and width % (2 * line) == 0:
-        width += line  # an odd number of cache lines: rows spread over all sets
+    width = _odd_lines(order[-1].extent, source.type)
     offset: Index = 0
     for n, axis in enumerate(order):
         offset = offset * (width if n == len(order) - 1 else axis.extent) + axis_symbol(axis)

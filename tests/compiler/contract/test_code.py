@@ -101,6 +101,22 @@ def test_an_operand_that_lies_across_the_results_is_copied_panel_by_panel() -> N
     assert "shufflevector" in compiled.text, "the copy goes through registers"
 
 
+@pytest.mark.parametrize("machine", ["native", "avx2"])
+def test_pixels_that_share_few_sets_of_the_cache_are_copied_apart(machine: str) -> None:
+    """Images of 256 channels: a filter's gradient, of which each tile reads some channels of all pixels."""
+    compiled = Compiled(conv_filter(N, 9, 11, 256, 3, 128), machine)
+    (copy,) = (b for b in compiled.kernel.buffers if b.name == "t.left")
+    assert copy.shape[1] == 256 + 16, "an odd number of cache lines"
+    for many in (0, 1, 3):
+        arrays = inputs(conv_filter(N, 9, 11, 256, 3, 128), {"N": many})
+        windows = [arrays["x"][:, h : h + 7, w : w + 9].reshape(-1, 256) for h in range(3) for w in range(3)]
+        wanted = [x.T.astype(np.float64) @ arrays["d"].reshape(-1, 128) for x in windows]
+        for threads in (1, 3):
+            compiled.run(arrays, {"N": many}, threads)
+            np.testing.assert_allclose(arrays["y"].reshape(9, 256, 128), wanted, atol=1e-4)
+    assert len(Compiled(conv_filter(N, 9, 11, 240, 3, 128), machine).kernel.phases) == 1, "these lie apart as they are"
+
+
 def test_tiles_that_read_more_than_the_caches_hold_go_by_in_groups() -> None:
     plan = Compiled(matmul(3136, 128, N, "TN")).plan()
     assert plan.packed is not None
