@@ -146,6 +146,16 @@ def test_as_many_products_as_the_convolution() -> None:
     assert products(sums(program("1x1 /2", batch=1)).op, {}) == 3 * 4 * 16 * 3
 
 
+def test_rows_that_the_windows_do_not_reach_are_not_summed() -> None:
+    """Of ten columns, windows of three at a step of two cover nine; nor does the phase between the taps sum beyond the last window."""
+    (group,) = (g for g in groups(program("VALID")) if g.form is Shape.CONTRACTION)
+    low = lower.lower_group(group, PLAIN)
+    contracts = [s for phase in low.kernel.phases for s in phase if isinstance(s, Contract)]
+    extents = [{a.name: a.extent for a in c.free} for c in contracts]
+    assert sorted((e["f1"], e["f3"]) for e in extents) == [(4, 4), (4, 5), (5, 4), (5, 5)]
+    assert len(low.kernel.phases) > len(contracts), "the others are zeros"
+
+
 def test_where_the_taps_of_a_phase_are() -> None:
     """Position i of dx meets the taps k with (i + low - k) divisible by the stride."""
     for kernel in range(1, 8):

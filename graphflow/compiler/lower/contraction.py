@@ -8,6 +8,7 @@ from itertools import product as combinations
 from typing import TYPE_CHECKING, Any
 
 from graphflow.compiler.groups import Group, unit
+from graphflow.compiler.lower import nest
 from graphflow.compiler.lower.nest import axes_of, parallel_nest
 from graphflow.compiler.lower.overlap import Added, overlap_adds, overlapping
 from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
@@ -44,11 +45,12 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
         rows = list(row_by_row(contract, root.op, combs))
         some = [c for c in rows if not _empty(c)] or rows[:1]  # a window without taps leaves one to make zeros
         some[0] = _with_results_of_nothing(some[0], [c for c in rows if _empty(c) and c is not some[0]])
-        insides = [spans(c, root.op) for c in some]
-        pairs = zip(some, insides, strict=True)
-        parts = [schedule_contract(c, target, f"{PREFIX}{n}", without_borders(c, i), i) for n, (c, i) in enumerate(pairs)]
+        cut = [_without_last_rows(c, spans(c, root.op)) for c in some]
+        insides = [(c, spans(c, root.op)) for c, _ in cut]
+        parts = [schedule_contract(c, target, f"{PREFIX}{n}", without_borders(c, i), i) for n, (c, i) in enumerate(insides)]
         scope.adopt([buffer for part in parts for buffer in part.scratch])
-        return [phase for part in parts for phase in part.phases]
+        nothing = [_of_nothing(scope, rest) for _, rests in cut for rest in rests]
+        return [*(phase for part in parts for phase in part.phases), *nothing]
     inside = spans(contract, root.op)
     best = schedule_contract(contract, target, PREFIX, without_borders(contract, inside), inside)
     halo = made_inside(scope.group, 0)
@@ -95,6 +97,33 @@ def _with_results_of_nothing(contract: Contract, empty: Sequence[Contract]) -> C
         names = {s.name: f"{s.name}.{n}" for s in own if isinstance(s, Let)}
         epilogue += [relabelled(s, names) for s in own]
     return replace(contract, epilogue=tuple(epilogue))
+
+
+def _without_last_rows(contract: Contract, inside: Spans) -> tuple[Contract, list[Contract]]:
+    """The contraction without its last rows whose windows lie in a border of zeros altogether, and these rows: a window's step may not
+    divide the image."""
+    rests = []
+    for (row, _), span in inside.items():
+        many = len(span.steps)
+        some = max((n + 1 for n, (begin, end) in enumerate(span.steps) if begin < end), default=many)
+        if some < many:
+            rests.append(_rows_from(contract, row, some, many - some))
+            contract = replace(contract, free=tuple(Axis(a.name, some) if a.name == row else a for a in contract.free))
+    return contract, rests
+
+
+def _rows_from(contract: Contract, row: str, first: int, many: int) -> Contract:
+    """`many` rows of a contraction from the given one on."""
+    from graphflow.compiler.contract.analyse import rewrite
+
+    moved = rewrite(contract, {row: symbol(row, 0, many - 1) + first})
+    return replace(moved, free=tuple(Axis(a.name, many) if a.name == row else a for a in contract.free))
+
+
+def _of_nothing(scope: Scope, contract: Contract) -> tuple[Stmt, ...]:
+    """The results of a contraction with nothing to sum."""
+    axes = [nest.Axis(a.name, a.extent) for a in contract.free]
+    return split(parallel_nest(axes, [Let("acc", const(0, contract.left.type)), *contract.epilogue]), scope.machine)
 
 
 def made_inside(group: Group, side: int) -> Node | None:
@@ -210,15 +239,15 @@ def spans(contract: Contract, op: Any) -> Spans:
     from graphflow.compiler.contract.plan import Span
 
     extents = {a.name: a.extent for a in contract.reduced}
-    free = {a.name for a in contract.free}
+    free = {a.name: a.extent for a in contract.free}
     found = {}
     for (terms, constant), size in op.inside:
         window = window_of(op, 0, terms, constant, size)
         if window is None:
             continue
-        row, tap, many = f"f{window.row}", f"k{window.tap}", op.extents[window.row]
-        taps = extents.get(tap)
-        if row not in free or not isinstance(taps, int):
+        row, tap = f"f{window.row}", f"k{window.tap}"
+        many, taps = free.get(row), extents.get(tap)
+        if not isinstance(many, int) or not isinstance(taps, int):
             continue
         first = op.extents[window.tap] - taps  # the first tap that a row of a comb has
         edges = window.taps_inside(symbol(row, 0, many - 1), first + taps)
