@@ -26,6 +26,8 @@ MAIN = {
     "NN copied": matmul(N, 1024, 3136),
     "TN in groups": matmul(3136, 1024, N, "TN"),
     "NT transposed": matmul(N, 512, 512, "NT"),
+    "NT along the rows": matmul(N, 1024, 10, "NT"),
+    "NN along the rows": matmul(N, 1024, 10),
     "TN with two heights of tiles": matmul(64, 64, 64, "TN", "f64"),
     "few columns": matmul(N, 10, 512),
     "conv 5x5x1x32": conv(N, 32, 32, 1, 5, 32),
@@ -37,6 +39,7 @@ MAIN = {
     "filter 5x5x1x32": conv_filter(N, 32, 32, 1, 5, 32),
     "filter 5x5x32x64": conv_filter(N, 18, 18, 32, 5, 64),
     "filter 3x3x32x32": conv_filter(N, 34, 34, 32, 3, 32),
+    "filter 3x3x256x128 of pixels copied apart": conv_filter(N, 14, 14, 256, 3, 128),
     "input 5x5x32x64": conv_input(N, 14, 14, 32, 5, 64),
     "input 3x3x32x32": conv_input(N, 32, 32, 32, 3, 32),
 }
