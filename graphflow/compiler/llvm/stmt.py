@@ -358,7 +358,7 @@ class Emitter(Expressions):
             self.set_range(s.var, self.rename(s.extent))
             self.set_vector(s.var, v.lanes)
             if not count:
-                self.set_mask(self._first_lanes(start, end, v.lanes))
+                self.set_mask(self.first_lanes(start, end, v.lanes))
             following: list[Reg] = []
             for n in range(max(count, 1)):
                 with self.bind({s.var: symbol(s.var) + n * v.lanes} if n else {}) if count > 1 else nullcontext():
@@ -379,7 +379,7 @@ class Emitter(Expressions):
             return b.binary("and", end, b.i64(-step))
         return b.binary("add", start, b.binary("and", b.binary("sub", end, start), b.i64(-step)))
 
-    def _first_lanes(self, index: Reg, end: Reg, lanes: int) -> Reg:
+    def first_lanes(self, index: Reg, end: Reg, lanes: int) -> Reg:
         """The mask of the lanes before `end`."""
         b = self.b
         if not (end.ref.startswith("%") or index.ref.startswith("%")):

@@ -2,7 +2,7 @@
 
 A parallel loop nest whose only statement stores one loaded element, where the loads lie side by side along one loop and the stores along
 another, would gather every element alone. Blocks of it are read as whole vectors, transposed by shuffles and stored as whole vectors; what
-is left at the edges goes element by element.
+is left at the edges goes as parts of vectors where the machine has masks for them, else element by element.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from graphflow.kernel.nodes import Loop, Mode, Store
 
 if TYPE_CHECKING:
     from graphflow.compiler.llvm.stmt import Emitter
+
+
+FEWEST = 4  # elements of a block under a mask, along either side, for which its shuffles pay
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,16 @@ def transpose(em: Emitter, loop: Loop) -> bool:
     if copy is None:
         return False
     lanes = min(16, em.target.vector_bytes // TYPES[copy.load.type].itemsize)
-    if lanes < 4 or any(isinstance(x.extent, int) and x.extent < lanes for x in (copy.read, copy.write)):
+    least = FEWEST if _masked(em, copy) else lanes
+    if lanes < 4 or any(isinstance(x.extent, int) and x.extent < least for x in (copy.read, copy.write)):
         return False
     _emit(em, copy, lanes)
     return True
+
+
+def _masked(em: Emitter, copy: Copy) -> bool:
+    """Whether parts of blocks are read and stored under masks."""
+    return em.target.masks and TYPES[copy.load.type].itemsize >= 4
 
 
 def recognise(loop: Loop) -> Copy | None:
@@ -118,25 +127,45 @@ def _row_of_blocks(em: Emitter, copy: Copy, lanes: int, start: Reg, writes: froz
         em.set_symbol(copy.write.var, square.index)
         _square(em, copy, lanes)
         em.pop()
-    with b.loop("edge", whole, end, b.i64(1)) as down:
+    if all(isinstance(x.extent, int) and x.extent % lanes == 0 for x in (copy.read, copy.write)):
+        return
+    masked = _masked(em, copy)
+    with b.loop("edge", whole, end, b.i64(lanes if masked else 1)) as down:
         em.push(down.point, writes, branch=True)
         em.set_symbol(copy.write.var, down.index)
-        with b.loop("element", start, stop, b.i64(1)) as across:
-            em.push(across.point, writes, branch=True)
-            em.set_symbol(copy.read.var, across.index)
-            em.run((copy.store,))
-            em.pop()
+        if masked:
+            em.set_symbol(copy.read.var, start)
+            _square(em, copy, lanes, (start, stop), (down.index, end))
+        else:
+            with b.loop("element", start, stop, b.i64(1)) as across:
+                em.push(across.point, writes, branch=True)
+                em.set_symbol(copy.read.var, across.index)
+                em.run((copy.store,))
+                em.pop()
         em.pop()
 
 
-def _square(em: Emitter, copy: Copy, lanes: int) -> None:
+def _square(em: Emitter, copy: Copy, lanes: int, read: tuple[Reg, Reg] | None = None, write: tuple[Reg, Reg] | None = None) -> None:
+    """One block; of one at an edge only what lies in the ranges `read` and `write`, which begin where it does."""
     b = em.b
     scalar = LLVM_TYPES[copy.load.type]
     source = em.address(copy.load.buffer, em.rename(copy.load.offset))[0]
     target = em.address(copy.store.buffer, em.rename(copy.store.offset))[0]
-    rows = [b.load(vector(scalar, lanes), b.element(source, em.index(copy.far_read * n), scalar)) for n in range(lanes)]
+    rows = [
+        b.load(vector(scalar, lanes), b.element(source, em.index(copy.far_read * n), scalar), mask=_part(em, lanes, read, write, n))
+        for n in range(lanes)
+    ]
     for n, column in enumerate(transposed(b, rows)):
-        b.store(column, b.element(target, em.index(copy.far_write * n), scalar))
+        b.store(column, b.element(target, em.index(copy.far_write * n), scalar), mask=_part(em, lanes, write, read, n))
+
+
+def _part(em: Emitter, lanes: int, along: tuple[Reg, Reg] | None, across: tuple[Reg, Reg] | None, number: int) -> Reg | None:
+    """Which lanes of a block's vector of that number lie in the range `along`: none where its number does not lie in `across`."""
+    if along is None or across is None:
+        return None
+    b = em.b
+    inside = b.compare("icmp slt", b.add(across[0], b.i64(number)), across[1])
+    return b.select(inside, em.first_lanes(*along, lanes), b.mask([False] * lanes))
 
 
 def woven(b: FunctionBuilder, rows: Sequence[Reg]) -> list[Reg]:
