@@ -306,6 +306,8 @@ def _windows(shape: Shape, name: str) -> Iterator[Choice]:
             deep = shape.size[s] if s else 1
             if not apart or (shared == s and deep == 1):
                 continue
+            # Where multiply-adds take no element of memory for all lanes, what a column of rows shares waits in a register of its own.
+            waiting = 0 if shape.target.masks or shared == s or deep == 1 else 1
             for columns, fold in product(range(1, 5), (None, *folds(shape, vector))):
                 abreast = fold[1] if fold else 1
                 panels = cut_columns(shape.axis(vector).extent, lanes_of(shape) // abreast, columns, shape.target.masks)
@@ -320,7 +322,7 @@ def _windows(shape: Shape, name: str) -> Iterator[Choice]:
                     # of every step what its first row to the last reads: steps that have not begun, or are done, take no registers
                     while most:
                         alive = abs(apart) * ((deep if shared == s else most) - 1) // along + 1
-                        if columns * (most * deep + min(turns, alive)) + spare <= registers:
+                        if columns * (most * deep + min(turns, alive)) + spare + waiting <= registers:
                             break
                         most -= 1
                     if most < 1 or (shared == r and most < 2):

@@ -254,9 +254,7 @@ def _whole(axis: Axis, free: Sequence[Axis]) -> Axis:
     return Axis(axis.name, max(lengths(replace(axis, extent=axis.start + axis.extent), free)))
 
 
-def _spread(
-    contract: Contract, target: Target, prefix: str, most: float, *, sides: tuple[int, ...], pair: Pair
-) -> Schedule | None:
+def _spread(contract: Contract, target: Target, prefix: str, most: float, *, sides: tuple[int, ...], pair: Pair) -> Schedule | None:
     """The contraction with operands copied so that their rows lie an odd number of cache lines apart; None where they do already."""
     out = contract
     before: list[tuple[Stmt, ...]] = []
