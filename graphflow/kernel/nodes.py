@@ -28,7 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from graphflow.kernel.expr import Expr, Load
+from graphflow.kernel.expr import Expr, Load, const
 from graphflow.kernel.index import Index
 
 
@@ -128,6 +128,10 @@ class Contract:
     right: Load
     epilogue: tuple[Stmt, ...]
     plan: object | None = None
+
+    def of_nothing(self) -> tuple[Stmt, ...]:
+        """What stands for a point of `free` where there is nothing to sum."""
+        return (Let("acc", const(0, self.left.type)), *self.epilogue)
 
 
 Stmt = Loop | Let | Var | Set | Accumulate | Store | If | Contract

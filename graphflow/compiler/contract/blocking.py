@@ -212,13 +212,14 @@ def packed_length(extent: Index, panels: tuple[Panel, ...], size: int) -> int:
     return math.ceil(max(1, extent) / math.ceil(max(1, extent) / most) / 16) * 16
 
 
-def packs_whole(shape: Shape, plan: Plan) -> bool:
-    """Whether all panels could be transposed at once, so that tiles go along the rows of the results."""
-    steps = shape.axis(shape.contract.reduced[0].name).extent
-    if not isinstance(steps, int) or not isinstance(shape.axis(plan.vector).extent, int):
-        return False
-    room = math.ceil(steps / 16) * 16 * whole_pitch(plan) * shape.itemsize
-    return room <= PACKED_BYTES and short_rows(shape, plan)
+def whole_length(shape: Shape, plan: Plan) -> int:
+    """For how many steps of the reduction all panels could be transposed at once, so that tiles go along the rows of the results: for all
+    or, where they could not, none."""
+    steps = shape.contract.reduced[0].extent
+    if not isinstance(steps, int) or not isinstance(shape.axis(plan.vector).extent, int) or not short_rows(shape, plan):
+        return 0
+    length = math.ceil(steps / 16) * 16
+    return length if length * whole_pitch(plan) * shape.itemsize <= PACKED_BYTES else 0
 
 
 def goes_along(shape: Shape, plan: Plan) -> bool:
@@ -277,11 +278,10 @@ def _candidates(
                 most = (shape.target.registers - 1 - spare) // (columns * (deep + 1)) * deep
             elif turned:
                 most = min(most, lanes)
-            if pack and pack[1] and most > 0 and packs_whole(shape, base):
-                length = packed_length(shape.contract.reduced[0].extent, panels, PACKED_BYTES)
-                for choice in _row_cuts(shape, replace(base, packed=Packed(*pack, length, whole=True)), most):
-                    yield replace(choice, cycles=choice.cycles * _far(shape, choice.plan))
             if pack and pack[1]:
+                length = whole_length(shape, base) if most > 0 else 0
+                if length:
+                    yield from _row_cuts(shape, replace(base, packed=Packed(*pack, length, whole=True)), most)
                 most -= 1  # measured to be 1 to 2 % faster than tiles that leave no register free
             if most < deep or (pack and pack[1] and columns > 2):  # shuffles are slow to compile
                 continue
@@ -289,8 +289,7 @@ def _candidates(
                 early = not pack[1] and shape.result_bytes <= L2_BYTES  # sums wait there from block to block
                 length = packed_length(shape.contract.reduced[0].extent, panels, EARLY_BYTES if early else PACKED_BYTES)
                 base = replace(base, packed=Packed(*pack, length, early))
-            for choice in _row_cuts(shape, base, most // deep):
-                yield replace(choice, cycles=choice.cycles * _far(shape, choice.plan))
+            yield from _row_cuts(shape, base, most // deep)
 
 
 def _windows(shape: Shape, name: str) -> Iterator[Choice]:
@@ -327,8 +326,7 @@ def _windows(shape: Shape, name: str) -> Iterator[Choice]:
                         most -= 1
                     if most < 1 or (shared == r and most < 2):
                         continue
-                    for choice in _row_cuts(shape, replace(base, window=(name, steps)), most):
-                        yield replace(choice, cycles=choice.cycles * _far(shape, choice.plan))
+                    yield from _row_cuts(shape, replace(base, window=(name, steps)), most)
 
 
 def narrow(panels: tuple[Panel, ...]) -> bool:
@@ -393,11 +391,11 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
     rows, panels = plan.rows, plan.panels
     extent = shape.axis(rows).extent if rows else 1
     base = replace(plan, outer=outer, order=order)
-    if plan.packed and plan.packed.whole:
+    whole = plan.packed is not None and plan.packed.whole
+    if whole or (not isinstance(extent, int) and goes_along(shape, plan)):
         yield _priced(shape, replace(base, split="rows", chunk=1, sizes=dynamic_sizes(most, math.ceil(shape.size[rows] / 2))))
+    if whole:
         return
-    if not isinstance(extent, int) and goes_along(shape, plan):
-        yield _priced(shape, replace(base, split="rows", chunk=1, sizes=dynamic_sizes(most, math.ceil(shape.size[rows] / 2))))
     if not isinstance(extent, int) and (outer or panel_count(panels) != 1):
         yield _priced(shape, replace(base, split="panels", sizes=dynamic_sizes(most, shape.size[rows])))
     # Where sums are short, what threads that take panels need out of each other's caches outweighs that all turn every panel.
@@ -417,7 +415,7 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
 def _priced(shape: Shape, plan: Plan) -> Choice:
     """A plan with its price; every further body of code costs a little, for it has to be compiled."""
     bodies = max(1, len(plan.runs)) * len(plan.panels) + (3 if plan.turned else 0)  # shuffles are slow to compile
-    return Choice(price(shape, plan) * (1 + BODY * (bodies - 1)), plan)
+    return Choice(price(shape, plan) * (1 + BODY * (bodies - 1)) * _far(shape, plan), plan)
 
 
 def reduction_order(shape: Shape) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from graphflow.compiler.contract.analyse import over
 from graphflow.compiler.contract.cuts import close, varies
 from graphflow.compiler.contract.filters import FilterTiles
 from graphflow.compiler.contract.foresee import next_block, next_panel
@@ -26,9 +27,8 @@ from graphflow.compiler.contract.pack import pack_panel, pack_whole, panel_memor
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.tile import Block, TileEmitter
 from graphflow.compiler.llvm.builder import Reg
-from graphflow.kernel.expr import const
 from graphflow.kernel.index import Index, bounds, product
-from graphflow.kernel.nodes import Contract, Let, Loop, Mode, Stmt
+from graphflow.kernel.nodes import Contract
 
 if TYPE_CHECKING:
     from graphflow.compiler.llvm.stmt import Emitter
@@ -55,14 +55,6 @@ def emit_contract(em: Emitter, contract: Contract) -> None:
         tiles.run()
     with tiles.when(em.b.binary("xor", enough, Reg("i1", "true")), "few"):
         emit_contract(em, few)
-
-
-def _of_nothing(contract: Contract) -> tuple[Stmt, ...]:
-    """The results where nothing is summed."""
-    body: tuple[Stmt, ...] = (Let("acc", const(0, contract.left.type)), *contract.epilogue)
-    for n, axis in reversed(list(enumerate(contract.free))):
-        body = (Loop(axis.name, axis.extent, Mode.SERIAL if n else Mode.PARALLEL, body),)
-    return body
 
 
 class Tiles(TileEmitter):
@@ -124,7 +116,7 @@ class Tiles(TileEmitter):
         em.thread, em.threads = self.share
         if some is not None:
             with self.when(b.binary("xor", some, Reg("i1", "true")), "empty"):
-                em.run(_of_nothing(self.contract))
+                em.run(over(self.contract.free, self.contract.of_nothing()))
 
     def something(self) -> Reg | None:
         """Whether there is anything to sum, where only the run tells: tested once, and not before the loops of each tile."""

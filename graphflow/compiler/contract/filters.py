@@ -134,7 +134,7 @@ class FilterTiles(NeighbourTiles):
         def line(at: Reg, masked: bool) -> None:
             values = []
             for place in (at, b.add(at, b.i64(apart))):
-                mask = self.first_lanes(SIDE, b.binary("sub", b.i64(size), place)) if masked else None
+                mask = b.first_lanes(b.sub(b.i64(size), place), SIDE) if masked else None
                 values.append(b.load(vector("float", SIDE), b.element(left.pointer, place, "float"), mask=mask))
             self.put(values, left.terms, b.binary("udiv", at, b.i64(SIDE)), self.plane)
 
@@ -154,7 +154,7 @@ class FilterTiles(NeighbourTiles):
                 for half in (0, 1):
                     number = b.add(b.mul(piece, b.i64(DEPTH)), b.add(line, b.i64(half * SIDE)))
                     far = b.load("i64", b.element(right.steps, number, "i64"))
-                    mask = self.first_lanes(SIDE, b.select(b.compare("icmp sge", far, b.i64(0)), left, b.i64(0)))
+                    mask = b.first_lanes(b.select(b.compare("icmp sge", far, b.i64(0)), left, b.i64(0)), SIDE)
                     values.append(b.load(vector("float", SIDE), b.element(start, far, "float"), mask=mask))
                 self.put(values, self.turning, line, WORDS)
             at = b.add(b.mul(own, b.i64(right.strip // SIDE)), b.mul(piece, b.i64(TERMS * WORDS)))

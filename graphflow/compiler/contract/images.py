@@ -143,7 +143,7 @@ class ImageTiles(NeighbourTiles):
         with self.loop("line", b.i64(0), b.i64(whole)) as n:
             line(n, (None, None))
         if rest:
-            low, high = (self.first_lanes(SIDE, b.i64(rest - half * SIDE)) for half in (0, 1))
+            low, high = (b.first_lanes(b.i64(rest - half * SIDE), SIDE) for half in (0, 1))
             line(b.i64(whole), (low, high))
 
     def image_squares(self, left: Copied, right: Copied, sums: Reg, there: Reg, steps: int) -> None:

@@ -237,7 +237,7 @@ class MatrixTiles(TileEmitter):
                     here = b.binary("sub", left[1], b.i64(half * SIDE))
                     if not operand.lying:
                         here = b.select(b.compare("icmp sgt", here, line), left[0], b.i64(0))
-                    mask = self.first_lanes(SIDE, here)
+                    mask = b.first_lanes(here, SIDE)
                 values.append(b.load(vector("float", SIDE), address, mask=mask))
             self.put(values, into, line, WORDS)
 
@@ -340,7 +340,7 @@ class MatrixTiles(TileEmitter):
         assert isinstance(columns, int)
         with self.loop("column", b.i64(0), there, SIDE) as at:
             acc = b.load(vector("float", SIDE), b.element(line, at, "float"))
-            mask = None if columns % SIDE == 0 else self.first_lanes(SIDE, b.binary("sub", there, at))
+            mask = None if columns % SIDE == 0 else b.first_lanes(b.sub(there, at), SIDE)
             with em.bind({self.plan.vector: b.add(column, at)}, writes=self.writes):
                 em.set_vector(self.plan.vector, SIDE)
                 self.statements({}, Column(SIDE, mask), acc)
@@ -370,7 +370,7 @@ class MatrixTiles(TileEmitter):
             return
         with self.loop("part", b.i64(0), there, TOGETHER * SIDE) as part:
             column = b.element(right.pointer, b.load("i64", b.element(right.moves, part, "i64")), "float")
-            masks = [self.first_lanes(SIDE, b.binary("sub", there, b.add(part, b.i64(n * SIDE)))) for n in range(TOGETHER)]
+            masks = [b.first_lanes(b.sub(there, b.add(part, b.i64(n * SIDE))), SIDE) for n in range(TOGETHER)]
             with b.repeat("k", steps, zeros, True) as loop:
                 mine, other = (self.moved(o.side, self.matrix.steps, loop.index) for o in (left, right))
                 factor = b.splat(b.load("float", b.element(row, mine, "float")), SIDE)
@@ -391,7 +391,7 @@ class MatrixTiles(TileEmitter):
             many = b.binary("sdiv", b.add(steps, b.i64(SIDE - 1)), b.i64(SIDE))
             with b.repeat("k", many, zeros, True) as loop:
                 at = b.mul(loop.index, b.i64(SIDE))
-                mask = self.first_lanes(SIDE, b.binary("sub", steps, at))
+                mask = b.first_lanes(b.sub(steps, at), SIDE)
                 mine, other = (self.moved(o.side, self.matrix.steps, at) for o in (left, right))
                 if left.lying:
                     factor = b.load(vector("float", SIDE), b.element(row, mine, "float"), mask=mask)

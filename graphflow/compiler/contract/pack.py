@@ -118,12 +118,12 @@ def _turned(tiles: TileEmitter, pieces: Sequence[Piece], first: Reg, place: Reg,
 
     if em.target.masks and (known is None or known % lanes):  # a mask costs nothing there, and a second body of shuffles is long to compile
         with b.loop("pack", b.i64(0), count, b.i64(lanes)) as loop:
-            square(loop.index, tiles.first_lanes(lanes, b.binary("sub", count, loop.index)))
+            square(loop.index, b.first_lanes(b.sub(count, loop.index), lanes))
         return
     if known is None or known >= lanes:
         with b.loop("pack", b.i64(0), whole, b.i64(lanes)) as loop:
             square(loop.index, None)
     if known is None or known % lanes:
-        rest = b.binary("sub", count, whole) if known is None else b.i64(known % lanes)
+        rest = b.sub(count, whole)
         with tiles.when(b.compare("icmp sgt", rest, b.i64(0)), "pack"):
-            square(whole, tiles.first_lanes(lanes, rest))
+            square(whole, b.first_lanes(rest, lanes))

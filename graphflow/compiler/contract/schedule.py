@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
-from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides, window_pair
+from graphflow.compiler.contract.analyse import axis_symbol, normalise, over, rewrite, strides, window_pair
 from graphflow.compiler.contract.blocking import choose
 from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
 from graphflow.compiler.contract.matrix_plan import matrix_plan
@@ -27,7 +27,7 @@ from graphflow.compiler.contract.shape import shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Expr, Load, load, local
 from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
-from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Loop, Mode, Role, Stmt, Store
+from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store
 
 WORTH_CUTTING = 1 << 17  # products
 COPY_CYCLES = 1.3  # of an element copied across the grain
@@ -294,9 +294,8 @@ class _Rows:
         width = _odd_lines(self.along.extent, source.type)
         row, column = symbol(f"{name}.row", 0, None), axis_symbol(self.along)
         store = Store(name, row * width + column, load(source.buffer, source.type, row * self.pitch + column))
-        inner = Loop(self.along.name, self.along.extent, Mode.VECTOR, (store,))
         return (
-            (Loop(f"{name}.row", self.count, Mode.PARALLEL, (inner,)),),
+            over((Axis(f"{name}.row", self.count), self.along), (store,)),
             Buffer(name, source.type, (self.count, width), Role.SCRATCH),
             load(name, source.type, self.at * width + column),
             guess(self.count) * guess(self.along.extent),
@@ -345,17 +344,11 @@ def _copy(source: Load, order: list[Axis], name: str) -> tuple[tuple[Stmt, ...],
     offset: Index = 0
     for n, axis in enumerate(order):
         offset = offset * (width if n == len(order) - 1 else axis.extent) + axis_symbol(axis)
-    body: tuple[Stmt, ...] = (Store(name, offset, source),)
-    elements = 1
-    for n, axis in enumerate(reversed(order)):
-        mode = Mode.PARALLEL if n == len(order) - 1 else Mode.VECTOR if n == 0 else Mode.SERIAL
-        body = (Loop(axis.name, axis.extent, mode, body),)
-        elements *= guess(axis.extent)
     return (
-        body,
+        over(order, (Store(name, offset, source),)),
         Buffer(name, source.type, (*(a.extent for a in order[:-1]), width), Role.SCRATCH),
         load(name, source.type, offset),
-        elements,
+        math.prod(guess(a.extent) for a in order),
     )
 
 
@@ -404,8 +397,5 @@ def _in_parts(contract: Contract, long: Axis, parts: int, prefix: str) -> tuple[
         term = load(sums, type_, where + n * size)
         total = term if total is None else total + term
     assert total is not None
-    body: tuple[Stmt, ...] = (Let("acc", total), *contract.epilogue)
-    for n, axis in enumerate(reversed(contract.free)):
-        mode = Mode.VECTOR if n == 0 and len(contract.free) > 1 else Mode.PARALLEL if n == len(contract.free) - 1 else Mode.SERIAL
-        body = (Loop(axis.name, axis.extent, mode, body),)
-    return replace(moved, free=(part, *contract.free), reduced=reduced), (body,), buffer
+    last = over(contract.free, (Let("acc", total), *contract.epilogue))
+    return replace(moved, free=(part, *contract.free), reduced=reduced), (last,), buffer

@@ -174,7 +174,7 @@ class TileEmitter:
                 trips.append((em.index(whole), low is not None and low > 0))
                 left_over = extent - whole * self.lanes
                 if left_over != 0:
-                    rest = self.first_lanes(self.lanes, em.index(left_over))
+                    rest = b.first_lanes(em.index(left_over), self.lanes)
             else:
                 extent = floordiv(extent, plan.taken(name))
                 low, _ = bounds(extent)
@@ -476,10 +476,4 @@ class TileEmitter:
         if active is not None:
             return b.mask([n < active for n in range(lanes)])
         left = b.binary("sub", self.em.index(self.extent(self.plan.vector)), b.add(column, b.i64(offset)))
-        return self.first_lanes(lanes, b.call("i64", "llvm.smin.i64", (left, b.i64(lanes))))
-
-    def first_lanes(self, lanes: int, count: Reg) -> Reg:
-        """The mask of the first `count` lanes."""
-        wide = self.b.splat(self.b.convert("trunc", count, "i32"), lanes)
-        iota = Reg(wide.type, "<" + ", ".join(f"i32 {n}" for n in range(lanes)) + ">")
-        return self.b.compare("icmp slt", iota, wide)
+        return b.first_lanes(b.call("i64", "llvm.smin.i64", (left, b.i64(lanes))), lanes)

@@ -212,6 +212,14 @@ class FunctionBuilder:
             return Reg(a.type, str(a.known + b.known))
         return self.binary("add nsw", a, b, "i")
 
+    def sub(self, a: Reg, b: Reg) -> Reg:
+        """Integer difference with the trivial cases folded."""
+        if b.ref == "0":
+            return a
+        if a.known is not None and b.known is not None:
+            return Reg(a.type, str(a.known - b.known))
+        return self.binary("sub", a, b)
+
     def mul(self, a: Reg, b: Reg) -> Reg:
         """Integer product with the trivial cases folded."""
         for x, y in ((a, b), (b, a)):
@@ -253,6 +261,15 @@ class FunctionBuilder:
     def mask(self, lanes: Sequence[bool]) -> Reg:
         """A constant vector of bits."""
         return Reg(vector("i1", len(lanes)), "<" + ", ".join(f"i1 {'true' if lane else 'false'}" for lane in lanes) + ">")
+
+    def first_lanes(self, count: Reg, lanes: int) -> Reg:
+        """The mask of the first `count` lanes: all where there are fewer, none where it is negative. With more than 16 lanes they are
+        counted in bytes, and `count` must fit."""
+        if count.known is not None:
+            return self.mask([n < count.known for n in range(lanes)])
+        type_ = "i32" if lanes <= 16 else "i8"
+        wide = self.splat(self.convert("trunc", count, type_), lanes)
+        return self.compare("icmp slt", Reg(wide.type, "<" + ", ".join(f"{type_} {n}" for n in range(lanes)) + ">"), wide)
 
     def shuffle(self, a: Reg, lanes: Sequence[int], other: Reg | None = None) -> Reg:
         """A vector of the given lanes of `a`, after which those of `other` are counted; -1: any."""

@@ -51,7 +51,7 @@ def _vectors(em: Emitter, s: Loop, turn: Turn, end: int, writes: frozenset[str])
     """The iterations from the start of `turn` to `end`, one vector after the other."""
     b = em.b
     for start in range(turn.start, end, turn.lanes):
-        mask = em.first_lanes(b.i64(start), b.i64(end), turn.lanes) if end - start < turn.lanes else None
+        mask = b.first_lanes(b.i64(end - start), turn.lanes) if end - start < turn.lanes else None
         at = em.index(turn.number * turn.period + start)
         with em.bind({s.var: at}, vector=s.var, lanes=turn.lanes, mask=mask, writes=writes):
             em.set_range(s.var, s.extent)

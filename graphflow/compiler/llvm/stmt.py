@@ -358,7 +358,7 @@ class Emitter(Expressions):
             self.set_range(s.var, self.rename(s.extent))
             self.set_vector(s.var, v.lanes)
             if not count:
-                self.set_mask(self.first_lanes(start, end, v.lanes))
+                self.set_mask(b.first_lanes(b.sub(end, start), v.lanes))
             following: list[Reg] = []
             for n in range(max(count, 1)):
                 with self.bind({s.var: symbol(s.var) + n * v.lanes} if n else {}) if count > 1 else nullcontext():
@@ -378,18 +378,6 @@ class Emitter(Expressions):
                 return b.i64(int(end.ref) // step * step)
             return b.binary("and", end, b.i64(-step))
         return b.binary("add", start, b.binary("and", b.binary("sub", end, start), b.i64(-step)))
-
-    def first_lanes(self, index: Reg, end: Reg, lanes: int) -> Reg:
-        """The mask of the lanes before `end`."""
-        b = self.b
-        if not (end.ref.startswith("%") or index.ref.startswith("%")):
-            bits = ", ".join("i1 true" if n < int(end.ref) - int(index.ref) else "i1 false" for n in range(lanes))
-            return Reg(vector("i1", lanes), f"<{bits}>")
-        type_ = "i32" if lanes <= 16 else "i8"
-        left = b.binary("sub", end, index)
-        count = b.splat(b.convert("trunc", left, type_), lanes)
-        iota = Reg(count.type, "<" + ", ".join(f"{type_} {n}" for n in range(lanes)) + ">")
-        return b.compare("icmp ult", iota, count)
 
     def _cheap(self, body: Sequence[Stmt]) -> bool:
         """Whether a body is so short that its accumulators' latency would show."""

@@ -152,20 +152,19 @@ def _square(em: Emitter, copy: Copy, lanes: int, read: tuple[Reg, Reg] | None = 
     source = em.address(copy.load.buffer, em.rename(copy.load.offset))[0]
     target = em.address(copy.store.buffer, em.rename(copy.store.offset))[0]
     rows = [
-        b.load(vector(scalar, lanes), b.element(source, em.index(copy.far_read * n), scalar), mask=_part(em, lanes, read, write, n))
+        b.load(vector(scalar, lanes), b.element(source, em.index(copy.far_read * n), scalar), mask=_part(b, lanes, read, write, n))
         for n in range(lanes)
     ]
     for n, column in enumerate(transposed(b, rows)):
-        b.store(column, b.element(target, em.index(copy.far_write * n), scalar), mask=_part(em, lanes, write, read, n))
+        b.store(column, b.element(target, em.index(copy.far_write * n), scalar), mask=_part(b, lanes, write, read, n))
 
 
-def _part(em: Emitter, lanes: int, along: tuple[Reg, Reg] | None, across: tuple[Reg, Reg] | None, number: int) -> Reg | None:
+def _part(b: FunctionBuilder, lanes: int, along: tuple[Reg, Reg] | None, across: tuple[Reg, Reg] | None, number: int) -> Reg | None:
     """Which lanes of a block's vector of that number lie in the range `along`: none where its number does not lie in `across`."""
     if along is None or across is None:
         return None
-    b = em.b
     inside = b.compare("icmp slt", b.add(across[0], b.i64(number)), across[1])
-    return b.select(inside, em.first_lanes(*along, lanes), b.mask([False] * lanes))
+    return b.select(inside, b.first_lanes(b.sub(along[1], along[0]), lanes), b.mask([False] * lanes))
 
 
 def woven(b: FunctionBuilder, rows: Sequence[Reg]) -> list[Reg]:

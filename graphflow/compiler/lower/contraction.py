@@ -16,7 +16,7 @@ from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import relabelled, split
 from graphflow.compiler.lower.windows import Comb, combs_of, window_of
 from graphflow.compiler.program import Node, Value
-from graphflow.kernel.expr import Load, const, load, local
+from graphflow.kernel.expr import Load, load, local
 from graphflow.kernel.index import Index, evaluate, maximum, symbol
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store
 from graphflow.ops.families import ravel
@@ -93,7 +93,7 @@ def _with_results_of_nothing(contract: Contract, empty: Sequence[Contract]) -> C
     epilogue = list(contract.epilogue)
     for n, other in enumerate(empty):
         assert other.free == contract.free
-        own = (Let("acc", const(0, contract.left.type)), *other.epilogue)
+        own = other.of_nothing()
         names = {s.name: f"{s.name}.{n}" for s in own if isinstance(s, Let)}
         epilogue += [relabelled(s, names) for s in own]
     return replace(contract, epilogue=tuple(epilogue))
@@ -123,7 +123,7 @@ def _rows_from(contract: Contract, row: str, first: int, many: int) -> Contract:
 def _of_nothing(scope: Scope, contract: Contract) -> tuple[Stmt, ...]:
     """The results of a contraction with nothing to sum."""
     axes = [nest.Axis(a.name, a.extent) for a in contract.free]
-    return split(parallel_nest(axes, [Let("acc", const(0, contract.left.type)), *contract.epilogue]), scope.machine)
+    return split(parallel_nest(axes, contract.of_nothing()), scope.machine)
 
 
 def made_inside(group: Group, side: int) -> Node | None:

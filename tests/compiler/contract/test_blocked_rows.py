@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +11,10 @@ import pytest
 
 import graphflow as tf
 from graphflow.compiler.contract.cuts import dynamic_sizes, dynamic_tiles, priced_for
-from graphflow.compiler.llvm.target import AVX512
+from graphflow.compiler.llvm.target import AVX512, Target
 from graphflow.kernel.expr import load
 from graphflow.kernel.index import symbol
-from tests.compiler.contract.cases import Case, Compiled, aligned, check, conv_filter, inputs, matmul, sums
+from tests.compiler.contract.cases import PLAIN, Case, Compiled, aligned, check, conv_filter, inputs, matmul, sums
 
 N = symbol("N", 0, None)
 
@@ -35,16 +37,25 @@ def test_rows_that_two_tiles_share_are_summed_once(product: tuple, rows: int) ->
     np.testing.assert_allclose(session.run(y, {x: values}), wanted, rtol=1e-4, atol=1e-3)
 
 
+def check_rows(
+    case: Case, most: int, numbers: Iterable[int], threads: Iterable[int] = (1, 2, 3), machine: str | Target = PLAIN
+) -> Compiled:
+    """Compile a product of N rows, and see that any number of rows gives the bits that as many of `most` have, whose sums are right."""
+    compiled = Compiled(case, machine)
+    full = inputs(case, {"N": most})
+    compiled.run(full, {"N": most}, 1)
+    expected, scale = sums(case, full, {"N": most})
+    assert np.all(np.abs(full["y"] - expected) <= 16 * np.finfo(full["y"].dtype).eps * (scale + 1))
+    for rows, many in itertools.product(numbers, threads):
+        some = dict(full, a=aligned(full["a"][:rows]), y=aligned(np.full_like(full["y"][:rows], 77)))
+        compiled.run(some, {"N": rows}, many)
+        assert np.array_equal(some["y"], full["y"][:rows]), (rows, many)
+    return compiled
+
+
 @pytest.mark.parametrize("kind", ["NN", "NT"])
 def test_any_number_of_rows_is_cut_into_tiles_that_give_the_same_bits(kind: str) -> None:
-    compiled = Compiled(matmul(N, 64, 40, kind))
-    most = inputs(matmul(N, 64, 40, kind), {"N": 61})
-    compiled.run(most, {"N": 61}, 1)
-    for rows in range(1, 61):
-        for threads in (1, 2):
-            some = dict(most, a=aligned(most["a"][:rows]), y=aligned(np.full((rows, 64), 77, np.float32)))
-            compiled.run(some, {"N": rows}, threads)
-            assert np.array_equal(some["y"], most["y"][:rows]), (rows, threads)
+    check_rows(matmul(N, 64, 40, kind), 61, range(1, 61), threads=(1, 2))
 
 
 WHOLE = [  # columns, steps, type
@@ -60,17 +71,7 @@ WHOLE = [  # columns, steps, type
 @pytest.mark.parametrize(("columns", "steps", "type_"), WHOLE)
 def test_where_sums_are_short_tiles_go_along_the_rows(columns: int, steps: int, type_: str, machine: str) -> None:
     """The operand that lies across the lanes is transposed as a whole before."""
-    case = matmul(N, columns, steps, "NT", type_)
-    compiled = Compiled(case, machine)
-    most = inputs(case, {"N": 61})
-    compiled.run(most, {"N": 61}, 1)
-    expected, scale = sums(case, most, {"N": 61})
-    assert np.all(np.abs(most["y"] - expected) <= 16 * np.finfo(most["y"].dtype).eps * (scale + 1))
-    for rows in (*range(1, 16), 25, 27, 40, 60):
-        for threads in (1, 2, 3):
-            some = dict(most, a=aligned(most["a"][:rows]), y=aligned(np.full((rows, columns), 77, most["y"].dtype)))
-            compiled.run(some, {"N": rows}, threads)
-            assert np.array_equal(some["y"], most["y"][:rows]), (rows, threads)
+    check_rows(matmul(N, columns, steps, "NT", type_), 61, (*range(1, 16), 25, 27, 40, 60), machine=machine)
 
 
 def test_which_operands_are_transposed_as_a_whole() -> None:
@@ -89,19 +90,9 @@ def test_which_operands_are_transposed_as_a_whole() -> None:
 
 @pytest.mark.parametrize("machine", ["native", "avx2", "sse2"])
 def test_the_first_of_few_tiles_copies_the_panel(machine: str) -> None:
-    case = matmul(N, 1024, 1025)
     with priced_for({"N": 50}):
-        compiled = Compiled(case, machine)
+        compiled = check_rows(matmul(N, 1024, 1025), 41, (1, 4, 7, 12, 13, 14, 25, 27, 40), machine=machine)
     assert compiled.plan().packed.fused
-    most = inputs(case, {"N": 41})
-    compiled.run(most, {"N": 41}, 1)
-    expected, scale = sums(case, most, {"N": 41})
-    assert np.all(np.abs(most["y"] - expected) <= 16 * np.finfo(np.float32).eps * (scale + 1))
-    for rows in (1, 4, 7, 12, 13, 14, 25, 27, 40):
-        for threads in (1, 2, 3):
-            some = dict(most, a=aligned(most["a"][:rows]), y=aligned(np.full((rows, 1024), 77, np.float32)))
-            compiled.run(some, {"N": rows}, threads)
-            assert np.array_equal(some["y"], most["y"][:rows]), (rows, threads)
 
 
 def test_who_copies_a_panel() -> None:
