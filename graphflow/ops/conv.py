@@ -36,6 +36,24 @@ def along(axis: int) -> Affine:
     return ((axis, 1),), 0
 
 
+def single_windows(
+    b: Any, filter: Any, extents: Sequence[Index], spans: Sequence[Span], strides: Sequence[int], dilations: Sequence[int]
+) -> tuple[Any, tuple[Span, ...], tuple[int, ...]]:
+    """The same convolution where a dimension has a single window over all of the input, as have filters over sentences as wide as a word's
+    vector: without the taps over the padding, and with a stride as long as the window, for no position meets two taps."""
+    starts, sizes, out, steps = [], [], [], []
+    for extent, k, sp, s, d in zip(extents, filter.shape[:-2], spans, strides, dilations, strict=True):
+        known = isinstance(extent, int) and isinstance(k, int) and isinstance(sp.low, int) and sp.out == 1 == d
+        covers = known and extent + sp.low <= k
+        starts.append(sp.low if covers else 0)
+        sizes.append(extent if covers else k)
+        out.append(Span(1, 0, 0) if covers else sp)
+        steps.append(extent if covers else s)
+    if tuple(sizes) != tuple(filter.shape[:-2]):
+        filter = b.section(filter, (*starts, 0, 0), (*sizes, *filter.shape[-2:]))
+    return filter, tuple(out), tuple(steps)
+
+
 class Convolution(Composite, abstract=True):
     """What all convolutions and their gradients share: attributes and geometry."""
 
@@ -169,7 +187,9 @@ class Forward(Convolution, abstract=True):
     def decompose(self, b: Any, input: Any, filter: Any) -> Any:
         where, count = self.layout, self.spatial_rank
         kernel = filter.shape[:-2]
-        spans = self.geometry(where.of_spatial(input.shape), kernel)
+        extents, strides, dilations = map(where.of_spatial, (input.shape, self.strides, self.dilations))
+        filter, spans, _ = single_windows(b, filter, extents, self.geometry(extents, kernel), strides, dilations)
+        kernel = filter.shape[:-2]
         x = self.padded(b, input, spans)
         out = [s.out for s in spans]
         if self.depthwise:
@@ -239,6 +259,8 @@ class BackpropInput(Convolution, abstract=True):
         spans = self.geometry(extents, kernel)
         strides, dilations = where.of_spatial(self.strides), where.of_spatial(self.dilations)
         self._check(out_backprop, sizes, spans, filter)
+        filter, spans, strides = single_windows(b, filter, extents, spans, strides, dilations)
+        kernel = filter.shape[:-2]
         numbers = all(isinstance(sp.low, int) for sp in spans) and all(isinstance(k, int) for k in kernel)
         if max(strides) > 1 and max(dilations) == 1 and numbers and not self.depthwise:
             return by_phases(b, where, sizes, spans, strides, filter, out_backprop)
@@ -371,7 +393,8 @@ class Conv2D(Forward):
         Case((2, 3, 5, 6), (3, 3, 3, 4), strides=_ONE, padding="SAME", data_format="NCHW"),
         Case((2, 3, 7, 6), (2, 3, 3, 4), strides=(1, 1, 2, 2), padding="VALID", data_format="NCHW"),
         Case((1, 4, 5, 2), (3, 3, 2, 3), strides=_ONE, padding="EXPLICIT", explicit_paddings=(0, 0, 1, 2, 0, 1, 0, 0)),
-        Case((1, 1, 1, 3), (1, 1, 3, 17), strides=_ONE, padding="VALID"), Case((0, 5, 5, 1), (3, 3, 1, 2), strides=_ONE, padding="SAME"),
+        Case((1, 1, 1, 3), (1, 1, 3, 17), strides=_ONE, padding="VALID"), Case((2, 1, 2, 3), (3, 5, 3, 4), strides=(1, 1, 2, 1), padding="SAME"),
+        Case((2, 1, 4, 3), (3, 3, 3, 4), strides=_ONE, padding="SAME", dilations=(1, 2, 2, 1)), Case((0, 5, 5, 1), (3, 3, 1, 2), strides=_ONE, padding="SAME"),
         Case((1, 2, 5, 1), (3, 3, 1, 1), strides=_ONE, padding="VALID",
              error=("ValueError", "Negative dimension size caused by subtracting 3 from 2")),
         Case((1, 5, 5, 3), (3, 3, 4, 1), strides=_ONE, padding="VALID", error=("ValueError", "Dimensions must be equal, but are 3 and 4")),
@@ -425,6 +448,7 @@ class DepthwiseConv2dNative(Forward):
         Case((2, 7, 6, 3), (3, 3, 3, 1), strides=(1, 2, 2, 1), padding="SAME"),
         Case((2, 3, 5, 6), (3, 2, 3, 2), strides=_ONE, padding="VALID", data_format="NCHW"),
         Case((1, 9, 9, 2), (3, 3, 2, 1), strides=_ONE, padding="VALID", dilations=(1, 2, 2, 1)),
+        Case((2, 1, 2, 3), (3, 5, 3, 2), strides=(1, 2, 2, 1), padding="SAME"),
     )  # fmt: skip
 
 
@@ -437,6 +461,7 @@ class DepthwiseConv2dNativeBackpropInput(BackpropInput):
         Case(i32(2, 5, 6, 3), (3, 3, 3, 2), (2, 5, 6, 6), strides=_ONE, padding="SAME"),
         Case(i32(2, 7, 6, 3), (3, 3, 3, 1), (2, 4, 3, 3), strides=(1, 2, 2, 1), padding="SAME"),
         Case(i32(2, 3, 5, 6), (3, 2, 3, 2), (2, 6, 3, 5), strides=_ONE, padding="VALID", data_format="NCHW"),
+        Case(i32(2, 1, 2, 3), (3, 5, 3, 2), (2, 1, 1, 6), strides=(1, 2, 2, 1), padding="SAME"),
     )  # fmt: skip
 
 

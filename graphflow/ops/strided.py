@@ -69,12 +69,19 @@ def by_phases(b: Any, where: Layout, sizes: Sequence[Index], spans: Sequence[Spa
             cell_at[what], phase_at[what] = len(axes), len(axes) + 1
             axes += cells[what], ways[what].stride
     taps, deep = len(axes), len(axes) + count
+    plain = [p.taps == 1 and extra == 0 for p, extra in zip(ways, spare, strict=True)]  # one tap for each phase: nothing to sum, or to leave out
     places = [
-        (((cell_at[n], 1), *(((phase_at[n], p.late),) if p.late else ()), (taps + n, 1)), p.ahead - (p.taps - 1) + low[n])
+        (
+            ((cell_at[n], 1), *(((phase_at[n], p.late),) if p.late else ()), *(() if plain[n] else ((taps + n, 1),))),
+            p.ahead - (p.taps - 1) + low[n],
+        )
         for n, p in enumerate(ways)
     ]
     left = where.arrange((((batch_at, 1),), 0), (((deep, 1),), 0), places)
-    spread = ((((phase_at[n], p.turn), (taps + n, -p.stride)), p.first + p.stride * (p.taps - 1)) for n, p in enumerate(ways))
+    spread = [
+        (((phase_at[n], p.turn), *(() if plain[n] else ((taps + n, -p.stride),))), p.first + p.stride * (p.taps - 1))
+        for n, p in enumerate(ways)
+    ]
     right = (*spread, (((channel_at, 1),), 0), (((deep, 1),), 0))
     dx = b.contract(dy, filter, (*axes, *(p.taps for p in ways), depth), len(axes), left, right)
     covered = [cell * p.stride for cell, p in zip(cells, ways, strict=True)]

@@ -41,6 +41,12 @@ CASES: dict[str, Any] = {  # image, window, strides, channels, outputs, attribut
     "channels first": ((8, 9), (3, 3), (2, 2), 4, 5, FIRST),
     "explicit": ((8, 9), (3, 4), (2, 2), 4, 5, EXPLICIT),
     "no taps": ((6, 8), (0, 1), (2, 2), 3, 4, SAME),
+    "as many taps as steps": ((6, 9), (2, 3), (2, 3), 3, 4, SAME),
+    "a row of words": ((9, 8), (3, 8), (1, 1), 1, 6, VALID),
+    "every other row": ((9, 8), (3, 8), (2, 1), 2, 6, VALID),
+    "the whole image": ((4, 5), (4, 5), (1, 1), 3, 4, VALID),
+    "a window in the border": ((1, 2), (3, 4), (1, 2), 3, 4, SAME),
+    "channels before words": ((9, 8), (3, 8), (1, 1), 1, 6, {**VALID, "data_format": "NCHW"}),
     "three dimensions": ((4, 5, 6), (2, 3, 3), (2, 2, 2), 2, 3, SAME),
 }
 
@@ -144,6 +150,16 @@ def test_as_many_products_as_the_convolution() -> None:
     assert counts == [1, 2, 2, 4]
     assert products(sums(built).op, {}) == 4 * 5 * 3 * 3 * 5 * 7
     assert products(sums(program("1x1 /2", batch=1)).op, {}) == 3 * 4 * 16 * 3
+
+
+@pytest.mark.parametrize("case", ["a row of words", "every other row", "the whole image"])
+def test_each_position_under_a_single_window_meets_one_tap(case: str) -> None:
+    """The gradient of a filter as wide as a word's vector is no sum over the width, nor a kernel for each place in it."""
+    (height, width), window, (down, _), channels, outputs, _ = CASES[case]
+    (group,) = (g for g in groups(program(case, batch=2)) if g.form is Shape.CONTRACTION)
+    contracts = [s for phase in lower.lower_group(group, PLAIN).kernel.phases for s in phase if isinstance(s, Contract)]
+    assert len(contracts) == down
+    assert products(sums(program(case, batch=2)).op, {}) <= 2 * height * width * channels * window[0] * outputs
 
 
 def test_rows_that_the_windows_do_not_reach_are_not_summed() -> None:
