@@ -13,6 +13,7 @@ from graphflow.compiler.contract.analyse import fills, window_rows
 from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies, whole_pitch
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
 from graphflow.compiler.contract.price import (
+    far_lines,
     finished_inline,
     first_copies,
     foresees,
@@ -84,7 +85,7 @@ def steps_ahead(shape: Shape, plan: Plan, side: int) -> int:
     span = sum(abs(m) * (n - 1) if isinstance(m, int) else L1_BYTES for m, n in moves if m != 0)
     if span * size <= L1_BYTES:
         return 0
-    return FAR_AHEAD if from_afar(shape, plan, shape.steps) else AHEAD
+    return FAR_AHEAD if from_afar(shape, plan, shape.steps) or far_lines(shape, plan, side) else AHEAD
 
 
 def awaited_buffers(shape: Shape, plan: Plan) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from graphflow.compiler.contract.cuts import guess, lengths, panel_width
 from graphflow.compiler.contract.plan import Panel
 from graphflow.compiler.contract.shape import panel_count
 from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg
-from graphflow.kernel.index import coefficient, substitute
+from graphflow.kernel.index import Index, coefficient, substitute
 
 if TYPE_CHECKING:
     from graphflow.compiler.contract.tile import Block, TileEmitter
@@ -38,6 +38,14 @@ def prefetch(b: FunctionBuilder, address: Reg, level: int, write: bool = False) 
     """Ask for the cache line of an address, into the cache `level`; with `write`, for this core alone."""
     b.declarations.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
     b.emit(f"call void @llvm.prefetch.p0(ptr {address.ref}, i32 {int(write)}, i32 {level}, i32 1)")
+
+
+def lines_of(width: int, pitch: Index | None, size: int) -> list[int]:
+    """Elements, one in each cache line that a row of `width` elements of `size` bytes may touch: one line more where rows, `pitch` elements
+    apart, begin at several places of a line."""
+    line = LINE // size
+    whole = isinstance(pitch, int) and pitch % line == 0
+    return [*range(0, width, line), *(() if whole else (width - 1,))]
 
 
 class Walk(NamedTuple):
@@ -165,7 +173,8 @@ def awaited(tiles: TileEmitter, panel: Panel, rows: int) -> Awaited:
     for name, at, write in places:
         move = coefficient(at, plan.rows)
         walks.append(Walk(em.address(name, em.rename(at))[0], em.index(0 if move is None else move), write))
-    lines = range(0, panel_width(panel), LINE // SIZES[tiles.source])
+    pitch = coefficient(here, plan.rows)
+    lines = lines_of(panel_width(panel), pitch, SIZES[tiles.source])
     spare = guess(tiles.extent(plan.order[0])) // rows
     return Awaited(tuple(walks), lines, rows, max(spare, 1).bit_length() - 1)
 
@@ -187,10 +196,10 @@ def next_panel(tiles: TileEmitter, panel: Panel, column: Reg, more: Reg | None, 
     count = tiles.block_length(block)
     line = LINE // SIZES[tiles.source]
     if plan.packed and plan.packed.turned:
-        pieces, lines, pitch = -(-plan.packed.length // line), range(0, line, line), em.index(across)
+        pieces, lines, pitch = -(-plan.packed.length // line), [0], em.index(across)
         total = b.i64(panel.width * pieces)
     else:
-        pieces, lines, pitch, total = 1, range(0, panel_width(panel), line), em.index(step), count
+        pieces, lines, pitch, total = 1, lines_of(panel_width(panel), step, SIZES[tiles.source]), em.index(step), count
     begin, end = rows
     every = b.binary("udiv", b.mul(count, b.binary("sub", end, begin)), b.mul(b.binary("or", total, b.i64(1)), b.i64(plan.tallest)))
     places = b.call("i64", "llvm.ctlz.i64", (b.binary("or", every, b.i64(1)), Reg("i1", "true")))

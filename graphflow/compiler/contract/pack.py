@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from graphflow.compiler.contract.analyse import strides
 from graphflow.compiler.contract.cuts import cut_registers, panel_width, whole_pitch
-from graphflow.compiler.contract.foresee import L1, prefetch
+from graphflow.compiler.contract.foresee import L1, lines_of, prefetch
 from graphflow.compiler.contract.plan import Panel, Piece
 from graphflow.compiler.llvm.builder import SIZES, Reg, vector
 from graphflow.compiler.llvm.transpose import transposed
@@ -51,12 +51,12 @@ def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], bloc
     if plan.packed.turned:
         _turned(tiles, panel.pieces, first, place, width, count)
         return place
-    step = em.index(strides(tiles.contract, name).operand(side))
-    line = 64 // SIZES[tiles.source]
+    move = strides(tiles.contract, name).operand(side)
+    step = em.index(move)
     with b.loop("pack", b.i64(0), count, b.i64(1)) as loop:
         here = b.element(first, b.mul(loop.index, step), tiles.source)
         there = b.element(place, b.mul(loop.index, b.i64(width)), tiles.source)
-        for at in range(0, width, line):
+        for at in lines_of(width, move, SIZES[tiles.source]):
             prefetch(b, b.element(here, b.add(b.mul(step, b.i64(AHEAD)), b.i64(at)), tiles.source), L1)
         for piece, column in zip(panel.pieces, columns, strict=True):
             value = b.load(vector(tiles.source, piece.lanes), b.element(here, b.i64(piece.offset), tiles.source), mask=column.mask)

@@ -28,7 +28,7 @@ LINE_LOADS = 2  # that a line of rows side by side costs, coming into the first-
 LATENCY = 4.5  # cycles before a sum can be added to again
 FREE_LOADS, LOAD_CYCLES = 0.25, 0.2  # loads for each multiply-add of a window that cost nothing, and what further ones cost
 USUAL_LOADS = 0.04  # cycles for each multiply-add that the loads of other tiles cost; their price, which leaves that out, is the measure
-PAGE = 4096
+LINE, PAGE = 64, 4096
 PAIR = 128  # bytes: the second-level cache fetches lines by twos
 L1_WAYS = 12
 L2_WAY = 128 << 10  # bytes of one way of the second-level cache
@@ -81,6 +81,7 @@ def price(shape: Shape, plan: Plan) -> float:
     beneath = [side for side in (0, 1) if side not in panels and plan.rows and shape.side(plan.rows, side) == 1]
     torn = max((thrashing(shape, plan, side, steps) for side in beneath), default=0.0)
     lost = max((crowded_pixels(shape, plan, side) for side in beneath), default=0.0)
+    lost += sum(LINE * FAR_CYCLES for side in beneath if far_lines(shape, plan, side))
     crowded = max(crowding(shape, plan.rows, side) for side in (0, 1)) if plan.rows else 0.0
     beside = max(crowding(shape, plan.vector, side) for side in (0, 1)) if plan.dot and plan.vector else 0.0
 
@@ -318,6 +319,12 @@ def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
     if (plan.window is None and not plan.dot) or panelwise(shape, plan):
         return False
     return any(shape.side_bytes[n] > 2 * L2_BYTES and any(shape.side(name, n) == 0 for name in plan.outer) for n in along)
+
+
+def far_lines(shape: Shape, plan: Plan, side: int) -> bool:
+    """Whether the rows of a turned tile, neighbours in memory, are a cache line that comes from beyond the second-level cache at each
+    step: columns of a matrix that is larger than that."""
+    return plan.turned and bool(plan.rows) and shape.side(plan.rows, side) == 1 and shape.side_bytes[side] > L2_BYTES
 
 
 def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from graphflow.compiler.contract import schedule_contract
+from graphflow.compiler.contract.foresee import lines_of
 from graphflow.compiler.llvm.target import AVX2, AVX512, Target, target
 from graphflow.kernel.expr import load, local
 from graphflow.kernel.index import symbol
@@ -144,6 +145,21 @@ def test_a_matrix_that_one_panel_passes_over_is_read_in_whole_lines() -> None:
 def asks(case: Case, machine: Target = AVX2) -> bool:
     """Whether anything is asked for in the second-level cache."""
     return "prefetcht1" in Compiled(case, machine).assembly()
+
+
+def test_rows_of_a_turned_tile_that_come_from_beyond_the_caches_are_priced() -> None:
+    """The gradient of a large vocabulary's layer: tiles turned to its columns wait for a line at each step."""
+    assert not Compiled(matmul(128, 5000, 1600, "TN"), AVX512).plan().turned
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(4096, 2), (5000, 3)])
+def test_the_next_panel_is_asked_for_with_every_line_that_it_touches(columns: int, lines: int) -> None:
+    """Two registers of columns are two lines, or three where rows begin anywhere in a line."""
+    asked = lines_of(32, columns, 4)
+    assert len(asked) == lines and {n // 16 for n in asked} | {(n + 8) // 16 for n in asked} >= set(range(lines))
+    text = Compiled(matmul(128, columns, 1600, "TN"), AVX512).text
+    places = re.findall(r"\n(\S*ask\S*):(.*?)\n\S+:", text, re.DOTALL)
+    assert max(body.count("@llvm.prefetch") for _, body in places) == lines
 
 
 def test_tiles_ask_for_the_next_panel_of_a_matrix_that_no_cache_holds() -> None:
