@@ -138,6 +138,18 @@ def test_random_numbers_by_blocks(kind, columns):
         np.testing.assert_allclose(shifted, found.astype(np.float32) + inputs["x"], rtol=2e-5, atol=2e-6)
 
 
+def test_blocks_of_random_numbers_need_not_lie_in_one_row():
+    """Of fifty columns no four times a whole number stand in a row, but in fifty rows."""
+    b = ProgramBuilder()
+    x = feed(b, "x", BATCH, 50, 50)
+    key, taken = (b.constant(np.array(v, np.uint64), uint64) for v in (5, 6))
+    numbers = b.apply(PhiloxNumbers("uniform", float32, 3, 4), b.iota((BATCH * 2500,), 0, int64), key, taken)
+    program = b.finish([b.mul(b.view(numbers, (BATCH, 50, 50)), x)], {"d0": ("x", 0)})
+    stores = [s for s in everything(kernels(program)["pointwise"].kernel.phases[0]) if isinstance(s, Store)]
+    assert len(stores) == 4
+    check(program, batch=3)
+
+
 def test_a_block_of_random_numbers_is_computed_once():
     b = ProgramBuilder()
     key, taken = (b.constant(np.array(v, np.uint64), uint64) for v in (5, 6))
@@ -192,3 +204,15 @@ def test_a_pool_s_gradient_with_its_sum_for_a_bias_is_a_right_kernel(size):
         if low is not None:
             verify(low.kernel)
     np.testing.assert_allclose(found, 2 * values.sum((0, 1, 2)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("order", [(0, 2, 3, 1), (0, 3, 1, 2), (0, 2, 1, 3)])
+@pytest.mark.parametrize("batch", [2, BATCH])
+def test_channels_change_places_with_pixels_through_registers(batch, order):
+    """However few images there are: their loop and another one are not made one, which would hide which way the rows lie."""
+    b = ProgramBuilder()
+    x = feed(b, "x", batch, 20, 16, 36)
+    program = b.finish([b.permute(x, order)], {"d0": ("x", 0)} if batch is BATCH else {})
+    (low,) = kernels(program).values()
+    assert "gather" not in emit_kernel(low.kernel, AVX512)
+    check(program, batch=3)

@@ -28,6 +28,7 @@ from graphflow.ops.families import unravel
 
 CHUNK = 2048  # elements that one step of a parallel loop over a flat range takes
 SERIAL_BELOW = 4096  # elements below which threads are not asked
+BLOCK = 16  # rows and columns that are turned at a time
 
 
 class Axis(NamedTuple):
@@ -169,7 +170,22 @@ def parallel_nest(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[Stmt, ...
         for axis in reversed(axes[:-1]):
             stmts = (Loop(axis.name, axis.extent, Mode.SERIAL, stmts),)
         return stmts
+    if _turns(axes, stmts[0].body):
+        for axis in reversed(axes[1:-1]):
+            stmts = (Loop(axis.name, axis.extent, Mode.SERIAL, stmts),)
+        return (Loop(axes[0].name, axes[0].extent, Mode.PARALLEL, stmts),)
     return share(axes[:-1], stmts)
+
+
+def _turns(axes: Sequence[Axis], body: Sequence[Stmt]) -> bool:
+    """Whether the nest copies rows of one tensor into columns of another: threads share out blocks of both (llvm/transpose.py), which must
+    find every loop."""
+    if len(body) != 1 or not isinstance(store := body[0], Store) or not isinstance(load := store.value, Load):
+        return False
+    along = [[a for a in axes if coefficient(offset, a.name) == 1] for offset in (load.offset, store.offset)]
+    if any(len(found) != 1 for found in along) or along[0] == along[1]:
+        return False
+    return all(not isinstance(a.extent, int) or a.extent >= BLOCK for (a,) in along)
 
 
 def share(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[Stmt, ...]:

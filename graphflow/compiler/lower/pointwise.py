@@ -8,7 +8,7 @@ from dataclasses import replace
 from graphflow.compiler.groups import Group, beside, unit
 from graphflow.compiler.lower.nest import axes_of, broken, parallel_nest
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
-from graphflow.compiler.lower.split import blocked, split
+from graphflow.compiler.lower.split import blocked, split, takes_blocks
 from graphflow.compiler.program import Node, Value
 from graphflow.graph.op import Kind
 from graphflow.kernel.expr import Const, Expr, Local, local
@@ -70,17 +70,18 @@ def domain_nest(scope: Scope, reader: Reader, outputs: Sequence[Value]) -> tuple
         raise CannotFuse("the outputs have different numbers of elements")
     shapes = dict.fromkeys(v.shape for v in outputs)
     shapes.update(dict.fromkeys(v.shape for n in group.nodes for v in n.outputs if v.size == count))
-    best: tuple[int, tuple[Index, ...], list[Expr]] | None = None
+    best: tuple[tuple[int, bool], tuple[Index, ...]] | None = None
     for shape in shapes:
-        _, index = axes_of(shape, "i")
+        axes, index = axes_of(shape, "i")
         exprs = [element(reader, v, shape, index) for v in outputs]
         bad = broken(exprs)
-        if best is None or bad < best[0]:
-            best = bad, shape, exprs
+        rank = bad, bad > 0 and not takes_blocks(axes, [Store("", ravel(index, shape), e) for e in exprs])
+        if best is None or rank < best[0]:
+            best = rank, shape
         if bad == 0:
             break
     assert best is not None
-    _, shape, exprs = best
+    _, shape = best
     axes, index = axes_of(shape, "i")
     return split(parallel_nest(*blocked(axes, stores(scope, reader, outputs, shape, index))), scope.machine)
 

@@ -75,6 +75,11 @@ def blocked(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[tuple[Axis, ...
     return (*axes[:-1], Axis(name, count)), (*lets, *(s for stores in outputs.values() for s in stores))
 
 
+def takes_blocks(axes: Sequence[Axis], body: Sequence[Stmt]) -> bool:
+    """Whether the steps of a period of the innermost loop can be taken together."""
+    return len(blocked(axes, body)[1]) > len(body)
+
+
 def _loops(statements: Iterable[Stmt]) -> Iterator[Loop]:
     for s in statements:
         if isinstance(s, Loop):
