@@ -236,7 +236,13 @@ class LRN(Composite):
 
     def decompose(self, b: Any, input: Any) -> Any:
         norm = b.add(b.mul(self.near(b, b.square(input)), self.alpha), self.bias)
-        return b.mul(input, b.pow(norm, -self.beta))
+        return b.mul(input, self.power(b, norm))
+
+    def power(self, b: Any, norm: Any) -> Any:
+        """norm ** -beta as TensorFlow computes it: by logarithm and exponential, but for a beta of a half or one."""
+        if self.beta in (0.5, 1):
+            return b.pow(norm, -self.beta)
+        return b.exp(b.mul(b.log(norm), -self.beta))
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         fields = {n: getattr(self, n) for n in self._fields}
@@ -263,4 +269,4 @@ class LRNGrad(LRN):
     def decompose(self, b: Any, input_grads: Any, input_image: Any, output_image: Any) -> Any:
         norm = b.add(b.mul(self.near(b, b.square(input_image)), self.alpha), self.bias)
         shared = self.near(b, b.div(b.mul(input_grads, output_image), norm))
-        return b.sub(b.mul(input_grads, b.pow(norm, -self.beta)), b.mul(b.mul(input_image, 2 * self.alpha * self.beta), shared))
+        return b.sub(b.mul(input_grads, self.power(b, norm)), b.mul(b.mul(input_image, 2 * self.alpha * self.beta), shared))

@@ -73,7 +73,11 @@ SIMPLER = [
     (lambda b, x: b.maximum(x, x), []),
     (lambda b, x: b.pow(x, 1.0), []),
     (lambda b, x: b.pow(x, 2.0), ["Square %0"]),
-    (lambda b, x: b.pow(x, 3.0), None),
+    (lambda b, x: b.pow(x, 3.0), ["Square %0", "Mul %0, %4"]),
+    (lambda b, x: b.pow(x, 0.5), ["Sqrt %0"]),
+    (lambda b, x: b.pow(x, -0.5), ["Rsqrt %0"]),
+    (lambda b, x: b.pow(x, -1.0), ["Reciprocal %0"]),
+    (lambda b, x: b.pow(x, 2.5), None),
     (lambda b, x: b.select(b.constant(True), x, 0.0), []),
     (lambda b, x: b.mul(x, 0.0), None),
 ]

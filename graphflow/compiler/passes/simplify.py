@@ -65,15 +65,16 @@ def again(b: Rewriter, node: Node, inputs: Values) -> Any:
 
 
 def power(b: Rewriter, node: Node, inputs: Values) -> Any:
-    """x^1 -> x, x^2 -> x * x"""
+    """x^1 -> x, x^2 -> x * x, x^3 -> x * (x * x), x^0.5 -> sqrt(x), x^-0.5 -> 1 / sqrt(x), x^-1 -> 1 / x"""
     exponent = literal(b, inputs[1])
     if _shaped(node, inputs[0]) is None or isinstance(exponent, bool) or not inputs[0].dtype.is_floating:
         return None
     if exponent == 1:
         return inputs[0]
-    if exponent == 2:
-        return b.make("Square", inputs[0])
-    return None
+    if exponent == 3:
+        return b.make("Mul", inputs[0], b.make("Square", inputs[0]))
+    simpler = {2: "Square", 0.5: "Sqrt", -0.5: "Rsqrt", -1: "Reciprocal"}.get(exponent)
+    return b.make(simpler, inputs[0]) if simpler else None
 
 
 def add_negative(b: Rewriter, node: Node, inputs: Values) -> Any:
