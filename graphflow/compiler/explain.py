@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from graphflow.compiler.dump import CompiledReport, Stage
 from graphflow.compiler.groups import Group, Shape
 from graphflow.compiler.lower import CannotFuse, lower_group
-from graphflow.compiler.passes.clusters import Clusters, Refusal
+from graphflow.compiler.passes.clusters import Clusters
+from graphflow.compiler.passes.refusals import Refusal
 from graphflow.compiler.program import Node, Origin, Program
 from graphflow.graph.op import Kind
 

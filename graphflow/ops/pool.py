@@ -283,7 +283,8 @@ class MaxPoolGrad(Pooling):
     def decompose(self, b: Any, orig_input: Any, orig_output: Any, grad: Any) -> Any:
         fields = self.windows(orig_input.shape)
         # A single window, as over all words of a sentence, overlaps no other one, whatever its stride is.
-        apart = [max(k, s) if sp.out == 1 else s for k, s, sp in zip(fields["size"], fields["stride"], self.spans(orig_input.shape), strict=True)]
+        spans = self.spans(orig_input.shape)
+        apart = [max(k, s) if sp.out == 1 else s for k, s, sp in zip(fields["size"], fields["stride"], spans, strict=True)]
         if self.layout.channel == self.spatial_rank + 1 and all(k <= s for k, s in zip(fields["size"], apart, strict=True)):
             return b.apply(WindowRoute(**{**fields, "stride": tuple(apart)}), orig_input, b.view(grad, self.output_dims(orig_input.shape)))
         op = MaxPoolScatter(fields["size"], fields["stride"], fields["low"])

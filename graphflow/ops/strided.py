@@ -69,7 +69,7 @@ def by_phases(b: Any, where: Layout, sizes: Sequence[Index], spans: Sequence[Spa
             cell_at[what], phase_at[what] = len(axes), len(axes) + 1
             axes += cells[what], ways[what].stride
     taps, deep = len(axes), len(axes) + count
-    plain = [p.taps == 1 and extra == 0 for p, extra in zip(ways, spare, strict=True)]  # one tap for each phase: nothing to sum, or to leave out
+    plain = [p.taps == 1 and extra == 0 for p, extra in zip(ways, spare, strict=True)]  # each phase has one tap: there is no sum
     places = [
         (
             ((cell_at[n], 1), *(((phase_at[n], p.late),) if p.late else ()), *(() if plain[n] else ((taps + n, 1),))),

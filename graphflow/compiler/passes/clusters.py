@@ -19,12 +19,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from graphflow.compiler.groups import Shape, beside, floating, inlined, reduction_form, unit
+from graphflow.compiler.passes import refusals
+from graphflow.compiler.passes.refusals import NODES, OPERANDS, Refusal
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Kind
 from graphflow.kernel.index import Index, product
 
-NODES = 64  # most ops of a kernel
-OPERANDS = 30  # most values that a kernel reads
 WHOLE = 8192  # elements up to which what follows from a sum of everything is done by one thread, in the same kernel
 KEPT = 2  # beginnings of a session
 WORTH = 16  # nodes, fewer of which are looked at as quickly as they are copied
@@ -33,26 +33,7 @@ PREFERENCE = {Shape.CONTRACTION: 0, Shape.ROWS: 1, Shape.COLUMNS: 2, Shape.POINT
 Dims = tuple[Index, ...]
 
 NONE: frozenset[int] = frozenset()
-
-# Why two nodes are not computed together.
-FULL = f"the kernel would have more than {NODES} nodes"
-CROWDED = f"the kernel would read more than {OPERANDS} values"
-ELSEWHERE = "it reads elements of the other's result that stand elsewhere: they must be in memory first"
-BETWEEN = "something outside lies between them: computing them together would make a circle of kernels"
-SPACES = "their loops run over different index spaces"
-WAITS = "it needs a sum that is complete only after the loop over all elements"
-TAKEN = "it is computed with another of its operands already"
-AXES = "they are reduced over different axes"
-CONTRACTED = "a sum of products reads its operands from memory, and takes in elementwise work on its result only"
-REDUCED = "a reduction begins a loop nest of its own here: the other one's form takes in elementwise work only"
-
-
-class Refusal(NamedTuple):
-    """Nodes that were not taken in with others, and the rule that said so."""
-
-    nodes: tuple[int, ...]
-    others: tuple[int, ...]
-    reason: str
+IN_BLOCKS = frozenset(("PhiloxNumbers",))  # ops that make several neighbouring elements at once, in loops over elements in their order
 
 
 def longer(shape: Iterable[Index]) -> Dims:
@@ -228,7 +209,7 @@ class Clusters:
             self._reduction(number, node)
         elif kind is Kind.CONTRACTION:
             for n in self.reads[number]:
-                self._refuse((number,), self.of[n], CONTRACTED)
+                self._refuse((number,), self.of[n], refusals.CONTRACTED)
             self.of[number] = Cluster(Shape.CONTRACTION, number, longer(node.outputs[0].shape), self.reads[number])
 
     def _elementwise(self, number: int, node: Node) -> None:
@@ -242,7 +223,7 @@ class Clusters:
         home: Cluster | None = None
         for cluster in ranked:
             if home is None:
-                obstacle = self._obstacle(cluster, number, dims, flat) or (BETWEEN if self._circle(cluster, reads) else "")
+                obstacle = self._obstacle(cluster, number, dims, flat) or (refusals.BETWEEN if self._circle(cluster, reads) else "")
                 if obstacle:
                     self._refuse((number,), cluster, obstacle)
                 else:
@@ -254,7 +235,7 @@ class Clusters:
             elif cluster.form is Shape.POINTWISE:
                 self._absorb(home, cluster)
             else:
-                self._refuse((number,), cluster, TAKEN)
+                self._refuse((number,), cluster, refusals.TAKEN)
         if home is None:
             home = self.of[number] = Cluster(Shape.POINTWISE, number, dims, reads, flat, len(node.op.elementary))
             for cluster in ranked:
@@ -296,31 +277,35 @@ class Clusters:
             if cluster is None:
                 continue
             if not self._in_place(cluster, (number,)):
-                self._refuse((number,), cluster, ELSEWHERE)
+                self._refuse((number,), cluster, refusals.ELSEWHERE)
                 continue
             if self._circle(cluster, reads):
-                self._refuse((number,), cluster, BETWEEN)
+                self._refuse((number,), cluster, refusals.BETWEEN)
                 continue
             if cluster.dims != longer(shape):
                 if not cluster.flat or cluster.form is not Shape.POINTWISE or product(cluster.dims) != product(shape):
-                    self._refuse((number,), cluster, SPACES)
+                    self._refuse((number,), cluster, refusals.SPACES)
                     continue
                 cluster.dims = longer(shape)
             if cluster.form is form and (cluster.kept, cluster.reduced) == (kept, reduced):
                 if form is Shape.COLUMNS and (near & cluster.after or cluster.space != (shape, axes)):
-                    self._refuse((number,), cluster, WAITS if near & cluster.after else AXES)
+                    self._refuse((number,), cluster, refusals.WAITS if near & cluster.after else refusals.AXES)
                     continue
                 if form is Shape.ROWS and not kept and near & cluster.after and not small(cluster.dims):
-                    self._refuse((number,), cluster, WAITS)
+                    self._refuse((number,), cluster, refusals.WAITS)
                     continue
                 self._add(cluster, number, reads)
                 home = cluster
-            elif cluster.form is Shape.POINTWISE and cluster.weight < NODES:
-                self._add(cluster, number, reads)
-                cluster.form = form
-                home = cluster
+            elif cluster.form is Shape.POINTWISE:
+                obstacle = refusals.FULL if cluster.weight >= NODES else refusals.BLOCKS if self._in_blocks(cluster.nodes) else ""
+                if obstacle:
+                    self._refuse((number,), cluster, obstacle)
+                else:
+                    self._add(cluster, number, reads)
+                    cluster.form = form
+                    home = cluster
             else:
-                self._refuse((number,), cluster, FULL if cluster.form is Shape.POINTWISE else AXES if cluster.form is form else REDUCED)
+                self._refuse((number,), cluster, refusals.AXES if cluster.form is form else refusals.REDUCED)
             if home is not None:
                 break
         if home is None:
@@ -332,25 +317,27 @@ class Clusters:
     def _obstacle(self, cluster: Cluster, number: int, dims: Dims, flat: bool) -> str:
         """Why the loop nest of `cluster` cannot carry the elementwise node; "" where it can."""
         if cluster.weight + len(self.nodes[number].op.elementary) > NODES:
-            return FULL
+            return refusals.FULL
         if not self._in_place(cluster, (number,)):
-            return ELSEWHERE
+            return refusals.ELSEWHERE
         if self._crowded(self._operands(cluster), self._needs[number]):
-            return CROWDED
+            return refusals.CROWDED
         if dims not in (cluster.dims, cluster.kept) and product(dims) == product(cluster.dims):
             if cluster.form is Shape.POINTWISE and cluster.flat:
                 return ""
             dims = cluster.dims if flat else dims
         if cluster.form in (Shape.POINTWISE, Shape.CONTRACTION):
-            return "" if dims == cluster.dims else SPACES
+            return "" if dims == cluster.dims else refusals.SPACES
+        if self._in_blocks((number,)):
+            return refusals.BLOCKS
         follows = not self.near[number].isdisjoint(cluster.after)
         if cluster.form is Shape.COLUMNS:
             if follows:
-                return "" if dims == cluster.kept else WAITS
-            return "" if dims in (cluster.dims, cluster.kept) else SPACES
+                return "" if dims == cluster.kept else refusals.WAITS
+            return "" if dims in (cluster.dims, cluster.kept) else refusals.SPACES
         if dims == cluster.dims:
-            return "" if cluster.kept or not follows or small(cluster.dims) else WAITS
-        return "" if dims == cluster.kept else SPACES
+            return "" if cluster.kept or not follows or small(cluster.dims) else refusals.WAITS
+        return "" if dims == cluster.kept else refusals.SPACES
 
     def _in_place(self, cluster: Cluster, numbers: Iterable[int]) -> bool:
         """Whether these nodes see the cluster's values only where they stand."""
@@ -406,22 +393,29 @@ class Clusters:
     def _apart(self, home: Cluster, other: Cluster) -> str:
         """Why a pointwise cluster cannot be drawn into `home`."""
         if home.weight + other.weight > NODES:
-            return FULL
+            return refusals.FULL
         if len(self._operands(home)) > OPERANDS + NODES:  # more than the other's nodes could give
-            return CROWDED
-        row = home.form in (Shape.ROWS, Shape.COLUMNS) and other.dims == home.kept
+            return refusals.CROWDED
+        sums = home.form in (Shape.ROWS, Shape.COLUMNS)
+        if sums and self._in_blocks(other.nodes):
+            return refusals.BLOCKS
+        row = sums and other.dims == home.kept
         if other.dims != home.dims and not row:
             if product(other.dims) != product(home.dims) or not (other.flat or (home.flat and home.form is Shape.POINTWISE)):
-                return SPACES
+                return refusals.SPACES
         if not self._in_place(home, other.nodes) or not self._in_place(other, home.nodes):
-            return ELSEWHERE
+            return refusals.ELSEWHERE
         outside_home = [n for n in home.before if self.of[n] is not home and self.of[n] is not other]
         outside_other = [n for n in other.before if self.of[n] is not home and self.of[n] is not other]
         if self.depends(outside_home, other) or self.depends(outside_other, home):
-            return BETWEEN
+            return refusals.BETWEEN
         if self._crowded(self._operands(home), self._operands(other)):
-            return CROWDED
+            return refusals.CROWDED
         return ""
+
+    def _in_blocks(self, numbers: Iterable[int]) -> bool:
+        """Whether one of these nodes makes several elements at once."""
+        return any(self.nodes[n].op.type in IN_BLOCKS for n in numbers)
 
     def _follows(self, some: Cluster, others: Cluster) -> bool:
         """Whether one of the two reads a sum of the other."""
