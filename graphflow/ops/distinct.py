@@ -10,10 +10,10 @@ import numpy as np
 from graphflow.dtypes import DType, as_dtype, int32, int64
 from graphflow.graph.build import make
 from graphflow.graph.op import Case, TensorSpec
-from graphflow.kernel.expr import TYPES, as_index, call, cast, const, position, select
+from graphflow.kernel.expr import as_index, call, cast, const, position, select
 from graphflow.ops.families import Composite, Kernelised
+from graphflow.ops.grouping import group_places
 from graphflow.ops.measured import Prefix
-from graphflow.ops.merging import sort_places
 from graphflow.ops.segments import ScatterRows
 from graphflow.ops.sizes import need_rank
 
@@ -49,37 +49,28 @@ class Distinct(Kernelised):
         def at(place: Any) -> Any:
             return as_index(cast(place, "i64"), 0, last)
 
-        def behind(row: Any, p: Any, q: Any) -> Any:
-            """Whether element q comes before element p in rising order; NaNs come last."""
-            a, b = k.let("a", k.load(x, at(p))), k.let("b", k.load(x, at(q)))
-            if TYPES[x.type].kind != "f":
-                return b < a
-            return (b < a) | (~call("eq", a, a) & call("eq", b, b))
-
-        def number(row: Any, places: Any) -> None:
-            with k.loop("zero", width) as i:
-                k.store(counts, i, const(0, "i64"))
-                k.store(y, i, const(0, x.type))
-            leader = k.var("leader", const(0, "i32"))
-            with k.loop("rank", width) as i:
-                place = k.let("place", k.load(places, i))
-                same = call("eq", k.load(x, at(place)), k.load(x, at(leader)))
-                k.set(leader, select(same & (position(i) > 0), leader, place))
-                k.store(first, at(place), leader)
-            found = k.var("found", const(0, "i64"))
-            with k.loop("i", width) as i:
-                mine = k.let("mine", k.load(first, i))
-                fresh = k.let("fresh", call("eq", cast(mine, "i64"), position(i)))
-                rank = k.let("number", select(fresh, found, k.load(idx, at(mine))))
-                k.store(idx, i, rank)
-                with k.when(fresh):
-                    k.store(y, at(rank), k.load(x, i))
-                k.store(counts, at(rank), k.load(counts, at(rank)) + 1)
-                k.set(found, select(fresh, found + 1, found))
-            k.store(count, 0, found)
-
         first = k.scratch("first", "i32", (width,))  # for each element the first of its like
-        sort_places(k, 1, width, behind, number)
+        places = group_places(k, x, width)
+        with k.loop("zero", width) as i:
+            k.store(counts, i, const(0, "i64"))
+            k.store(y, i, const(0, x.type))
+        leader = k.var("leader", const(0, "i32"))
+        with k.loop("rank", width) as i:
+            place = k.let("place", k.load(places, i))
+            same = call("eq", k.load(x, at(place)), k.load(x, at(leader)))
+            k.set(leader, select(same & (position(i) > 0), leader, place))
+            k.store(first, at(place), leader)
+        found = k.var("found", const(0, "i64"))
+        with k.loop("i", width) as i:
+            mine = k.let("mine", k.load(first, i))
+            fresh = k.let("fresh", call("eq", cast(mine, "i64"), position(i)))
+            rank = k.let("number", select(fresh, found, k.load(idx, at(mine))))
+            k.store(idx, i, rank)
+            with k.when(fresh):
+                k.store(y, at(rank), k.load(x, i))
+            k.store(counts, at(rank), k.load(counts, at(rank)) + 1)
+            k.set(found, select(fresh, found + 1, found))
+        k.store(count, 0, found)
 
 
 def distinct(x: Any) -> tuple[Any, Any, Any]:
