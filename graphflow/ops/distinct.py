@@ -31,6 +31,8 @@ class Distinct(Kernelised):
     cases = (
         Case(np.array([3, 1, 3, 7, 1, 1], np.int32)), Case(np.array([2.0, np.nan, -0.0, 0.0, np.nan, 2.0], np.float32)),
         Case(np.zeros(0, np.int32)), Case(np.arange(40, dtype=np.int32) % 7), Case(np.array([True, False, True])),
+        Case(np.arange(2000, dtype=np.int32) ** 2 % 701 * 65537 - 9), Case((np.arange(50) % 11 - 5).astype(np.int64) << 40),
+        Case(np.array([0.5, -0.0, np.nan, 0.0, 0.5], np.float16)), Case(np.array([200, 3, 200], np.uint8)),
     )  # fmt: skip
 
     def infer(self, x: TensorSpec) -> tuple[TensorSpec, ...]:

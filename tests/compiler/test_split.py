@@ -15,6 +15,7 @@ from graphflow.dtypes import float32, int64, uint32, uint64
 from graphflow.kernel.expr import Call, walk
 from graphflow.kernel.index import symbol
 from graphflow.kernel.nodes import Loop, Mode, Store
+from graphflow.kernel.printer import text
 from graphflow.kernel.verify import verify
 from graphflow.ops.random import PhiloxNumbers
 from graphflow.ops.windowed import WindowRoute
@@ -216,3 +217,19 @@ def test_channels_change_places_with_pixels_through_registers(batch, order):
     (low,) = kernels(program).values()
     assert "gather" not in emit_kernel(low.kernel, AVX512)
     check(program, batch=3)
+
+
+@pytest.mark.parametrize("batch", [2, BATCH])
+def test_rows_that_are_looked_up_and_put_beside_others_are_copied_whole(batch):
+    """Embeddings of several words in a row, and some numbers: the places of the row are not divided to find the word."""
+    b = ProgramBuilder()
+    ids, table, others = feed(b, "x", batch, 6, dtype="int32"), feed(b, "t", 30, 16), feed(b, "o", batch, 5)
+    rows = b.view(b.take(table, ids, 0), (batch, 96))
+    program = b.finish([b.join([rows, others], 1)], {"d0": ("x", 0)} if batch is BATCH else {})
+    (low,) = kernels(program).values()
+    assert "div(" not in text(low.kernel)
+    rng = np.random.default_rng(0)
+    inputs = {"x": rng.integers(0, 30, (2, 6)).astype(np.int32)}
+    inputs |= {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in (("t", (30, 16)), ("o", (2, 5)))}
+    (found,), _ = run_native(program, inputs)
+    np.testing.assert_array_equal(found, np.concatenate([inputs["t"][inputs["x"]].reshape(2, 96), inputs["o"]], 1))

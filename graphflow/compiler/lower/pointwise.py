@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from graphflow.compiler.groups import Group, beside, unit
-from graphflow.compiler.lower.nest import axes_of, broken, parallel_nest
+from graphflow.compiler.lower.nest import Axis, axes_of, broken, parallel_nest
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import blocked, split, takes_blocks
 from graphflow.compiler.program import Node, Value
@@ -146,13 +146,29 @@ def _parts(scope: Scope, node: Node, value: Value) -> Phases:
     target = scope.target(scope.group.outputs[0])
     for number, part in enumerate(node.inputs):
         if product(part.shape) != 0:
-            outer, before = axes_of(part.shape[:axis], "i")
-            inner, behind = axes_of(part.shape[axis:], f"j{number}x")  # a name stands for one range
-            at = (*before, behind[0] + start, *behind[1:])
-            store = Store(target.name, ravel(at, value.shape), reader.at(part, (*before, *behind)))
-            phases.append(parallel_nest((*outer, *inner), [store]))
+            nests: list[tuple[int, tuple[Axis, ...], Store]] = []
+            for shape in _views(scope, part, axis):
+                outer, before = axes_of(shape[:axis], "i")
+                inner, behind = axes_of(shape[axis:], f"j{number}x")  # a name stands for one range
+                first = ravel((*before, start, *(0 for _ in part.shape[axis + 1 :])), value.shape)
+                expr = element(reader, part, shape, (*before, *behind))
+                nests.append((broken([expr]), (*outer, *inner), Store(target.name, first + ravel(behind, shape[axis:]), expr)))
+            _, axes, store = min(nests, key=lambda nest: nest[0])
+            phases.append(parallel_nest(axes, [store]))
         start = start + part.shape[axis]
     return together(phases)
+
+
+def _views(scope: Scope, part: Value, axis: int) -> Iterator[tuple[Index, ...]]:
+    """Shapes over which an operand of a concatenation along `axis` may be gone through: its own, and those that it had before it was viewed
+    so, as far as the dimensions before the axis are the same."""
+    producers = {v.id: n for n in scope.group.nodes for v in n.outputs}
+    yield part.shape
+    shape = part.shape
+    while part.id in producers and producers[part.id].op.type == "View":
+        part = producers[part.id].inputs[0]
+        if part.shape[:axis] == shape[:axis] and len(part.shape) > axis:
+            yield part.shape
 
 
 def together(phases: Phases) -> Phases:
