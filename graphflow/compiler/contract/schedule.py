@@ -31,6 +31,7 @@ from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Stor
 
 WORTH_CUTTING = 1 << 17  # products
 COPY_CYCLES = 1.3  # of an element copied across the grain
+SHORT_ROW = 16  # elements
 PLAIN_COPY_CYCLES = 0.7  # of an element copied along it
 BARRIER = 800  # cycles that a further phase costs
 CROWDED = 2048  # bytes: rows a multiple of this apart share few sets of the caches; of pixels, which are more, half as far
@@ -207,14 +208,14 @@ def _copy_axes(contract: Contract, sides: tuple[int, ...]) -> list[Axis]:
     return out
 
 
-def _copy_cycles(contract: Contract, sides: tuple[int, ...]) -> float:
-    """What it costs two threads to copy operands."""
+def _copy_cycles(contract: Contract, sides: tuple[int, ...], last: Axis) -> float:
+    """What it costs two threads to copy operands into rows along `last`; short ones are copied no faster than a register's worth."""
     elements = 0.0
     for side in sides:
         source = contract.right if side else contract.left
         used = [max(lengths(a, contract.free)) for a in (*contract.free, *contract.reduced) if coefficient(source.offset, a.name) != 0]
         elements += math.prod(used)
-    return elements * COPY_CYCLES / 2
+    return elements * COPY_CYCLES / 2 * max(1.0, SHORT_ROW / guess(last.extent))
 
 
 def _copied(
@@ -223,7 +224,7 @@ def _copied(
     """The contraction with operands copied so that `along` is their last axis; None where copying takes half of `most` cycles."""
     axes = [_whole(a, contract.free) for a in (*contract.free, *contract.reduced)]
     last = next((a for a in axes if a.name == along), None)
-    if last is None or _copy_cycles(contract, sides) >= most / 2:
+    if last is None or _copy_cycles(contract, sides, last) >= most / 2:
         return None
     out = contract
     before: list[tuple[Stmt, ...]] = []
@@ -243,7 +244,7 @@ def _copied(
     assert isinstance(plan, Plan)
     # A copy has rows elsewhere, and is made by a loop that shares out those: what it is made of lies where it did.
     hidden = max(0.0, crossing(shape_of(contract, target), plan) - crossing(shape_of(way.contract, target), plan))
-    beside = BARRIER + _copy_cycles(contract, sides)
+    beside = BARRIER + _copy_cycles(contract, sides, last)
     return replace(way, cycles=way.cycles + hidden + beside, beside=beside, before=tuple(before), scratch=(*way.scratch, *scratch))
 
 
