@@ -22,6 +22,7 @@ from graphflow.ops.windowed import MaxPoolScatter, WindowFold, WindowPick, Windo
 from graphflow.ops.windows import Layout, Span, check_padding, layout, out_size, span
 
 UNROLLED = 64  # larger windows are taken along one dimension after the other
+ROUTED = 16  # the largest window, where it is the only one, of which each element looks for the maximum itself
 
 
 class Pooling(Composite, abstract=True):
@@ -85,12 +86,18 @@ class Pooling(Composite, abstract=True):
             "low": tuple(s.low for s in self.spans(shape)),
         }  # fmt: skip
 
+    def covers(self, shape: Sequence[Index]) -> bool:
+        """Whether a single window is all of an input of the given shape."""
+        where = self.layout
+        windows = zip(self.spans(shape), where.spatial, where.of_spatial(self.ksize), strict=True)
+        return all(s.out == 1 and shape[a] == k for s, a, k in windows)
+
     def fold(self, b: Any, x: Any, combine: str) -> Any:
         """The windows of x combined."""
         spans = self.spans(x.shape)
         fields = self.windows(x.shape)
         out = tuple(s.out for s in spans)
-        if all(n == 1 for n in out) and all(x.shape[a] == k for a, k in zip(fields["axes"], fields["size"], strict=True)):
+        if self.covers(x.shape):
             total = b.reduce("max" if combine == "max" else "add", x, fields["axes"], keepdims=True)
             return total if combine != "mean" else b.div(total, b.constant(int(np.prod(fields["size"])), x.dtype))
         if np.prod(fields["size"]) <= UNROLLED or sum(k > 1 for k in fields["size"]) == 1:
@@ -265,6 +272,10 @@ class MaxPoolGrad(Pooling):
         Case((2, 5, 7, 3), (2, 3, 4, 3), (2, 3, 4, 3), ksize=_TWO, strides=_TWO, padding="SAME"),
         Case((1, 5, 6, 2), (1, 3, 3, 2), (1, 3, 3, 2), ksize=_THREE, strides=_TWO, padding="SAME"),
         Case((2, 3, 5, 5), (2, 3, 3, 3), (2, 3, 3, 3), ksize=(1, 1, 3, 3), strides=(1, 1, 2, 2), padding="SAME", data_format="NCHW"),
+        Case((2, 5, 1, 3), (2, 1, 1, 3), (2, 1, 1, 3), ksize=(1, 5, 1, 1), strides=(1, 1, 1, 1), padding="VALID"),
+        Case((2, 7, 6, 3), (2, 1, 1, 3), (2, 1, 1, 3), ksize=(1, 7, 6, 1), strides=(1, 1, 1, 1), padding="VALID"),
+        Case(np.tile(np.float32([0, 3, 1, 3]), (1, 20, 1, 1)), (1, 1, 1, 4), (1, 1, 1, 4), ksize=(1, 20, 1, 1), strides=_TWO,
+             padding="VALID"),
     )  # fmt: skip
 
     def infer(self, orig_input: TensorSpec, orig_output: TensorSpec, grad: TensorSpec) -> TensorSpec:
@@ -282,6 +293,8 @@ class MaxPoolGrad(Pooling):
 
     def decompose(self, b: Any, orig_input: Any, orig_output: Any, grad: Any) -> Any:
         fields = self.windows(orig_input.shape)
+        if self.covers(orig_input.shape) and np.prod(fields["size"]) > ROUTED:
+            return self._whole(b, orig_input, b.view(grad, self.output_dims(orig_input.shape)))
         # A single window, as over all words of a sentence, overlaps no other one, whatever its stride is.
         spans = self.spans(orig_input.shape)
         apart = [max(k, s) if sp.out == 1 else s for k, s, sp in zip(fields["size"], fields["stride"], spans, strict=True)]
@@ -290,6 +303,18 @@ class MaxPoolGrad(Pooling):
         op = MaxPoolScatter(fields["size"], fields["stride"], fields["low"])
         grad = b.view(grad, self.output_dims(orig_input.shape))  # refuses a gradient of another shape
         return self.channels_back(b, b.apply(op, self.channels_last(b, orig_input), self.channels_last(b, grad)))
+
+    def _whole(self, b: Any, x: Any, grad: Any) -> Any:
+        """Where one large window covers the input: first the place of its maximum, then what belongs there."""
+        axes = self.layout.spatial
+        count = 1
+        places = b.constant(0, int32)
+        for axis in reversed(axes):
+            index = b.iota([n if a == axis else 1 for a, n in enumerate(x.shape)], axis, int32)
+            places, count = b.add(places, b.mul(index, count)), count * x.shape[axis]
+        best = b.reduce("max", x, axes, keepdims=True)
+        first = b.reduce("min", b.select(b.equal(x, best), places, b.constant(count, int32)), axes, keepdims=True)
+        return b.select(b.equal(places, first), grad, b.constant(0, x.dtype))
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         x, y, _ = node.inputs
@@ -304,6 +329,7 @@ class MaxPool3DGrad(MaxPoolGrad):
     data_format: str = "NDHWC"
     cases = (
         Case((1, 4, 4, 6, 2), (1, 2, 2, 3, 2), (1, 2, 2, 3, 2), ksize=(1, 2, 2, 2, 1), strides=(1, 2, 2, 2, 1), padding="VALID"),
+        Case((2, 4, 3, 5, 2), (2, 1, 1, 1, 2), (2, 1, 1, 1, 2), ksize=(1, 4, 3, 5, 1), strides=(1, 1, 1, 1, 1), padding="VALID"),
     )
 
 
