@@ -31,8 +31,8 @@ _TOP_LEVEL = (
     "graph.importer", "graph.seeds", "graph.sessions", "graph.composite", "graph.type_specs", "graph.modes",
     "ops.source", "ops.passing", "ops.state", "ops.variable_kinds", "ops.variables", "ops.variable_checks", "ops.apply", "ops.apply_sparse", "ops.scatter",  # noqa: E501
     "ops.resource_ops", "ops.resources", "ops.session_handles", "ops.queue_ops", "ops.queues", "ops.samplers",
-    "ops.tensor_scatter", "ops.sparse", "ops.sparse_index", "ops.sparse_functions", "ops.set_ops", "ops.ctc", "ops.ctc_decoders",
-    "ops.variable_scope", "ops.template",
+    "ops.tensor_scatter", "ops.sparse", "ops.sparse_index", "ops.sparse_functions", "ops.sparse_dense",
+    "ops.set_ops", "ops.ctc", "ops.ctc_decoders", "ops.variable_scope", "ops.template",
     "ops.partitioners", "ops.initializers",
     "ops.arithmetic", "ops.logic", "ops.unary", "ops.complex_numbers", "ops.division", "ops.trigonometry", "ops.rounding",
     "ops.activation", "ops.reduce",

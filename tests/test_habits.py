@@ -492,3 +492,25 @@ def test_old_spellings(session) -> None:
 def test_the_hook_takes_the_name() -> None:
     assert callable(hook.install)
     assert re.match(r"1\.15", script("import tensorflow as tf; print(tf.__version__)"))
+
+
+def test_sparse_tensors_are_multiplied_and_divided(session, graph):
+    """Graph convolutions scale what dropout leaves of sparse features: names and types are those of TensorFlow 1.15.5."""
+    sparse = tf.SparseTensor([[0, 1], [1, 2]], [1.0, 2.0], [2, 3])
+    scaled, divided = sparse * 3.0, sparse / tf.constant([[1.0, 2.0, 4.0]])
+    assert [(op.name, op.type) for op in graph.get_operations()][-4:] == [
+        ("mul/y", "Const"), ("mul", "SparseDenseCwiseMul"), ("Const", "Const"), ("truediv", "SparseDenseCwiseDiv")
+    ]  # fmt: skip
+    assert session.run(scaled).values.tolist() == [3, 6] and session.run(divided).values.tolist() == [0.5, 0.5]
+    whole = tf.SparseTensor([[0, 1]], [7], [1, 2]) / 2
+    assert whole.values.dtype == tf.float64 and session.run(whole).values.tolist() == [3.5]
+    for wrong in (lambda: sparse * sparse, lambda: 3.0 * sparse):
+        with pytest.raises(TypeError):
+            wrong()
+    features, rate = tf.sparse_placeholder(tf.float32), tf.placeholder(tf.float32, [None])
+    total = tf.sparse_reduce_sum(features * rate)
+    fed = {features: ([[0, 1], [1, 0]], [2.0, 5.0], [2, 2]), rate: [1.0, 10.0]}
+    assert session.run([total, *tf.gradients(total, [features.values, rate])], fed)[0] == 25
+    assert [g.tolist() for g in session.run(tf.gradients(total, [features.values, rate]), fed)] == [[10, 1], [5, 2]]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="broadcasts dense to sparse only"):
+        session.run(total, {**fed, rate: [1.0, 2.0, 3.0]})

@@ -92,17 +92,19 @@ class Captured(NamedTuple):
         return all(evaluate(g, sizes) >= 0 for g in self.guards)
 
 
-def symbolic_pattern(feeds: Sequence[Feed]) -> Pattern:
-    """Sizes that the graph leaves unknown as symbols, equal ones shared. A 1 or 0 beside others stays a number: it may broadcast."""
-    pairs = [(n, d) for f in feeds if f.known is None for n, d in zip(f.shape, _static(f.tensor, len(f.shape)), strict=True)]
+def symbolic_pattern(feeds: Sequence[Feed], leading: bool = False) -> Pattern:
+    """Sizes that the graph leaves unknown as symbols, equal ones shared. A 1 or 0 beside others stays a number: it may broadcast. With
+    `leading`, of each tensor the first size alone: how many elements a sparse tensor has, not how many numbers their indices consist of."""
+    most = 1 if leading else None
+    pairs = [(n, d) for f in feeds if f.known is None for n, d in zip(f.shape[:most], _static(f.tensor, len(f.shape))[:most], strict=True)]
     unknown = {n for n, d in pairs if d is None}
     fixed = {0, 1} if len(unknown) > 1 else {0}
     names: dict[int, str] = {}
     sizes = []
     for feed in feeds:
         row: list[int | str] = []
-        for number, static in zip(feed.shape, _static(feed.tensor, len(feed.shape)), strict=True):
-            if static is not None or number in fixed or feed.known is not None:
+        for axis, (number, static) in enumerate(zip(feed.shape, _static(feed.tensor, len(feed.shape)), strict=True)):
+            if static is not None or number in fixed or feed.known is not None or (leading and axis):
                 row.append(number)
             else:
                 row.append(names.setdefault(number, f"s{len(names)}"))

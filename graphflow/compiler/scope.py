@@ -418,11 +418,10 @@ class Scope:
         found = self.producers.get(value.id)
         if found is not None:
             return found
-        for tensor in user.inputs:
-            entry = self.values.get(tensor)
-            if isinstance(entry, Value) and (entry is value or entry.known is None):
-                return tensor
-        return user.inputs[0]
+        operands = {t: entry for t in user.inputs if isinstance(entry := self.values.get(t), Value)}
+        exact = [t for t, entry in operands.items() if entry is value]
+        unknown = [t for t, entry in operands.items() if entry.known is None]
+        return [*exact, *unknown, user.inputs[0]][0]
 
     # -- variables ---------------------------------------------------------------------------------------------------------------
 

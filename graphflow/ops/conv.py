@@ -26,32 +26,7 @@ from graphflow.ops.families import Composite
 from graphflow.ops.shape import shape
 from graphflow.ops.sizes import Dims, Size, i32, merge, need_rank, shown, whole_shape
 from graphflow.ops.strided import by_phases
-from graphflow.ops.windows import Layout, Span, check_padding, layout, out_size, span
-
-Affine = tuple[tuple[tuple[int, int], ...], Index]
-
-
-def along(axis: int) -> Affine:
-    """A dimension that runs along one axis of the sum."""
-    return ((axis, 1),), 0
-
-
-def single_windows(
-    b: Any, filter: Any, extents: Sequence[Index], spans: Sequence[Span], strides: Sequence[int], dilations: Sequence[int]
-) -> tuple[Any, tuple[Span, ...], tuple[int, ...]]:
-    """The same convolution where a dimension has a single window over all of the input, as have filters over sentences as wide as a word's
-    vector: without the taps over the padding, and with a stride as long as the window, for no position meets two taps."""
-    starts, sizes, out, steps = [], [], [], []
-    for extent, k, sp, s, d in zip(extents, filter.shape[:-2], spans, strides, dilations, strict=True):
-        known = isinstance(extent, int) and isinstance(k, int) and isinstance(sp.low, int) and sp.out == 1 == d
-        covers = known and extent + sp.low <= k
-        starts.append(sp.low if covers else 0)
-        sizes.append(extent if covers else k)
-        out.append(Span(1, 0, 0) if covers else sp)
-        steps.append(extent if covers else s)
-    if tuple(sizes) != tuple(filter.shape[:-2]):
-        filter = b.section(filter, (*starts, 0, 0), (*sizes, *filter.shape[-2:]))
-    return filter, tuple(out), tuple(steps)
+from graphflow.ops.windows import Affine, Layout, Span, along, check_padding, layout, out_size, single_windows, span
 
 
 class Convolution(Composite, abstract=True):

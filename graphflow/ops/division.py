@@ -273,14 +273,18 @@ def _same_type(x: Any, y: Any) -> DType:
 def truediv(x, y, name=None):
     """x / y as Python 3 divides: integers become floating-point numbers first."""
     with name_scope(name, "truediv", [x, y]) as scope:
-        x, y = convert(x, name="x"), convert(y, name="y")
-        dtype = _same_type(x, y)
-        wide = _TRUE_QUOTIENT.get(dtype)
-        if wide is not None:
-            x, y = cast(x, wide), cast(y, wide)
-        elif not (dtype.is_floating or dtype.is_complex):
-            raise TypeError(f"Invalid dtype {dtype!r} in __truediv__")
-        return make("RealDiv", x, y, name=scope)
+        return make("RealDiv", *true_operands(convert(x, name="x"), convert(y, name="y")), name=scope)
+
+
+def true_operands(x: Any, y: Any) -> tuple[Any, Any]:
+    """Two tensors of one type as Python 3 divides them."""
+    dtype = _same_type(x, y)
+    wide = _TRUE_QUOTIENT.get(dtype)
+    if wide is not None:
+        return cast(x, wide), cast(y, wide)
+    if not (dtype.is_floating or dtype.is_complex):
+        raise TypeError(f"Invalid dtype {dtype!r} in __truediv__")
+    return x, y
 
 
 def div(x, y, name=None):

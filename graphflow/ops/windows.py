@@ -1,4 +1,4 @@
-"""Where the windows of convolutions and poolings lie: layouts, paddings and output sizes.
+"""Where the windows of convolutions and poolings lie: layouts, paddings and output sizes, and what follows where there is one window.
 
 A layout string (NHWC, NCHW, NDHWC, NCDHW) says which dimension is the batch, which is the channel, and which are spatial.
 """
@@ -10,6 +10,13 @@ from typing import Any, NamedTuple
 
 from graphflow.kernel.index import Index, ceildiv, maximum
 from graphflow.ops.sizes import Size
+
+Affine = tuple[tuple[tuple[int, int], ...], Index]  # ((axis, coefficient), ...) and a constant: see core.SumOfProducts
+
+
+def along(axis: int) -> Affine:
+    """A dimension that runs along one axis of a sum."""
+    return ((axis, 1),), 0
 
 
 class Layout(NamedTuple):
@@ -77,3 +84,21 @@ def check_padding(padding: str, explicit: bool = False) -> None:
     if padding not in allowed:
         names = ", ".join(f'"{p}"' for p in allowed)
         raise ValueError(f"Value for attr 'padding' of \"{padding}\" is not in the list of allowed values: {names}")
+
+
+def single_windows(
+    b: Any, filter: Any, extents: Sequence[Index], spans: Sequence[Span], strides: Sequence[int], dilations: Sequence[int]
+) -> tuple[Any, tuple[Span, ...], tuple[int, ...]]:
+    """The same convolution where a dimension has a single window over all of the input, as have filters over sentences as wide as a word's
+    vector: without the taps over the padding, and with a stride as long as the window, for no position meets two taps."""
+    starts, sizes, out, steps = [], [], [], []
+    for extent, k, sp, s, d in zip(extents, filter.shape[:-2], spans, strides, dilations, strict=True):
+        known = isinstance(extent, int) and isinstance(k, int) and isinstance(sp.low, int) and sp.out == 1 == d
+        covers = known and extent + sp.low <= k
+        starts.append(sp.low if covers else 0)
+        sizes.append(extent if covers else k)
+        out.append(Span(1, 0, 0) if covers else sp)
+        steps.append(extent if covers else s)
+    if tuple(sizes) != tuple(filter.shape[:-2]):
+        filter = b.section(filter, (*starts, 0, 0), (*sizes, *filter.shape[-2:]))
+    return filter, tuple(out), tuple(steps)

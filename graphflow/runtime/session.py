@@ -189,12 +189,6 @@ class BaseSession:
         try:
             key = (fetch_key(fetches), feeds)
             route = self._routes.get(key)
-            if route is None and any(isinstance(feed, (tuple, list)) for feed in feeds):  # a state carried from run to run
-                pairs = flat_feeds(feed_dict or {})  # ... its parts are looked up like any
-                feeds, values = tuple(f for f, _ in pairs), [v for _, v in pairs]
-                feed_dict = dict(pairs)
-                key = (key[0], feeds)
-                route = self._routes.get(key)
         except TypeError:  # something that cannot be hashed; it is refused below if it cannot be fetched
             key, route = None, None
         if route is not None:
@@ -202,8 +196,12 @@ class BaseSession:
         if feed_dict:
             pairs = flat_feeds(feed_dict)
             flat = tuple(f for f, _ in pairs)
-            if flat != feeds:  # structured feeds: their parts are looked up anew each time
-                return self._new_route(fetches, flat, None), [v for _, v in pairs]
+            if flat != feeds:  # of sparse tensors, and of states carried from run to run, the parts are looked up like any tensors
+                feeds, values = flat, [v for _, v in pairs]
+                key = key and (key[0], feeds)
+                route = self._routes.get(key)
+                if route is not None:
+                    return route, values
         return self._new_route(fetches, feeds, key), values
 
     def _new_route(self, fetches: Any, feeds: Sequence[Any], key: Any) -> Route:

@@ -299,16 +299,17 @@ class Step:
             feeds = [
                 Feed(t, a.shape, a if t in self.known else None) for t, a in zip(self.feeds, arrays, strict=True)
             ]
-            symbolic, static = symbolic_pattern(feeds), static_pattern(feeds)
+            symbolic, leading, static = symbolic_pattern(feeds), symbolic_pattern(feeds, leading=True), static_pattern(feeds)
+            patterns = tuple(dict.fromkeys((symbolic, leading, static)))
             contents = tuple(a.tobytes() for t, a in zip(self.feeds, arrays, strict=True) if t in self.known)
-            found = self._find((symbolic, contents), symbolic.values(feeds)) or self._find((static, contents), {})
+            found = next((c for p in patterns if (c := self._find((p, contents), p.values(feeds)))), None)
             if found is None:
                 before = self._refused.get((symbolic, contents)) or self._refused.get((static, contents))
                 if before is not None:
                     raise _without_traceback(before)
                 try:
                     with uncollected():
-                        found = self._compile(feeds, symbolic, static, contents)
+                        found = self._compile(feeds, patterns, contents)
                 except REFUSALS as refused:
                     if len(self._refused) < KEPT:  # with other sizes a loop may be compiled yet: see _compile
                         self._refused[symbolic if isinstance(refused, Cut) else static, contents] = _without_traceback(refused)
@@ -325,26 +326,24 @@ class Step:
     def _find(self, key: Any, sizes: Mapping[str, int]) -> Compiled | None:
         return next((c for c in self._by_pattern.get(key, ()) if c.holds(sizes)), None)
 
-    def _compile(self, feeds: Sequence[Feed], symbolic: Pattern, static: Pattern, contents: Any) -> Compiled:
+    def _compile(self, feeds: Sequence[Feed], patterns: Sequence[Pattern], contents: Any) -> Compiled:
+        """The Program with the first of these patterns, from symbols to numbers, that it can be captured with."""
         from graphflow.compiler.pipeline import compile_program
         from graphflow.runtime.jit import default_jit
 
-        try:
-            captured, pattern = self._capture(feeds, symbolic), symbolic
-            if not captured.fits(symbolic.values(feeds)):
-                captured, pattern = self._capture(feeds, static), static
-        except (ValueError, TypeError):
-            if symbolic == static:
-                raise
-            captured, pattern = self._capture(feeds, static), static
-        except (Irregular, Stepwise) as refused:
-            # a loop may begin with a state of a written-down batch size and go on with one of the fed size: equal, but for symbols
-            if symbolic == static:
-                raise
+        refused: Irregular | Stepwise | None = None
+        for pattern in patterns:
+            last = pattern is patterns[-1]
             try:
-                captured, pattern = self._capture(feeds, static), static
-            except (ValueError, TypeError, *REFUSALS):
-                raise refused from None
+                captured = self._capture(feeds, pattern)
+                if last or captured.fits(pattern.values(feeds)):
+                    break
+            except (ValueError, TypeError, *REFUSALS) as error:
+                # A loop may begin with a state of a written-down batch size and go on with one of the fed size: equal, but for symbols.
+                if isinstance(error, (Irregular, Stepwise)):
+                    refused = refused or error
+                if last or isinstance(error, Cut):
+                    raise (refused or error) from None
         given = [f for f in feeds if f.known is None]
         names, shapes = [f.tensor.name for f in given], [f.shape for f in given]
         past = self.engine.past

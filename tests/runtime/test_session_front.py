@@ -95,6 +95,19 @@ def test_batch_sizes_share_one_program(model: Model) -> None:
     assert engine.compiled_programs == compiled
 
 
+def test_parts_of_sparse_feeds_are_compiled_once(model: Model) -> None:
+    """A SparseTensor among the feeds stands for three tensors, which are looked up like any others."""
+    sparse = tf.sparse_placeholder(tf.float32)
+    product = tf.sparse_tensor_dense_matmul(sparse, tf.reshape(model.w, [3, 1]))
+    engine = model.session._engine
+    for turn, count in enumerate((12, 13, 24, 12)):
+        value = np.array([[n % 5, n % 3] for n in range(count)]), np.ones(count, np.float32), (5, 3)
+        assert model.session.run(product, {sparse: value}).shape == (5, 1)
+        if turn == 0:
+            compiled, routes = engine.compiled_programs, len(model.session._routes)
+    assert (engine.compiled_programs, len(model.session._routes)) == (compiled, routes)
+
+
 def check(model: Model, kind: type[Exception], text: str, call: Any) -> None:
     with pytest.raises(kind) as caught:
         call()
