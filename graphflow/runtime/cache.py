@@ -20,7 +20,8 @@ MAGIC = b"graphflow object 1\n"
 DIGEST = 32
 LIMIT = 512 << 20  # bytes
 SUFFIX = ".gfo"
-WRITES_PER_SWEEP = 256  # on the average: a sweep looks at every file
+PARTS = 256  # folders, by the first two digits: each has its share of the limit and is swept alone, for a step waits for that
+WRITES_PER_SWEEP = 16  # on the average
 TOUCH_AFTER = 3600.0  # seconds: a file that is used is marked at most this often
 
 
@@ -98,7 +99,7 @@ class DiskCache:
             self._remove(temporary)
             return False
         if int.from_bytes(os.urandom(2), "little") % WRITES_PER_SWEEP == 0:
-            self.sweep()
+            self.sweep(digest)
         return True
 
     def discard(self, digest: str) -> None:
@@ -106,30 +107,35 @@ class DiskCache:
         if self._ready():
             self._remove(self._path(digest))
 
-    def sweep(self) -> int:
-        """Remove the files longest unused until at most 7/8 of the limit is taken, where it was exceeded. Returns the bytes kept."""
-        files = sorted(self._files())
+    def sweep(self, digest: str) -> int:
+        """Of the part in which `digest` is kept remove the files longest unused until at most 7/8 of its share of the limit is taken, where
+        that was exceeded. Returns the bytes that the part takes on the disk."""
+        files, share = sorted(self._files(os.path.dirname(self._path(digest)))), self.limit // PARTS
         total = sum(size for _, size, _ in files)
-        if total <= self.limit:
+        if total <= share:
             return total
         for _, size, path in files:
-            if total <= self.limit * 7 // 8:
+            if total <= share * 7 // 8:
                 break
             self._remove(path)
             total -= size
         return total
 
-    def _files(self) -> list[tuple[float, int, str]]:
-        """(last use, size, path) of every file below the folder, unfinished ones of crashed processes included."""
+    @staticmethod
+    def _files(folder: str) -> list[tuple[float, int, str]]:
+        """(last use, bytes on the disk, path) of every file of a part, unfinished ones of crashed processes included."""
         found = []
-        for folder, _, names in os.walk(self.folder):
-            for name in names:
-                path = os.path.join(folder, name)
-                try:
-                    status = os.stat(path)
-                except OSError:  # another process removed it
-                    continue
-                found.append((status.st_mtime, status.st_size, path))
+        try:
+            with os.scandir(folder) as entries:
+                names = [entry.path for entry in entries]
+        except OSError:
+            return []
+        for path in names:
+            try:
+                status = os.stat(path)
+            except OSError:  # another process removed it
+                continue
+            found.append((status.st_mtime, getattr(status, "st_blocks", 0) * 512 or status.st_size, path))
         return found
 
     def _ready(self) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graphflow.runtime.cache import SUFFIX, DiskCache, StoredObject, digest_of, pack, unpack
+from graphflow.runtime.cache import PARTS, SUFFIX, DiskCache, StoredObject, digest_of, pack, unpack
 
 STORED = StoredObject(("k.phase0", "k.phase1"), bytes(range(256)) * 5)
 
@@ -72,19 +72,22 @@ def test_a_folder_that_strangers_may_write_to_is_refused(tmp_path):
 
 
 def test_the_longest_unused_files_go_first(tmp_path):
-    size = len(pack(STORED))
-    cache = DiskCache(str(tmp_path), limit=8 * size)
+    DiskCache(str(tmp_path)).store("0000", STORED)
+    (status,) = (path.stat() for path in files(tmp_path))
+    size = status.st_blocks * 512 or status.st_size  # that it takes on the disk
+    cache = DiskCache(str(tmp_path), limit=8 * size * PARTS)
+    cache.store("ab00", STORED)  # in another part, which is not looked at
     for number in range(8):
         cache.store(f"{number:04d}", STORED)
     now = time.time()
-    for path in files(tmp_path):
+    for path in files(tmp_path / "objects" / "00"):
         age = int(path.parent.name + path.name.removesuffix(SUFFIX))
         os.utime(path, (now, now - 10000 * (9 - age)))
     assert cache.load("0000") == STORED  # used now: the oldest is 0001
-    assert cache.sweep() == 8 * size
+    assert cache.sweep("0000") == 8 * size
     cache.store("0008", STORED)
-    assert cache.sweep() == 7 * size
-    assert cache.load("0001") is None and cache.load("0002") is None
+    assert cache.sweep("0000") == 7 * size
+    assert cache.load("0001") is None and cache.load("0002") is None and cache.load("ab00") == STORED
     assert all(cache.load(f"{number:04d}") == STORED for number in (0, 3, 4, 5, 6, 7, 8))
 
 
@@ -96,14 +99,14 @@ def test_digest_separates_its_parts():
 WRITER = """
 import sys
 from graphflow.runtime.cache import DiskCache, StoredObject
-cache = DiskCache(sys.argv[1], limit=40000)
+cache = DiskCache(sys.argv[1], limit=40000 * 256)
 for round in range(60):
     for number in range(10):
         wanted = StoredObject(("f",), bytes([number]) * 3000)
         cache.store(f"{number:04d}", wanted)
         found = cache.load(f"{number:04d}")
         assert found is None or found == wanted, number
-    cache.sweep()
+    cache.sweep("0000")
 print("fine")
 """
 
