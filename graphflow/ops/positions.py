@@ -150,15 +150,14 @@ def _start(x: Access, begin: Access, kind: str, axis: int, size: Index, extent: 
     if kind == RANGE:  # from the end, but not over it
         valid = valid & (call("le", const(0, "i64"), given) | (given + position(size) < 0))
     safe = select(valid, number, 0)
+    checked = safe if fits is None else fits  # around the condition: inside what it guards, it would keep the checks from failing
     if kind == BEGIN:
         begins = call("le", const(0, "i64"), given) & call("le", given, position(extent))
-        safe = x.check("InvalidArgumentError", f"Expected size[{axis}] in [0, {{value}}], but got {size}", valid | ~begins,
-                       position(extent) - given, safe)  # fmt: skip
+        checked = x.check("InvalidArgumentError", f"Expected size[{axis}] in [0, {{value}}], but got {size}", valid | ~begins,
+                          position(extent) - given, checked)  # fmt: skip
         valid = begins
-    message = _MESSAGES[kind].format(axis=axis, size=size, extent=extent)
-    if fits is not None:  # around the condition: inside what it guards, it would keep the check from failing
-        return as_index(safe, 0, upper), x.check("InvalidArgumentError", message, valid, given, fits)
-    return as_index(x.check("InvalidArgumentError", message, valid, given, safe), 0, upper), None
+    checked = x.check("InvalidArgumentError", _MESSAGES[kind].format(axis=axis, size=size, extent=extent), valid, given, checked)
+    return (as_index(checked, 0, upper), None) if fits is None else (as_index(safe, 0, upper), checked)
 
 
 def _place(kind: str, given: int, size: int, extent: int, axis: int) -> int:
@@ -195,6 +194,7 @@ class SectionAt(Movement):
         Case((5,), np.array(-6), axes=(0,), sizes=(1,), kinds=(INDEX,), error=_refused("slice index -6 of dimension 0")),
         Case((4,), np.array(5), axes=(0,), sizes=(1,), kinds=(BEGIN,), error=_refused("Expected begin[0] in [0, 4], but got 5")),
         Case((4,), np.array(3), axes=(0,), sizes=(2,), kinds=(BEGIN,), error=_refused("Expected size[0] in [0, 1], but got 2")),
+        Case((2,), np.array(1), axes=(0,), sizes=(4,), kinds=(BEGIN,), error=_refused("Expected size[0] in [0, 1], but got 4")),
         Case((4,), np.array(-1), axes=(0,), sizes=(2,), kinds=(RANGE,), error=_refused("begins at -1")),
         Case((2,), np.array(0), axes=(0,), sizes=(3,), kinds=(RANGE,), error=_refused("begins at 0")),
     )  # fmt: skip

@@ -52,9 +52,9 @@ class Slice(Composite):
             rest = None if d is None or b is None else d - b
             if isinstance(b, int) and (b < 0 or (isinstance(d, int) and b > d)):
                 raise ValueError(f"Expected begin[{axis}] in [0, {d}], but got {b}")
-            if isinstance(s, int) and s < -1 or (isinstance(s, int) and isinstance(rest, int) and s > rest):
+            if isinstance(s, int) and rest is not None and (s < -1 or (isinstance(rest, int) and s > rest)):
                 raise ValueError(f"Expected size[{axis}] in [0, {rest}], but got {s}")
-            out.append(rest if isinstance(s, int) and s == -1 else s)
+            out.append(rest if isinstance(s, int) and s < 0 else s)
         return tuple(out)
 
     def infer(self, input: TensorSpec, begin: TensorSpec, size: TensorSpec) -> TensorSpec:
