@@ -121,16 +121,15 @@ class DiskCache:
             total -= size
         return total
 
+    def files(self) -> list[tuple[float, int, str]]:
+        """(last use, bytes on the disk, path) of every file, unfinished ones of crashed processes included."""
+        return [file for part in _paths(self.folder) for file in self._files(part)]
+
     @staticmethod
     def _files(folder: str) -> list[tuple[float, int, str]]:
-        """(last use, bytes on the disk, path) of every file of a part, unfinished ones of crashed processes included."""
+        """The same of one part."""
         found = []
-        try:
-            with os.scandir(folder) as entries:
-                names = [entry.path for entry in entries]
-        except OSError:
-            return []
-        for path in names:
+        for path in _paths(folder):
             try:
                 status = os.stat(path)
             except OSError:  # another process removed it
@@ -166,6 +165,15 @@ class DiskCache:
                 os.utime(path)
             except OSError:
                 pass
+
+
+def _paths(folder: str) -> list[str]:
+    """What lies in a folder, if there is one."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries]
+    except OSError:
+        return []
 
 
 def _trusted(status: os.stat_result) -> bool:

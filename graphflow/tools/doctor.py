@@ -39,7 +39,7 @@ def report() -> str:
 
     chosen, machine = options(), target(options().target)
     cpus, quota = os.cpu_count() or 1, cgroup_quota()
-    files = DiskCache(chosen.cache_dir)._files() if chosen.cache_dir else []
+    files = DiskCache(chosen.cache_dir).files() if chosen.cache_dir else []
     speed = measured(chosen.threads)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     lines = [
@@ -111,7 +111,7 @@ def cache(arguments: Sequence[str]) -> int:
     if not folder:
         print("the cache is off (GRAPHFLOW_CACHE_DIR is empty)")
         return 0
-    files = sorted((f for f in DiskCache(folder)._files() if f[2].endswith(SUFFIX)), reverse=True)
+    files = sorted((f for f in DiskCache(folder).files() if f[2].endswith(SUFFIX)), reverse=True)
     total = _size(sum(size for _, size, _ in files))
     if command == "clear":
         for _, _, path in files:
