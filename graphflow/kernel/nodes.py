@@ -25,6 +25,7 @@ then the value of each symbol in order, then the address of the status block: i6
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -135,6 +136,15 @@ class Contract:
 
 
 Stmt = Loop | Let | Var | Set | Accumulate | Store | If | Contract
+
+
+def over(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[Stmt, ...]:
+    """A phase that runs `body` for every point of the axes: threads share the outermost, lanes take the innermost."""
+    stmts = tuple(body)
+    for n, axis in enumerate(reversed(axes)):
+        mode = Mode.PARALLEL if n == len(axes) - 1 else Mode.VECTOR if n == 0 else Mode.SERIAL
+        stmts = (Loop(axis.name, axis.extent, mode, stmts),)
+    return stmts
 
 
 @dataclass(frozen=True)

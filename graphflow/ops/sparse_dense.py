@@ -59,10 +59,8 @@ class SparseDenseCwise(Composite, abstract=True):
         return type(self).numpy_function(sp_values, whole[tuple(sp_indices.T)]).astype(sp_values.dtype)
 
     @staticmethod
-    def _check(whole: Sequence[Any] | None, dense: Sequence[Any]) -> None:
+    def _check(whole: Sequence[Any], dense: Sequence[Any]) -> None:
         """Refuse sizes, as far as they are known, that do not fit."""
-        if whole is None:
-            return
         pairs = zip(reversed(whole), reversed(dense), strict=False)
         if len(dense) > len(whole) or any(isinstance(n, int) and isinstance(m, int) and m not in (1, n) for n, m in pairs):
             shapes = " vs. ".join(f"[{','.join(map(str, dims))}]" for dims in (whole, dense))
@@ -129,27 +127,19 @@ class SparseDenseCwiseDiv(SparseDenseCwise):
         return dy / y, dy * (-x / (y * y))
 
 
-def _operator(name: str, function: Callable[..., Any]) -> Callable[[Any, Any], SparseTensor]:
+def _operator(name: str, op_type: str, operands: Callable[[Any, Any], tuple[Any, Any]] | None = None) -> Callable[[Any, Any], SparseTensor]:
+    """`operands`: makes others of the stored elements and the dense tensor."""
+
     def operator(sp_x: Any, y: Any) -> SparseTensor:
         with name_scope(None, name, [sp_x, y]) as scope:
-            y = convert_to_tensor(y, dtype=sp_x.dtype.base_dtype, name="y")
-            return SparseTensor(sp_x.indices, function(sp_x.indices, sp_x.values, sp_x.dense_shape, y, scope), sp_x.dense_shape)
+            values, y = sp_x.values, convert_to_tensor(y, dtype=sp_x.dtype.base_dtype, name="y")
+            if operands is not None:
+                values, y = operands(values, y)
+            return SparseTensor(sp_x.indices, make(op_type, sp_x.indices, values, sp_x.dense_shape, y, name=scope), sp_x.dense_shape)
 
     return operator
 
 
-def _product(indices: Any, values: Any, dims: Any, y: Any, name: str) -> Any:
-    return make("SparseDenseCwiseMul", indices, values, dims, y, name=name)
-
-
-def _quotient(indices: Any, values: Any, dims: Any, y: Any, name: str) -> Any:
-    return make("SparseDenseCwiseDiv", indices, values, dims, y, name=name)
-
-
-def _true_quotient(indices: Any, values: Any, dims: Any, y: Any, name: str) -> Any:
-    values, y = true_operands(values, y)
-    return make("SparseDenseCwiseDiv", indices, values, dims, y, name=name)
-
-
-for _name, _function in (("mul", _product), ("div", _quotient), ("truediv", _true_quotient)):
-    setattr(SparseTensor, f"__{_name}__", _operator(_name, _function))
+SparseTensor.__mul__ = _operator("mul", "SparseDenseCwiseMul")
+SparseTensor.__div__ = _operator("div", "SparseDenseCwiseDiv")
+SparseTensor.__truediv__ = _operator("truediv", "SparseDenseCwiseDiv", true_operands)

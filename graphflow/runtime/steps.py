@@ -331,7 +331,7 @@ class Step:
         from graphflow.compiler.pipeline import compile_program
         from graphflow.runtime.jit import default_jit
 
-        refused: Irregular | Stepwise | None = None
+        refused: Cut | Irregular | Stepwise | None = None
         for pattern in patterns:
             last = pattern is patterns[-1]
             try:
@@ -341,7 +341,7 @@ class Step:
             except (ValueError, TypeError, *REFUSALS) as error:
                 # A loop may begin with a state of a written-down batch size and go on with one of the fed size: equal, but for symbols.
                 if isinstance(error, (Irregular, Stepwise)):
-                    refused = refused or error
+                    refused = refused or _without_traceback(error)
                 if last or isinstance(error, Cut):
                     raise (refused or error) from None
         given = [f for f in feeds if f.known is None]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from graphflow.kernel.expr import Load, Position, load, walk
 from graphflow.kernel.expr import replace as replace_expr
 from graphflow.kernel.index import Index, IndexExpr, coefficient, substitute, symbol, symbols_of
-from graphflow.kernel.nodes import Axis, Contract, Let, Loop, Mode, Stmt, Store
+from graphflow.kernel.nodes import Axis, Contract, Let, Stmt, Store
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,6 @@ def rewrite_statements(statements: tuple[Stmt, ...], env: Mapping[str, Index]) -
 def axis_symbol(axis: Axis) -> IndexExpr:
     """The axis as an index, with its range."""
     return symbol(axis.name, 0, axis.extent - 1 if isinstance(axis.extent, int) else None)
-
-
-def over(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[Stmt, ...]:
-    """A phase that runs `body` for every point of the axes: threads share the outermost, lanes take the innermost."""
-    stmts = tuple(body)
-    for n, axis in enumerate(reversed(axes)):
-        mode = Mode.PARALLEL if n == len(axes) - 1 else Mode.VECTOR if n == 0 else Mode.SERIAL
-        stmts = (Loop(axis.name, axis.extent, mode, stmts),)
-    return stmts
 
 
 def normalise(contract: Contract, apart: Collection[str] = ()) -> Contract:

@@ -16,7 +16,6 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from graphflow.compiler.contract.analyse import over
 from graphflow.compiler.contract.cuts import close, varies
 from graphflow.compiler.contract.filters import FilterTiles
 from graphflow.compiler.contract.foresee import next_block, next_panel
@@ -28,7 +27,7 @@ from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.contract.tile import Block, TileEmitter
 from graphflow.compiler.llvm.builder import Reg
 from graphflow.kernel.index import Index, bounds, product
-from graphflow.kernel.nodes import Contract
+from graphflow.kernel.nodes import Contract, over
 
 if TYPE_CHECKING:
     from graphflow.compiler.llvm.stmt import Emitter

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
-from graphflow.compiler.contract.analyse import axis_symbol, normalise, over, rewrite, strides, window_pair
+from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides, window_pair
 from graphflow.compiler.contract.blocking import choose
 from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
 from graphflow.compiler.contract.matrix_plan import matrix_plan
@@ -27,7 +27,7 @@ from graphflow.compiler.contract.shape import shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Expr, Load, load, local
 from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
-from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store
+from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store, over
 
 WORTH_CUTTING = 1 << 17  # products
 COPY_CYCLES = 1.3  # of an element copied across the grain

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from graphflow.compiler.llvm.transpose import recognise
+from graphflow.kernel import nodes
 from graphflow.kernel.expr import Expr, Load, Position, replace, walk
 from graphflow.kernel.index import (
     Index,
@@ -23,7 +25,7 @@ from graphflow.kernel.index import (
     symbol,
     symbols_of,
 )
-from graphflow.kernel.nodes import Accumulate, If, Let, Loop, Mode, Set, Stmt, Store, Var
+from graphflow.kernel.nodes import Accumulate, If, Let, Loop, Mode, Set, Stmt, Store, Var, over
 from graphflow.ops.families import unravel
 
 CHUNK = 2048  # elements that one step of a parallel loop over a flat range takes
@@ -170,22 +172,12 @@ def parallel_nest(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[Stmt, ...
         for axis in reversed(axes[:-1]):
             stmts = (Loop(axis.name, axis.extent, Mode.SERIAL, stmts),)
         return stmts
-    if _turns(axes, stmts[0].body):
-        for axis in reversed(axes[1:-1]):
-            stmts = (Loop(axis.name, axis.extent, Mode.SERIAL, stmts),)
-        return (Loop(axes[0].name, axes[0].extent, Mode.PARALLEL, stmts),)
+    (loop,) = turned = over([nodes.Axis(*axis) for axis in axes], stmts[0].body)
+    assert isinstance(loop, Loop)
+    copy = recognise(loop)  # threads share out blocks of rows and columns then, for which every loop must be there
+    if copy is not None and all(not isinstance(x.extent, int) or x.extent >= BLOCK for x in (copy.read, copy.write)):
+        return turned
     return share(axes[:-1], stmts)
-
-
-def _turns(axes: Sequence[Axis], body: Sequence[Stmt]) -> bool:
-    """Whether the nest copies rows of one tensor into columns of another: threads share out blocks of both (llvm/transpose.py), which must
-    find every loop."""
-    if len(body) != 1 or not isinstance(store := body[0], Store) or not isinstance(load := store.value, Load):
-        return False
-    along = [[a for a in axes if coefficient(offset, a.name) == 1] for offset in (load.offset, store.offset)]
-    if any(len(found) != 1 for found in along) or along[0] == along[1]:
-        return False
-    return all(not isinstance(a.extent, int) or a.extent >= BLOCK for (a,) in along)
 
 
 def share(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[Stmt, ...]:

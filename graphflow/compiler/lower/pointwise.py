@@ -143,11 +143,12 @@ def _parts(scope: Scope, node: Node, value: Value) -> Phases:
     phases: Phases = []
     start: Index = 0
     reader = Reader(scope, scope.group.nodes)
+    producers = {v.id: n for n in scope.group.nodes for v in n.outputs}
     target = scope.target(scope.group.outputs[0])
     for number, part in enumerate(node.inputs):
         if product(part.shape) != 0:
             nests: list[tuple[int, tuple[Axis, ...], Store]] = []
-            for shape in _views(scope, part, axis):
+            for shape in _views(producers, part, axis):
                 outer, before = axes_of(shape[:axis], "i")
                 inner, behind = axes_of(shape[axis:], f"j{number}x")  # a name stands for one range
                 first = ravel((*before, start, *(0 for _ in part.shape[axis + 1 :])), value.shape)
@@ -159,10 +160,9 @@ def _parts(scope: Scope, node: Node, value: Value) -> Phases:
     return together(phases)
 
 
-def _views(scope: Scope, part: Value, axis: int) -> Iterator[tuple[Index, ...]]:
+def _views(producers: Mapping[int, Node], part: Value, axis: int) -> Iterator[tuple[Index, ...]]:
     """Shapes over which an operand of a concatenation along `axis` may be gone through: its own, and those that it had before it was viewed
-    so, as far as the dimensions before the axis are the same."""
-    producers = {v.id: n for n in scope.group.nodes for v in n.outputs}
+    so, as far as the dimensions before the axis are the same. `producers`: the nodes of the group by the ids of what they give."""
     yield part.shape
     shape = part.shape
     while part.id in producers and producers[part.id].op.type == "View":
