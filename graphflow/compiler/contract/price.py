@@ -8,7 +8,7 @@ on whether their lines fall into few sets of the caches.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from graphflow.compiler.contract.analyse import window_rows
 from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes, panel_bytes_of, varies, whole_pitch
@@ -34,14 +34,15 @@ L1_WAYS = 12
 L2_WAY = 128 << 10  # bytes of one way of the second-level cache
 L2_LINES = 16 << 10  # that the second-level cache of usual size holds
 PIXEL_CYCLES = 1.5  # of a step, for a line of pixels that few sets of that cache hold
-PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 8.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
+PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 6.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
 FUSED_CYCLES, FEW_PASSES = 4.0, 12  # of one that the first tile copies; and of how few tiles it does so
 WOVEN_CYCLES, SHUFFLE_CYCLES = 1.0, 0.6  # of a register of interleaved results: its epilogue and its store, and each shuffle
 KEPT_CYCLES, WAITING_CYCLES = 1.0, 2.5  # of what the epilogue does with a register that goes straight into it; of one that waits in memory
 TORN_CYCLES = 3.0  # of a store for the second cache line that it touches
 FOLD_CYCLES = 1.0  # of a shuffle that puts steps beside each other in the lanes of a column
+STRADDLING_CYCLES = 0.8  # of a load for all columns that touches a second cache line; elsewhere that is one more load
 GROUP_CYCLES = 0.1  # of a load of several elements for all columns: an instruction of its own, not an operand of the multiply-add
-L2_RATE = 40  # bytes a cycle that the second-level cache gives
+L2_RATE, L3_RATE, STREAM_RATE = 27, 15, 36  # bytes a cycle of whole vectors that the second-level cache gives; what is beyond it; read once
 FAR_CYCLES = 0.1  # of a byte that comes from beyond the second-level cache
 SCATTERED_CYCLES = 2.5  # of a cache line of results, or of what their epilogue reads, that does not follow the one before it
 CROWDED_CYCLES = 5.0  # of a register of results, where the first-level cache cannot hold those of a tile
@@ -63,7 +64,7 @@ def price(shape: Shape, plan: Plan) -> float:
         enter /= 1 if plan.order and plan.order[-1] == plan.window[0] else turns
     if plan.dot:
         lanes = lanes_of(shape)
-        if len(plan.order) == 1 or inner % lanes:  # else all loops are one
+        if inner % lanes:
             enter = 20.0 * (steps / inner)  # leaving and entering the innermost loop, and a masked step
         steps = steps // inner * math.ceil(inner / lanes)
     if plan.fold:
@@ -73,10 +74,9 @@ def price(shape: Shape, plan: Plan) -> float:
     total_rows = shape.size[plan.rows] if plan.rows else 1
 
     length = min(steps, plan.packed.length) if plan.packed else steps
-    # the panel comes from the second-level cache for every tile
-    kept_bytes = whole_pitch(plan) * shape.itemsize if plan.packed and plan.packed.whole else panel_bytes(plan)
-    spills = length * kept_bytes > L1_BYTES or any(scattered(shape, plan, side, steps) for side in (0, 1))
     panels = [side for side in (0, 1) if plan.vector and shape.side(plan.vector, side) != 0]
+    # the panel comes from the second-level cache for every tile
+    spills = panel_memory(shape, plan, length, panels) >= L1_BYTES or any(scattered(shape, plan, side, steps) for side in (0, 1))
     thrash = max((thrashing(shape, plan, side, steps) for side in panels if not (plan.packed and plan.packed.side == side)), default=0.0)
     beneath = [side for side in (0, 1) if side not in panels and plan.rows and shape.side(plan.rows, side) == 1]
     torn = max((thrashing(shape, plan, side, steps) for side in beneath), default=0.0)
@@ -110,20 +110,19 @@ def price(shape: Shape, plan: Plan) -> float:
             if side in beneath and not plan.window and shape.side_bytes[side] > L1_BYTES:
                 loads += LINE_LOADS * math.ceil(count * size / 64)
         step = (
-            step_cycles(count, columns, loads, turns)
+            step_cycles(count, columns, loads if plan.fold else loads + straddling, turns)
             + shuffles * FOLD_CYCLES
             + (GROUP_CYCLES * loads if plan.fold and not plan.window else 0)
             + (0.35 * columns if spills else 0)
             + thrash * columns
             + torn * (1 + count * size / 64)
             + lost
-            + 0.8 * straddling
+            + (STRADDLING_CYCLES * straddling if plan.fold else 0)
             + 0.3 * max(0, count * crowded + columns * beside - 6)
         )
         step = max(step, streams * max(columns * shape.target.vector_bytes, PAIR))
-        if plan.dot and sum(shape.side_bytes) > L1_BYTES:  # whole vectors of both sides: what the first-level cache keeps are the columns
-            kept = (count + columns) * inner * size <= L1_BYTES
-            step = max(step, shape.target.vector_bytes * (count if kept else count + columns) / L2_RATE)
+        if plan.dot:
+            step = max(step, dot_reads(shape, plan, count, columns))
         stored = lanes_of(shape) * columns if plan.turned else rows
         crowd = CROWDED_CYCLES * (2 * stored if plan.turned else count * columns) if stored > most else 0.0
         waits = 2.0 * count * columns * (math.ceil(steps / length) - 1)
@@ -150,6 +149,32 @@ def price(shape: Shape, plan: Plan) -> float:
     few = FEW_SHARES if shares < 2 * threads else 1.0
     across += shares * SHARE_CYCLES / threads if plan.split == "tiles" else 0.0
     return across + waits + whole * math.ceil(shares / threads) / max(1, shares) * few
+
+
+def panel_memory(shape: Shape, plan: Plan, length: int, panels: Sequence[int]) -> int:
+    """Bytes of the cache that `length` steps of a panel take, of those operands that lie along the lanes."""
+    if plan.packed:
+        return length * (whole_pitch(plan) * shape.itemsize if plan.packed.whole else panel_bytes(plan))
+    torn = LINE if any((plan.vector, side) in shape.straddling for side in panels) else 0
+    return min(length * (panel_bytes(plan) + torn), max((shape.side_bytes[side] for side in panels), default=0))
+
+
+def dot_reads(shape: Shape, plan: Plan, rows: int, columns: int) -> float:
+    """Cycles of a step in which the cache beyond the first level gives what that does not hold of the vectors of both operands: those that
+    change from tile to tile, and those that stay for a while, unless it holds the former all."""
+    side = 0 if plan.vector and shape.side(plan.vector, 0) != 0 else 1
+    own = [b // math.prod(shape.size[n] for n in plan.outer if shape.side(n, s) != 0) for s, b in enumerate(shape.side_bytes)]
+    changing = (rows, own[1 - side], shape.size[plan.rows] if plan.rows else 1)
+    staying = (columns, own[side], shape.size[plan.vector] if plan.vector else 1)
+    if plan.split == "tiles" or plan.along:
+        changing, staying = staying, changing
+    row = shape.size[plan.dot] * shape.itemsize
+    many, size, all_ = changing
+    rate = L3_RATE if size > L2_BYTES else L2_RATE
+    cycles = staying[0] / STREAM_RATE * many / all_
+    if size + staying[0] * row > L1_BYTES:
+        cycles = many / rate + (cycles if (rows + columns) * row <= L1_BYTES else staying[0] / rate)
+    return shape.target.vector_bytes * cycles
 
 
 def put_beside(shape: Shape, plan: Plan, columns: int) -> tuple[int, int]:
@@ -212,7 +237,7 @@ def finish_cycles(shape: Shape, plan: Plan, rows: int, deep: int, columns: int) 
         return 15 + columns * rows * (WOVEN_CYCLES * deep + SHUFFLE_CYCLES * weaving(deep, lanes))
     rows *= deep
     if plan.dot:
-        return 45 + 4 * rows * columns
+        return 20 + (2 * columns + 3) * rows
     if plan.turned:
         square = 1 << (rows - 1).bit_length()
         return 15 + columns * (square * math.log2(square) / 2 + lanes * (1 + TORN_CYCLES * torn_stores(shape, plan, rows)))
@@ -400,7 +425,7 @@ def scattered(shape: Shape, plan: Plan, side: int, steps: int) -> bool:
     apart = abs(move) * shape.itemsize
     lines = math.ceil(panel_bytes(plan) / 64)
     sets = min(64, PAGE // math.gcd(apart, PAGE) * lines)
-    return apart >= 64 and steps * lines > 10 * sets
+    return apart >= 64 and steps * lines >= 10 * sets
 
 
 def crowded_pixels(shape: Shape, plan: Plan, side: int) -> float:

@@ -293,7 +293,7 @@ COPIED = {
     "groups": (matmul(3136, 128, N, "TN"), {"N": 5}, lambda a, w: a.T @ w),
     "reduction in two blocks": (matmul(300, 512, N, "TN"), {"N": 1030}, lambda a, w: a.T @ w),
     "squares": (matmul(N, 512, 512, "NT"), {"N": 29}, lambda a, w: a @ w.T),
-    "ragged squares": (matmul(200, 523, 539, "NT"), {}, lambda a, w: a @ w.T),
+    "ragged squares": (matmul(300, 523, 1000, "NT"), {}, lambda a, w: a @ w.T),
     "squares, double": (matmul(400, 512, 512, "NT", "f64"), {}, lambda a, w: a @ w.T),
 }
 
