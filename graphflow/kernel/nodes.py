@@ -13,11 +13,12 @@
     mode      ::= PARALLEL | SERIAL | VECTOR
     combine   ::= add | mul | max | min | and | or
 
-A phase begins with at most one PARALLEL loop, which must be its only statement: threads take equal static shares of its range. A phase
-without one runs on thread 0 only. A VECTOR loop's body runs on all lanes at once, its tail masked; loops inside it are SERIAL and run
-equally often in all lanes (sums over rows with the columns in lanes). An
-Accumulate into a Var declared outside it becomes a vector accumulator that is combined by a fixed tree after the loop, so results do not
-depend on the thread count. Buffers are row-major and dense; every offset is in elements.
+A phase begins with at most one PARALLEL loop, which must be its only statement: threads take equal static shares of its range. Planned
+contractions stand in a phase of their own, several where they need nothing of each other, and share themselves out. Any other phase runs
+on thread 0 only. A VECTOR loop's body runs on all lanes at once, its tail masked; loops inside it are SERIAL and run equally often in all
+lanes (sums over rows with the columns in lanes). An Accumulate into a Var declared outside it becomes a vector accumulator that is
+combined by a fixed tree after the loop, so results do not depend on the thread count. Buffers are row-major and dense; every offset is in
+elements.
 
 Native form of a phase: `void name.phaseK(i64 *args, i64 thread, i64 threads)`, where args holds the address of each buffer in order,
 then the value of each symbol in order, then the address of the status block: i64[4] {check number + 1 or 0, shown value, free, free}.

@@ -129,12 +129,21 @@ class _Phase:
     # -- structure ---------------------------------------------------------------------------------------------------
 
     def phase(self, statements: Sequence[Stmt]) -> None:
+        planned = [s for s in statements if isinstance(s, Contract) and s.plan is not None]
         for s in statements:
             if isinstance(s, Loop) and s.mode is Mode.PARALLEL and len(statements) > 1:
                 self.say(f"the parallel loop {s.var} is not the only statement of its phase")
-            if isinstance(s, Contract) and s.plan is not None and len(statements) > 1:
-                self.say("a planned contraction is not the only statement of its phase")
+        if planned and len(planned) < len(statements):
+            self.say("a planned contraction stands beside statements that are none")
+        for contract in planned:
+            self.apart(contract, planned)
         self.block(statements)
+
+    def apart(self, contract: Contract, others: Sequence[Contract]) -> None:
+        """Contractions of one phase, which threads come to without waiting for each other, must not sum what another one makes."""
+        stored = {s.buffer for other in others if other is not contract for s in other.epilogue if isinstance(s, Store)}
+        for name in sorted({contract.left.buffer, contract.right.buffer} & stored):
+            self.say(f"a contraction reads buffer {name}, which another one of the phase stores")
 
     def block(self, statements: Sequence[Stmt]) -> None:
         outer = dict(self.locals)

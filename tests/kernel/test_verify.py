@@ -232,7 +232,11 @@ BAD: dict[str, tuple[Kernel, str]] = {
     ),
     "planned contraction beside another": (
         kernel(dataclasses.replace(contraction(), plan="any"), Store("w", 0, zero)),
-        "a planned contraction is not the only statement",
+        "a planned contraction stands beside statements that are none",
+    ),
+    "contraction of what another one of the phase makes": (
+        kernel(*(dataclasses.replace(contraction(epilogue=(Store(b, i * 10 + j, local("acc", "f32")),)), plan="any") for b in ("y", "x"))),
+        "a contraction reads buffer x, which another one of the phase stores",
     ),
     "contraction of two types": (
         kernel(dataclasses.replace(contraction(), right=load("ids", "i64", symbol("k")))),

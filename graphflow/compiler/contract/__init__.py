@@ -8,10 +8,10 @@ takes one unplanned `kernel.nodes.Contract` and returns the cheapest Schedule: t
 and the SCRATCH buffers they need (`scratch`, named from `prefix`); put the phases into the Kernel in this order and append the buffers.
 Usually it is one phase holding the contract with its `plan` filled. An operand that cannot be read along vectors is first repacked (plain
 loops), and a long reduction with few outputs is cut into a fixed number of parts, whose sums a last phase of plain loops combines and
-hands to the epilogue. A planned Contract is the only statement of its phase and distributes itself over the threads; one that stands in
-the loops of somebody else's phase, planned by `nested`, is done whole by the thread that comes to it (compiler/lower/overlap.py has such).
-Where a reduced axis of a planned contract begins and how long it is may depend on free axes: the last part of a cut reduction is shorter,
-and at the edge of an image a window meets fewer rows.
+hands to the epilogue. Planned Contracts stand in a phase of their own and distribute themselves over the threads, several where they need
+nothing of each other; one that stands in the loops of somebody else's phase, planned by `nested`, is done whole by the thread that comes
+to it (compiler/lower/overlap.py has such). Where a reduced axis of a planned contract begins and how long it is may depend on free axes:
+the last part of a cut reduction is shorter, and at the edge of an image a window meets fewer rows.
 
 Three forms of register tile cover every case (plan.py): vectors along an axis of the results, one operand broadcast; vectors along another
 free axis, the tile turned by shuffles before the epilogue, or what that stores interleaved; vectors along a reduced axis, summed across in

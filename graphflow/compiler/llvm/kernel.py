@@ -20,11 +20,11 @@ def phase_name(kernel: Kernel, number: int) -> str:
 
 
 def shared(phase: tuple[Stmt, ...]) -> bool:
-    """Whether all threads take part: the phase is one parallel loop or one contraction. Any other runs on thread 0."""
-    if len(phase) != 1:
-        return False
-    (only,) = phase
-    return isinstance(only, Contract) or (isinstance(only, Loop) and only.mode is Mode.PARALLEL)
+    """Whether all threads take part: the phase is one parallel loop, or contractions that need nothing of each other. Any other runs on
+    thread 0."""
+    if all(isinstance(s, Contract) for s in phase):
+        return bool(phase)
+    return len(phase) == 1 and isinstance(phase[0], Loop) and phase[0].mode is Mode.PARALLEL
 
 
 def emit_phase(

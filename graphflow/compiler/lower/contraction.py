@@ -16,7 +16,7 @@ from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import relabelled, split
 from graphflow.compiler.lower.windows import Comb, combs_of, window_of
 from graphflow.compiler.program import Node, Value
-from graphflow.kernel.expr import Load, load, local
+from graphflow.kernel.expr import TYPES, Load, load, local
 from graphflow.kernel.index import Index, evaluate, maximum, symbol
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store
 from graphflow.ops.families import ravel
@@ -30,13 +30,13 @@ PADDED = f"{PREFIX}.padded"  # the left operand inside its border of zeros, wher
 # What overlap-add must cost at most, of the price of a contraction with a border, where there are fused multiply-adds and where there are
 # none: that price is too high where lanes are added up across, and of products without them too low.
 OVERLAP_WORTH = {True: 0.88, False: 0.7}
+APART_WORTH = 0.97  # of the price in one piece: code for two has to be compiled
+PAGE = 4096  # bytes
 WORTH = 0.03  # part of the products, for which it is worth while to leave some out
 
 
 def lower_contraction(scope: Scope, target: Any) -> Phases:
     """The phases of a contraction group, tiled for `target`."""
-    from graphflow.compiler.contract import schedule_contract  # the cost model is needed only where something is compiled
-
     contract = unplanned(scope)
     root = scope.group.root
     assert root is not None
@@ -46,28 +46,81 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
         some = [c for c in rows if not _empty(c)] or rows[:1]  # a window without taps leaves one to make zeros
         some[0] = _with_results_of_nothing(some[0], [c for c in rows if _empty(c) and c is not some[0]])
         cut = [_without_last_rows(c, spans(c, root.op)) for c in some]
-        insides = [(c, spans(c, root.op)) for c, _ in cut]
-        parts = [schedule_contract(c, target, f"{PREFIX}{n}", without_borders(c, i), i) for n, (c, i) in enumerate(insides)]
-        scope.adopt([buffer for part in parts for buffer in part.scratch])
+        each = [_scheduled(c, spans(c, root.op), target, f"{PREFIX}{n}") for n, (c, _) in enumerate(cut)]
         nothing = [_of_nothing(scope, rest) for _, rests in cut for rest in rests]
-        return [*(phase for part in parts for phase in part.phases), *nothing]
+        joined = [_joined([part for _, part in parts]) for parts in each]
+        scope.adopt([buffer for way in joined for buffer in way.scratch])
+        return [*(phase for way in joined for phase in way.phases), *nothing]
     inside = spans(contract, root.op)
-    best = schedule_contract(contract, target, PREFIX, without_borders(contract, inside), inside)
+    parts = _scheduled(contract, inside, target, PREFIX)
     halo = made_inside(scope.group, 0)
     if halo is None:
-        scope.adopt(best.scratch)
-        return list(best.phases)
-    short = _unbordered(scope, contract, best, halo, inside)
-    if short is not None:
-        ways = [Added(best.cycles * OVERLAP_WORTH[target.fma], (*best.before, (short,), *best.after), best.scratch)]
+        way = _joined([part for _, part in parts])
     else:
-        padded, cycles = _padded(scope, halo)
-        room = Buffer(PADDED, contract.left.type, halo.outputs[0].shape, Role.SCRATCH)
-        ways = [Added((best.cycles + cycles) * OVERLAP_WORTH[target.fma], (padded, *best.phases), (*best.scratch, room))]
-    ways += overlap_adds(contract, root.op, overlapping(root, halo), scope.source(halo.inputs[0]), target, PREFIX)
-    way = min(ways, key=lambda w: w.cycles)
+        source = scope.source(halo.inputs[0])
+        ways = [*_bordered(scope, contract, parts, halo, inside, target)]
+        ways += overlap_adds(contract, root.op, overlapping(root, halo), source, target, PREFIX)
+        way = min(ways, key=lambda w: w.cycles)
     scope.adopt(way.scratch)
     return list(way.phases)
+
+
+def _bordered(
+    scope: Scope, contract: Contract, parts: Sequence[tuple[Contract, Schedule]], halo: Node, inside: Spans, target: Any
+) -> Iterator[Added]:
+    """Ways to compute a contraction whose left operand has a border that does not exist in memory: as it is scheduled, where that reads
+    nothing of the border, or else after making it; and over what lies inside, which takes apart what would be one loop."""
+    from graphflow.compiler.contract.schedule import filled
+
+    worth = OVERLAP_WORTH[target.fma]
+
+    def short(of: Sequence[tuple[Contract, Schedule]]) -> list[Schedule]:
+        found = [_unbordered(scope, *pair, halo, inside) for pair in of]
+        return [part for part in found if part is not None] if all(found) else []
+
+    if some := short(parts):
+        way = _joined(some)
+        yield way._replace(cycles=way.cycles * worth)
+        return
+    padded, cycles = _padded(scope, halo)
+    way = _joined([part for _, part in parts])
+    room = Buffer(PADDED, contract.left.type, halo.outputs[0].shape, Role.SCRATCH)
+    yield Added((way.cycles + cycles) * worth, (padded, *way.phases), (*way.scratch, room))
+    cut = {tap: span.axis for (_, tap), span in inside.items()}
+    within = replace(contract, reduced=tuple(cut.get(a.name, a) for a in contract.reduced))
+    some = short(_scheduled(within, {}, target, PREFIX))
+    if some and not any(_images(part) for part in some):
+        way = _joined(some)
+        yield way._replace(cycles=way.cycles * filled(within) * worth)
+
+
+def _scheduled(contract: Contract, inside: Spans, target: Any, prefix: str) -> list[tuple[Contract, Schedule]]:
+    """The cheapest way to compute a contraction: in one piece; or the columns of results that fill whole registers, and those beyond,
+    which mostly do better along other lanes."""
+    from graphflow.compiler.contract import schedule_contract  # the cost model is needed only where something is compiled
+    from graphflow.compiler.contract.analyse import strides
+
+    def scheduled(part: Contract, name: str) -> tuple[Contract, Schedule]:
+        return part, schedule_contract(part, target, name, without_borders(part, inside), inside)
+
+    whole = scheduled(contract, prefix)
+    lanes = target.lanes("f32" if contract.left.type == "f16" else contract.left.type)
+    columns = [a for a in contract.free if a.extent != 1 and strides(contract, a.name).out == 1]
+    if len(columns) != 1 or not isinstance(n := columns[0].extent, int) or n < lanes or n % lanes == 0:
+        return [whole]
+    name, full = columns[0].name, n - n % lanes
+    if contract.left.buffer == PADDED and strides(contract, name).left != 0:
+        return [whole]
+    ranges = ((0, full), (full, n - full))
+    apart = [scheduled(_rows_from(contract, name, *some), f"{prefix}.{number}") for number, some in enumerate(ranges)]
+    return apart if sum(part.cycles for _, part in apart) < APART_WORTH * whole[1].cycles else [whole]
+
+
+def _joined(parts: Sequence[Schedule]) -> Added:
+    """Contractions that need nothing of each other as one way to compute them all."""
+    before, after = [phase for p in parts for phase in p.before], [phase for p in parts for phase in p.after]
+    scratch = tuple(buffer for p in parts for buffer in p.scratch)
+    return Added(sum(p.cycles for p in parts), (*before, tuple(p.contract for p in parts), *after), scratch)
 
 
 def row_by_row(contract: Contract, op: Any, combs: Sequence[Comb]) -> Iterator[Contract]:
@@ -145,10 +198,20 @@ def _padded(scope: Scope, halo: Node) -> tuple[tuple[Stmt, ...], float]:
     return split(parallel_nest(axes, [store]), scope.machine), BARRIER + guess(value.size) * PLAIN_COPY_CYCLES / 2
 
 
-def _unbordered(scope: Scope, contract: Contract, best: Schedule, halo: Node, known: Spans) -> Contract | None:
-    """The planned contraction over its left operand without the border, where nothing of that is read: each window is along the rows of
-    tiles, which leave out the taps that lie outside, or has a loop of its own, which begins and ends for each row of the result as they do.
-    None where the plan is another."""
+def _images(part: Schedule) -> bool:
+    """Whether rows of tiles lie in pages of their own, as images do: windows meet few of their pixels in the caches then, and how many rows
+    there are is mostly known only at run time."""
+    from graphflow.compiler.contract.analyse import strides
+
+    rows, _ = part.tile
+    move = strides(part.contract, rows).left if rows else 0
+    return not isinstance(move, int) or abs(move) * TYPES[part.contract.left.type].itemsize >= PAGE
+
+
+def _unbordered(scope: Scope, contract: Contract, best: Schedule, halo: Node, known: Spans) -> Schedule | None:
+    """The schedule over the left operand without the border, where nothing of that is read: each window is along the rows of tiles, which
+    leave out the taps that lie outside, or has a loop of its own, which begins and ends for each row of the result as they do. None where
+    the plan is another."""
     from graphflow.compiler.contract.plan import Plan
 
     planned, plan = best.contract, best.contract.plan
@@ -172,7 +235,7 @@ def _unbordered(scope: Scope, contract: Contract, best: Schedule, halo: Node, kn
     index = [sum((at.get(f"{'f' if a < op.free else 'k'}{a}", 0) * c for a, c in terms), start=constant) for terms, constant in op.left]
     inside = [i - low for i, low in zip(index, halo.op.low, strict=True)]  # type: ignore[attr-defined]
     left = load(scope.source(x).name, planned.left.type, ravel(tuple(inside), x.shape))
-    return replace(planned, left=left, reduced=tuple(axes[len(contract.free) :]))
+    return replace(best, contract=replace(planned, left=left, reduced=tuple(axes[len(contract.free) :])))
 
 
 def unplanned(scope: Scope) -> Contract:

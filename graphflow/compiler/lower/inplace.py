@@ -3,8 +3,9 @@
 Safe where an earlier phase has finished reading the input (a barrier lies between), or where every element is read only by the
 iteration that writes the output's element at the same offset, before it writes. The first is read off the phases; the second off the
 offsets: no load may come after the first store in program order, and all loads must have the offset of one of the stores, which is either
-the only one or stands with the load and all other stores in one body of a loop (a window, say, that is read and written as a whole).
-Windows of fewer channels than fill the lanes are left out: a load that follows a masked store beside it waits until that is in the cache.
+the only one, or stands with the load and all other stores in one body of a loop (a window, say, that is read and written as a whole), or
+with the load in one of several contractions side by side, each of which has elements of its own. Windows of fewer channels than fill the
+lanes are left out: a load that follows a masked store beside it waits until that is in the cache.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ LANES = 16  # of the widest vectors
 
 
 class Event(NamedTuple):
-    """A load or store in program order; `body`: the number of the statement list that it stands in, `full`: whether no lanes are masked."""
+    """A load or store in program order; `body`: the number of the statement list that it stands in, `full`: whether no lanes are masked,
+    `apart`: whether that list is one of several contractions of a phase."""
 
     store: bool
     buffer: str
@@ -29,6 +31,7 @@ class Event(NamedTuple):
     phase: int
     body: int
     full: bool
+    apart: bool = False
 
 
 def aliasable(kernel: Kernel) -> tuple[tuple[int, int], ...]:
@@ -58,6 +61,9 @@ def _safe(loads: list[tuple[int, Event]], writes: list[tuple[int, Event]]) -> bo
     if not writes:
         return False
     first, start = writes[0]
+    if all(w.apart and w.phase == start.phase for _, w in writes):
+        own = {(w.body, w.offset): at for at, w in writes}
+        return all(event.phase < start.phase or at < own.get((event.body, event.offset), 0) for at, event in loads)
     offsets = {w.offset for _, w in writes}
     together = len(offsets) > 1
     if together and (not start.full or any(w.body != start.body for _, w in writes)):
@@ -71,6 +77,7 @@ def _safe(loads: list[tuple[int, Event]], writes: list[tuple[int, Event]]) -> bo
 
 def _events(stmts: tuple[Stmt, ...], phase: int, bodies: Iterator[int], full: bool = True) -> Iterator[Event]:
     body = next(bodies)
+    several = len(stmts) > 1 and all(isinstance(s, Contract) for s in stmts)
     for stmt in stmts:
         if isinstance(stmt, Store):
             yield from _loads([stmt.value] if stmt.guard is None else [stmt.value, stmt.guard], phase, body, full)
@@ -86,7 +93,7 @@ def _events(stmts: tuple[Stmt, ...], phase: int, bodies: Iterator[int], full: bo
         elif isinstance(stmt, Contract):
             for operand in (stmt.left, stmt.right):
                 yield Event(False, operand.buffer, None, phase, body, full)
-            yield from _events(stmt.epilogue, phase, bodies)
+            yield from (e._replace(apart=several) for e in _events(stmt.epilogue, phase, bodies))
 
 
 def _loads(exprs: list[Expr], phase: int, body: int, full: bool) -> Iterator[Event]:
