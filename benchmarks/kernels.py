@@ -4,11 +4,12 @@
     make bench-kernels PEERS=/path/bin/python ARGS="--only dX --seconds 0.1"
 
 Every row is a TensorFlow program that goes the library's own way: captured, compiled, planned. The calls of its plan, paddings and copies
-included, are repeated on one thread with warm operands. Shown are microseconds, GF/s, and the share of the multiply-add peak, which is
-measured before and after every row (clocks change; the higher counts); where results have few columns ("of lanes") the share of that part
-of the peak that their vectors could use; "batch" is the time with the batch size known only when it runs, divided by the time with a fixed
-one; then the peers' GF/s and the tilings that were chosen. Times are the least of many, in the time of this thread, so that other processes
-count less. The record goes to benchmarks/history, or to --out.
+included, are repeated on one thread with warm operands, which lie side by side in huge pages as in a step's arena. Shown are microseconds,
+GF/s, and the share of the multiply-add peak, which is measured before and after every row (clocks change; the higher counts); where results
+have few columns ("of lanes") the share of that part of the peak that their vectors could use; "batch" is the time with the batch size known
+only when it runs, divided by the time with a fixed one; then the peers' GF/s and the tilings that were chosen. Times are the least of many,
+over --rounds through all rows, in the time of this thread, so that other processes count less. The record goes to benchmarks/history, or to
+--out.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +34,7 @@ from benchmarks.peers.timing import BURST, best
 from graphflow.compiler.llvm.stmt import inner
 from graphflow.compiler.plan import BoundCall, BoundPlan
 from graphflow.kernel.nodes import Contract, Stmt
-from graphflow.runtime.buffers import Arena, aligned_copy
+from graphflow.runtime.buffers import ALIGNMENT, HUGE_PAGE, Arena
 from graphflow.runtime.executor import Executor
 from graphflow.runtime.jit import default_jit
 from graphflow.runtime.launch import Launch
@@ -53,9 +55,10 @@ class Measured:
             compilation = session.compiled(fetch, feed)
         self.bound: BoundPlan = compilation.plan
         given = {slot.name: value for slot, value in feed.items()}
-        self.arrays = [aligned_copy(given[i.name]) for i in self.bound.compiled.feeds]
-        self.launch = Launch(self.bound, {}, executor, Arena())
-        self.outputs = [aligned_copy(np.zeros(o.shape, o.dtype.as_numpy_dtype)) for o in self.bound.outputs]
+        values = [np.asarray(given[i.name]) for i in self.bound.compiled.feeds]
+        values += [np.zeros(o.shape, o.dtype.as_numpy_dtype) for o in self.bound.outputs]
+        self.arrays = _side_by_side(values)
+        self.launch = Launch(self.bound, {}, executor, Arena(HUGE_PAGE))
         self.executor = executor
 
     def seconds(self, spent: float) -> float:
@@ -65,7 +68,7 @@ class Measured:
         return best(self._repeated(count), spent) / count
 
     def _repeated(self, count: int) -> Callable[[], Any]:
-        arrays = (*self.arrays, *self.outputs)
+        arrays = self.arrays
         plan = self.executor.plan(self.launch._entries() * count, len(arrays), 1.0, (self.launch, arrays))
         return lambda: plan.run(arrays)
 
@@ -78,6 +81,17 @@ class Measured:
     def calls(self) -> int:
         """Kernels that one run calls."""
         return sum(isinstance(call, BoundCall) for call in self.bound.calls)
+
+
+def _side_by_side(values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Copies of arrays in huge pages, one after the other as the values of a step lie in its arena: a product of a few hundred kilobytes
+    takes up to half as long again where the system happens to scatter its pages over the sets of a cache."""
+    places = list(accumulate((v.nbytes + -v.nbytes % ALIGNMENT + ALIGNMENT for v in values), initial=0))
+    memory = Arena(max(places[-1], HUGE_PAGE))
+    copies = tuple(memory.view(place, v.shape, v.dtype) for place, v in zip(places, values, strict=False))
+    for copy, value in zip(copies, values, strict=True):
+        copy[...] = value
+    return copies
 
 
 def in_turns(measured: Sequence[Measured], spent: float) -> list[float]:
@@ -132,23 +146,47 @@ class Torch:
         self.process.wait()
 
 
-def measure(row: Row, executor: Executor, torch: Torch | None, spent: float, lanes: int) -> dict[str, Any]:
-    """The figures of one row; `lanes` of float32."""
+class Times(NamedTuple):
+    """What was measured of a row: seconds of one run with the batch size unknown and fixed (None where there is none) and of the peers,
+    and the peak in FLOP/s; then what does not change: the kernels that one run calls, and what they do."""
+
+    ours: float
+    fixed: float | None
+    numpy: float | None
+    torch: float | None
+    peak: float
+    calls: int
+    tilings: list[str]
+
+    def least(self, other: Times) -> Times:
+        """The least of both times, and the higher peak."""
+        pairs = zip(self[:4], other[:4], strict=True)
+        return Times(*(a if b is None else b if a is None else min(a, b) for a, b in pairs), max(self.peak, other.peak), *other[5:])  # type: ignore[arg-type]
+
+
+def measure(row: Row, executor: Executor, torch: Torch | None, spent: float) -> Times:
+    """One row, once."""
     ours = Measured(row, executor)
     both = [ours, Measured(fixed(row), executor)] if row.batch else [ours]
     before = peak_flops(1, PEAK_SECONDS)
     seconds, *known = in_turns(both, spent)
-    peak = max(before, peak_flops(1, PEAK_SECONDS))
-    if row.type == "float64":
-        peak, lanes = peak / 2, lanes // 2
+    peak = max(before, peak_flops(1, PEAK_SECONDS)) / (2 if row.type == "float64" else 1)
+    peers = numpy_seconds(row, spent), torch.seconds(row, spent) if torch else None
+    return Times(seconds, known[0] if known else None, *peers, peak, ours.calls, ours.tilings)
+
+
+def figures_of(row: Row, times: Times, lanes: int) -> dict[str, Any]:
+    """The figures of one row; `lanes` of float32."""
+    lanes //= 2 if row.type == "float64" else 1
     cap = row.columns / (math.ceil(row.columns / lanes) * lanes) if row.columns < FEW else 1.0
+    rate = row.flops / times.ours
     figures: dict[str, Any] = {
-        "us": seconds * 1e6, "gflops": row.flops / seconds / 1e9, "peak": row.flops / seconds / peak, "lanes": cap, "calls": ours.calls,
-        "tilings": ours.tilings,
+        "us": times.ours * 1e6, "gflops": rate / 1e9, "peak": rate / times.peak, "lanes": cap,
+        "calls": times.calls, "tilings": times.tilings,
     }  # fmt: skip
-    if known:
-        figures["batch"] = seconds / known[0]
-    for name, other in (("numpy", numpy_seconds(row, spent)), ("torch", torch.seconds(row, spent) if torch else None)):
+    if times.fixed is not None:
+        figures["batch"] = times.ours / times.fixed
+    for name, other in (("numpy", times.numpy), ("torch", times.torch)):
         if other is not None:
             figures[name] = row.flops / other / 1e9
     return figures
@@ -171,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="rows whose group and name hold this text, as in 'dense NN' or 'conv 5x5'")
     parser.add_argument("--seconds", type=float, default=0.1, help="spent on each measurement")
+    parser.add_argument("--rounds", type=int, default=2, help="through all rows, of which the least counts: neighbours disturb for seconds")
     parser.add_argument("--out", type=Path, default=HERE / "history", help="folder for the record")
     chosen = parser.parse_args(arguments)
     wanted = {group: [row for row in rows if chosen.only in f"{group} {row.name}"] for group, rows in groups().items()}
@@ -186,11 +225,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch = Torch(peer.interpreter) if peer else None
     executor = Executor(default_jit(), threads=1)
     results: dict[str, dict[str, Any]] = {}
+    before: dict[Row, Times] = {}
     try:
+        for _ in range(chosen.rounds - 1):
+            for row in chain.from_iterable(wanted.values()):
+                times = measure(row, executor, torch, chosen.seconds)
+                before[row] = before.get(row, times).least(times)
         for group, rows in wanted.items():
             found_ = results[group] = {}
             for row in rows:
-                found_[row.name] = measure(row, executor, torch, chosen.seconds, lanes)
+                times = measure(row, executor, torch, chosen.seconds)
+                found_[row.name] = figures_of(row, before.get(row, times).least(times), lanes)
                 print(line(row.name, found_[row.name]), flush=True)
             if rows:
                 shares = sorted(figures["peak"] / figures["lanes"] for figures in found_.values())

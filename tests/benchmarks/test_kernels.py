@@ -56,7 +56,7 @@ def test_a_measured_row_computes_its_contraction(row, executor):
     assert measured.seconds(0.001) > 0
     with tf.Graph().as_default(), tf.Session() as session:
         expected = session.run(*row.build(tf))
-    (output,) = measured.outputs
+    output = measured.arrays[-1]
     np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
     assert np.any(output)
 
