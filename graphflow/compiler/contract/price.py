@@ -237,7 +237,7 @@ def finish_cycles(shape: Shape, plan: Plan, rows: int, deep: int, columns: int) 
         return 15 + columns * rows * (WOVEN_CYCLES * deep + SHUFFLE_CYCLES * weaving(deep, lanes))
     rows *= deep
     if plan.dot:
-        return 20 + (2 * columns + 3) * rows
+        return 20 + (2 * columns + 1 + 2 * shape.work) * rows
     if plan.turned:
         square = 1 << (rows - 1).bit_length()
         return 15 + columns * (square * math.log2(square) / 2 + lanes * (1 + TORN_CYCLES * torn_stores(shape, plan, rows)))
@@ -275,11 +275,14 @@ def crossing(shape: Shape, plan: Plan) -> float:
     finds what it has made before, and so does the thread that goes on with them; the other operand, say weights, it reads whole. A thread
     that takes panels of columns reads all rows of the one, and its results are wanted in rows.
     """
-    if not plan.rows or not plan.vector or plan.outer or plan.turned or plan.dot:
+    if not plan.rows or not plan.vector or plan.outer or plan.turned:
         return 0
     wide = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
-    if len(wide) != 1 or shape.side(plan.rows, wide[0]) != 0 or not _outermost(shape, plan.rows, 1 - wide[0]):
+    if len(wide) != 1 or not _outermost(shape, plan.rows, 1 - wide[0]):
         return 0
+    if shape.side(plan.rows, wide[0]) != 0:  # many small products
+        all_ = sum(shape.side_bytes) + len(shape.results) * shape.result_bytes
+        return all_ * FAR_CYCLES / 2 if plan.split == "panels" and _outermost(shape, plan.rows, wide[0]) else 0
     size = 0
     if plan.split == "panels":
         size = shape.side_bytes[1 - wide[0]] + len(shape.results) * shape.result_bytes
