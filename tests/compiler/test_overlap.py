@@ -14,7 +14,7 @@ from graphflow.compiler.builder import ProgramBuilder
 from graphflow.compiler.groups import Group
 from graphflow.compiler.llvm.target import AVX512
 from graphflow.compiler.lower import contraction
-from graphflow.compiler.lower.overlap import PARTS, Added
+from graphflow.compiler.lower.overlap import PARTS, Priced
 from graphflow.compiler.pipeline import run_passes
 from graphflow.compiler.program import Program
 from graphflow.config import options
@@ -69,10 +69,10 @@ def way(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     plan leaves out the border, with one all the same)."""
     every, bordered = contraction.overlap_adds, contraction._bordered
 
-    def one(*arguments: Any) -> Iterator[Added]:
+    def one(*arguments: Any) -> Iterator[Priced]:
         yield from (a._replace(cycles=-1.0) for n, a in enumerate(every(*arguments)) if n == number)
 
-    def other(*arguments: Any) -> list[Added]:
+    def other(*arguments: Any) -> list[Priced]:
         ways = list(bordered(*arguments))
         return [w for w in ways if any(b.name == contraction.PADDED for b in w.scratch) == (number == -1)] or ways
 

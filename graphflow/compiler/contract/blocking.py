@@ -273,8 +273,8 @@ def _candidates(
             if columns == 1:
                 most = min(TALLEST, shape.target.registers - 2 - spare)
             base = Plan(vector, panels, r, s, (), (), (), (), "units", False, dot, bool(turned), bool(s and turned), fold=fold)
-            if fold:  # shuffles keep their indices in registers
-                most = min(TALLEST, (shape.target.registers - 1 - spare - columns - put_beside(shape, base, columns)[1]) // columns)
+            if fold:
+                most = min(TALLEST, (shape.target.registers - 1 - spare - columns - shuffle_indices(shape, base, columns)) // columns)
             if turned and s:  # vectors stay in registers until the last of the other operand's elements has come
                 most = (shape.target.registers - 1 - spare) // (columns * (deep + 1)) * deep
             elif turned:
@@ -315,7 +315,7 @@ def _windows(shape: Shape, name: str) -> Iterator[Choice]:
                     continue
                 along = abreast if fold and fold[0] == name else 1  # steps of the window that are one in the lanes
                 base = Plan(vector, panels, r, s, (), (), (), (), "units", False, fold=fold)
-                spare = put_beside(shape, base, columns)[1] if fold else 0
+                spare = shuffle_indices(shape, base, columns) if fold else 0
                 for steps in (n for n in range(abs(apart) + 1, extent + 1) if extent % n == 0 and n % along == 0):
                     turns = steps // along
                     most = min(TALLEST, shape.size[r], WINDOW_BODY // (turns * columns * deep))
@@ -328,6 +328,12 @@ def _windows(shape: Shape, name: str) -> Iterator[Choice]:
                     if most < 1 or (shared == r and most < 2):
                         continue
                     yield from _row_cuts(shape, replace(base, window=(name, steps)), most)
+
+
+def shuffle_indices(shape: Shape, plan: Plan, columns: int) -> int:
+    """How many registers hold the indices of the shuffles that put steps beside each other: one for each shuffle of two vectors, or for
+    each of the two where the target shuffles them one by one."""
+    return put_beside(shape, plan, columns)[1] * (1 if shape.target.masks else 2)
 
 
 def narrow(panels: tuple[Panel, ...]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graphflow.compiler.groups import Group, unit
 from graphflow.compiler.lower import nest
 from graphflow.compiler.lower.nest import axes_of, parallel_nest
-from graphflow.compiler.lower.overlap import Added, overlap_adds, overlapping
+from graphflow.compiler.lower.overlap import Priced, overlap_adds, overlapping
 from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import relabelled, split
@@ -67,7 +67,7 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
 
 def _bordered(
     scope: Scope, contract: Contract, parts: Sequence[tuple[Contract, Schedule]], halo: Node, inside: Spans, target: Any
-) -> Iterator[Added]:
+) -> Iterator[Priced]:
     """Ways to compute a contraction whose left operand has a border that does not exist in memory: as it is scheduled, where that reads
     nothing of the border, or else after making it; and over what lies inside, which takes apart what would be one loop."""
     from graphflow.compiler.contract.schedule import filled
@@ -85,7 +85,7 @@ def _bordered(
     padded, cycles = _padded(scope, halo)
     way = _joined([part for _, part in parts])
     room = Buffer(PADDED, contract.left.type, halo.outputs[0].shape, Role.SCRATCH)
-    yield Added((way.cycles + cycles) * worth, (padded, *way.phases), (*way.scratch, room))
+    yield Priced((way.cycles + cycles) * worth, (padded, *way.phases), (*way.scratch, room))
     cut = {tap: span.axis for (_, tap), span in inside.items()}
     within = replace(contract, reduced=tuple(cut.get(a.name, a) for a in contract.reduced))
     some = short(_scheduled(within, {}, target, PREFIX))
@@ -116,11 +116,11 @@ def _scheduled(contract: Contract, inside: Spans, target: Any, prefix: str) -> l
     return apart if sum(part.cycles for _, part in apart) < APART_WORTH * whole[1].cycles else [whole]
 
 
-def _joined(parts: Sequence[Schedule]) -> Added:
+def _joined(parts: Sequence[Schedule]) -> Priced:
     """Contractions that need nothing of each other as one way to compute them all."""
     before, after = [phase for p in parts for phase in p.before], [phase for p in parts for phase in p.after]
     scratch = tuple(buffer for p in parts for buffer in p.scratch)
-    return Added(sum(p.cycles for p in parts), (*before, tuple(p.contract for p in parts), *after), scratch)
+    return Priced(sum(p.cycles for p in parts), (*before, tuple(p.contract for p in parts), *after), scratch)
 
 
 def row_by_row(contract: Contract, op: Any, combs: Sequence[Comb]) -> Iterator[Contract]:

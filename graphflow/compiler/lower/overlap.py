@@ -44,7 +44,7 @@ FAR_LINE_CYCLES = 12.0  # of a cache line of terms that does not stay in the fir
 FILTER_CYCLES = 2.0  # of an element of the filter copied across the grain
 
 
-class Added(NamedTuple):
+class Priced(NamedTuple):
     """A way to compute a contraction: what it costs in cycles, its phases and the scratch buffers that they need."""
 
     cycles: float
@@ -83,7 +83,7 @@ def overlapping(root: Node, halo: Node) -> tuple[Window, ...]:
     return tuple(found) if steady and free == {column} else ()
 
 
-def overlap_adds(contract: Contract, op: Any, windows: Sequence[Window], source: Buffer, target: Target, prefix: str) -> Iterator[Added]:
+def overlap_adds(contract: Contract, op: Any, windows: Sequence[Window], source: Buffer, target: Target, prefix: str) -> Iterator[Priced]:
     """Ways to compute a contraction by overlap-add. `source`: the left operand without its border, which the contraction itself reads."""
     for count in range(1, len(windows) + 1):
         found = _Overlap(contract, op, windows, count, source, target, prefix).way()
@@ -145,7 +145,7 @@ class _Overlap:
         size = self.extents[axis]
         return 0 if size == 1 else symbol(f"{'f' if axis < self.op.free else 'k'}{axis}", 0, size - 1)
 
-    def way(self) -> Added | None:
+    def way(self) -> Priced | None:
         """None where terms, taps or steps of the contraction are too many."""
         from graphflow.compiler.contract.cuts import guess  # as in contraction.py
         from graphflow.compiler.contract.schedule import BARRIER, nested
@@ -172,7 +172,7 @@ class _Overlap:
         each = self._nest((products.contract, *self._sums(part, image)), 1, self.outside)
         images = Loop("image", many, Mode.SERIAL, each)
         main = Loop("part", self._parts(), Mode.PARALLEL, (*self._cleared(part), images))
-        return Added(cycles, (*self._filters(), (main,)), (self.filter, self.terms))
+        return Priced(cycles, (*self._filters(), (main,)), (self.filter, self.terms))
 
     # -- statements ----------------------------------------------------------------------------------------------------------------
 
