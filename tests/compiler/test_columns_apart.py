@@ -102,6 +102,9 @@ def test_variables_are_updated_in_place() -> None:
     ((9, 9), (5, 5), 1, "VALID", 1, 20, 50), ((9, 7), (3, 3), 1, "SAME", 1, 20, 36), ((8, 9), (3, 3), 2, "SAME", 1, 18, 24),
     ((8, 8), (5, 5), 2, "SAME", 1, 20, 50), ((6, 6), (1, 1), 1, "SAME", 1, 20, 17), ((7, 7), (3, 3), 1, "SAME", 2, 33, 19),
     ((5, 30), (3, 3), 1, "SAME", 1, 17, 40),
+    # One channel: columns are positions of windows.
+    ((9, 9), (7, 6), 1, "SAME", 2, 48, 1), ((9, 20), (3, 5), 1, "SAME", 1, 48, 1), ((9, 12), (3, 5), 1, "SAME", 1, 48, 1),
+    ((9, 20), (3, 5), 1, "VALID", 1, 48, 1), ((5, 27), (3, 3), 2, "SAME", 1, 16, 1), ((27, 5), (5, 3), 1, "SAME", 1, 32, 1),
 ])  # fmt: skip
 @pytest.mark.parametrize("name", native.TARGETS)
 @pytest.mark.usefixtures("apart")

@@ -99,6 +99,7 @@ def _scheduled(contract: Contract, inside: Spans, target: Any, prefix: str) -> l
     which mostly do better along other lanes."""
     from graphflow.compiler.contract import schedule_contract  # the cost model is needed only where something is compiled
     from graphflow.compiler.contract.analyse import strides
+    from graphflow.compiler.contract.cuts import varies
 
     def scheduled(part: Contract, name: str) -> tuple[Contract, Schedule]:
         return part, schedule_contract(part, target, name, without_borders(part, inside), inside)
@@ -108,11 +109,13 @@ def _scheduled(contract: Contract, inside: Spans, target: Any, prefix: str) -> l
     columns = [a for a in contract.free if a.extent != 1 and strides(contract, a.name).out == 1]
     if len(columns) != 1 or not isinstance(n := columns[0].extent, int) or n < lanes or n % lanes == 0:
         return [whole]
+    if any(row == columns[0].name for row, _ in inside) or any(varies(a, columns) for a in contract.reduced):
+        return [whole]  # they are positions of windows: which products there are depends on where they begin
     name, full = columns[0].name, n - n % lanes
     if contract.left.buffer == PADDED and strides(contract, name).left != 0:
         return [whole]
     ranges = ((0, full), (full, n - full))
-    apart = [scheduled(_rows_from(contract, name, *some), f"{prefix}.{number}") for number, some in enumerate(ranges)]
+    apart = [scheduled(_part_of(contract, name, *some), f"{prefix}.{number}") for number, some in enumerate(ranges)]
     return apart if sum(part.cycles for _, part in apart) < APART_WORTH * whole[1].cycles else [whole]
 
 
@@ -160,17 +163,17 @@ def _without_last_rows(contract: Contract, inside: Spans) -> tuple[Contract, lis
         many = len(span.steps)
         some = max((n + 1 for n, (begin, end) in enumerate(span.steps) if begin < end), default=many)
         if some < many:
-            rests.append(_rows_from(contract, row, some, many - some))
+            rests.append(_part_of(contract, row, some, many - some))
             contract = replace(contract, free=tuple(Axis(a.name, some) if a.name == row else a for a in contract.free))
     return contract, rests
 
 
-def _rows_from(contract: Contract, row: str, first: int, many: int) -> Contract:
-    """`many` rows of a contraction from the given one on."""
+def _part_of(contract: Contract, name: str, first: int, many: int) -> Contract:
+    """`many` steps of a contraction along a free axis from the given one on."""
     from graphflow.compiler.contract.analyse import rewrite
 
-    moved = rewrite(contract, {row: symbol(row, 0, many - 1) + first})
-    return replace(moved, free=tuple(Axis(a.name, many) if a.name == row else a for a in contract.free))
+    moved = rewrite(contract, {name: symbol(name, 0, many - 1) + first})
+    return replace(moved, free=tuple(Axis(a.name, many) if a.name == name else a for a in contract.free))
 
 
 def _of_nothing(scope: Scope, contract: Contract) -> tuple[Stmt, ...]:
