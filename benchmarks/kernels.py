@@ -160,8 +160,8 @@ class Times(NamedTuple):
 
     def least(self, other: Times) -> Times:
         """The least of both times, and the higher peak."""
-        pairs = zip(self[:4], other[:4], strict=True)
-        return Times(*(a if b is None else b if a is None else min(a, b) for a, b in pairs), max(self.peak, other.peak), *other[5:])  # type: ignore[arg-type]
+        fixed, numpy, torch = (min((t for t in pair if t is not None), default=None) for pair in zip(self[1:4], other[1:4], strict=True))
+        return Times(min(self.ours, other.ours), fixed, numpy, torch, max(self.peak, other.peak), self.calls, self.tilings)
 
 
 def measure(row: Row, executor: Executor, torch: Torch | None, spent: float) -> Times:
@@ -225,17 +225,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch = Torch(peer.interpreter) if peer else None
     executor = Executor(default_jit(), threads=1)
     results: dict[str, dict[str, Any]] = {}
-    before: dict[Row, Times] = {}
+    least: dict[Row, Times] = {}
+
+    def measured(row: Row) -> Times:
+        times = measure(row, executor, torch, chosen.seconds)
+        least[row] = least.get(row, times).least(times)
+        return least[row]
+
     try:
         for _ in range(chosen.rounds - 1):
             for row in chain.from_iterable(wanted.values()):
-                times = measure(row, executor, torch, chosen.seconds)
-                before[row] = before.get(row, times).least(times)
+                measured(row)
         for group, rows in wanted.items():
             found_ = results[group] = {}
             for row in rows:
-                times = measure(row, executor, torch, chosen.seconds)
-                found_[row.name] = figures_of(row, before.get(row, times).least(times), lanes)
+                found_[row.name] = figures_of(row, measured(row), lanes)
                 print(line(row.name, found_[row.name]), flush=True)
             if rows:
                 shares = sorted(figures["peak"] / figures["lanes"] for figures in found_.values())

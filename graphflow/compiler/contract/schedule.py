@@ -81,13 +81,14 @@ def schedule_contract(
             if found is not None and (best is None or found.cycles < best.cycles):
                 best, best_way, best_view, apart = found, way, view, pair
     assert best is not None
+    best = _scaled(best, _filled(best_view))
     for other in (normalise(c, apart) for c in shorter):
         if len(other.free) + len(other.reduced) > len(best_view.free) + len(best_view.reduced):
             continue  # it takes apart what is one loop otherwise
-        some = filled(other)
+        some = _filled(other)
         found = _within(best_way(other, target, prefix, best.cycles / some), spans)
         if found is not None and found.cycles * some < best.cycles and found.tile == best.tile:  # others were measured to be no faster
-            best = replace(found, cycles=found.cycles * some, beside=found.beside * some)
+            best = _scaled(found, some)
     return _in_matrix_tiles(views[()], target, prefix, best)
 
 
@@ -134,10 +135,15 @@ def nested(contract: Contract, target: Target, outside: Collection[str] = ()) ->
         return None
     plan = replace(plan, outer=tuple(n for n in plan.outer if n not in outside))
     within = replace(view, free=tuple(a for a in view.free if a.name not in outside), plan=plan)
-    return Schedule(choice.cycles * filled(view), within)
+    return Schedule(choice.cycles * _filled(view), within)
 
 
-def filled(contract: Contract) -> float:
+def _scaled(found: Schedule, part: float) -> Schedule:
+    """The schedule at part of its price."""
+    return replace(found, cycles=found.cycles * part, beside=found.beside * part)
+
+
+def _filled(contract: Contract) -> float:
     """What part of the products there are where the length of a reduction depends on a free axis: prices take the longest."""
     return math.prod(sum(n) / (len(n) * max(n)) for n in (lengths(a, contract.free) for a in contract.reduced))
 

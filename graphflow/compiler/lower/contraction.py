@@ -31,7 +31,6 @@ PADDED = f"{PREFIX}.padded"  # the left operand inside its border of zeros, wher
 # none: that price is too high where lanes are added up across, and of products without them too low.
 OVERLAP_WORTH = {True: 0.88, False: 0.7}
 APART_WORTH = 0.97  # of the price in one piece: code for two has to be compiled
-PAGE = 4096  # bytes
 WORTH = 0.03  # part of the products, for which it is worth while to leave some out
 
 
@@ -70,8 +69,6 @@ def _bordered(
 ) -> Iterator[Priced]:
     """Ways to compute a contraction whose left operand has a border that does not exist in memory: as it is scheduled, where that reads
     nothing of the border, or else after making it; and over what lies inside, which takes apart what would be one loop."""
-    from graphflow.compiler.contract.schedule import filled
-
     worth = OVERLAP_WORTH[target.fma]
 
     def short(of: Sequence[tuple[Contract, Schedule]]) -> list[Schedule]:
@@ -91,7 +88,7 @@ def _bordered(
     some = short(_scheduled(within, {}, target, PREFIX))
     if some and not any(_images(part) for part in some):
         way = _joined(some)
-        yield way._replace(cycles=way.cycles * filled(within) * worth)
+        yield way._replace(cycles=way.cycles * worth)
 
 
 def _scheduled(contract: Contract, inside: Spans, target: Any, prefix: str) -> list[tuple[Contract, Schedule]]:
@@ -205,6 +202,7 @@ def _images(part: Schedule) -> bool:
     """Whether rows of tiles lie in pages of their own, as images do: windows meet few of their pixels in the caches then, and how many rows
     there are is mostly known only at run time."""
     from graphflow.compiler.contract.analyse import strides
+    from graphflow.compiler.contract.price import PAGE
 
     rows, _ = part.tile
     move = strides(part.contract, rows).left if rows else 0
