@@ -38,7 +38,7 @@ _TOP_LEVEL = (
     "ops.activation", "ops.reduce",
     "ops.broadcast", "ops.overloads", "ops.reductions", "ops.clip", "ops.softmax", "ops.random", "ops.random_choice",
     "ops.joining", "ops.shape", "ops.reshape", "ops.padding", "ops.slicing",
-    "ops.matmul", "ops.recurrent", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.colors", "ops.normalize", "ops.ranges", "ops.segments", "ops.scatter_nd", "ops.sparse_segments",  # noqa: E501
+    "ops.matmul", "ops.recurrent", "ops.conv", "ops.pool", "ops.pool_operands", "ops.patches", "ops.morphology", "ops.colors", "ops.normalize", "ops.ranges", "ops.scans", "ops.segments", "ops.scatter_nd", "ops.sparse_segments",  # noqa: E501
     "ops.confusion", "ops.resize", "ops.gather", "ops.partition", "ops.choose", "ops.distinct", "ops.vectors", "ops.sorting",
     "ops.beams", "ops.diagonal",
     "ops.linalg.systems", "ops.linalg.decompositions", "ops.linalg.functions", "ops.linalg.exponential",

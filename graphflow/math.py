@@ -39,7 +39,6 @@ from graphflow.ops.logic import (
     not_equal,
 )  # fmt: skip
 from graphflow.ops.ordering import bincount
-from graphflow.ops.ranges import cumprod, cumsum, cumulative_logsumexp
 from graphflow.ops.reductions import (
     argmax,
     argmin,
@@ -58,6 +57,7 @@ from graphflow.ops.reductions import (
 )  # fmt: skip
 from graphflow.ops.reshape import invert_permutation
 from graphflow.ops.rounding import ceil, floor, is_finite, is_inf, is_nan, rint, round
+from graphflow.ops.scans import cumprod, cumsum, cumulative_logsumexp
 from graphflow.ops.segments import (
     segment_max,
     segment_mean,

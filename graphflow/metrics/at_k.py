@@ -17,9 +17,9 @@ from graphflow.metrics.common import collected, metric_variable, now, ratio
 from graphflow.ops.choose import top_k
 from graphflow.ops.division import div
 from graphflow.ops.logic import cast, equal, greater, logical_and, logical_not, not_equal
-from graphflow.ops.ranges import cumsum
 from graphflow.ops.reductions import reduce_any, reduce_sum
 from graphflow.ops.reshape import expand_dims
+from graphflow.ops.scans import cumsum
 from graphflow.ops.shape import size
 from graphflow.ops.source import ones_like, with_dependencies
 from graphflow.ops.sparse import as_sparse, sparse_tensor_to_dense

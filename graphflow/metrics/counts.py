@@ -12,9 +12,9 @@ from graphflow.metrics.common import collected, metric_variable, now, ratio, squ
 from graphflow.ops.division import div
 from graphflow.ops.joining import stack, tile
 from graphflow.ops.logic import cast, equal, greater, logical_and, logical_not, where
-from graphflow.ops.ranges import cumsum
 from graphflow.ops.reductions import argmax, argmin, reduce_min, reduce_sum
 from graphflow.ops.reshape import expand_dims, reshape, transpose
+from graphflow.ops.scans import cumsum
 from graphflow.ops.shape import shape
 from graphflow.ops.source import constant, ones_like
 from graphflow.ops.state import assign_add

@@ -12,15 +12,14 @@ from graphflow.dtypes import REAL, as_dtype, int32, int64
 from graphflow.dtypes import bool as bool_
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
-from graphflow.kernel.expr import as_index, call, cast, const, position, select
-from graphflow.kernel.index import Index, product
+from graphflow.kernel.expr import Expr, as_index, call, cast, const, position, select
+from graphflow.kernel.index import Index, ceildiv, minimum, product
 from graphflow.kernel.nodes import Mode
-from graphflow.ops.core import identity_of
 from graphflow.ops.families import Composite, Kernelised
 from graphflow.ops.gather import gather
 from graphflow.ops.joining import concat
 from graphflow.ops.logic import where
-from graphflow.ops.merging import sort_places
+from graphflow.ops.radix import key_of, sort_row
 from graphflow.ops.reshape import expand_dims, reshape, squeeze
 from graphflow.ops.shape import shape
 from graphflow.ops.sizes import Dims, contents, need_rank, scalar, total
@@ -85,18 +84,22 @@ class Where(Composite):
         return b.apply(Places(b.measure(count, input.size)), flags)
 
 
-FEW = 12  # elements up to which picking the next largest again and again is faster than sorting
+NARROW = 64  # elements of a row up to which comparing each with each is fastest, unless only the largest is wanted
+FEW = 12  # elements that are picked one by one from a row of any width; of a wide one, as many as a BLOCK goes into it
+BLOCK = 64  # elements of which the largest is kept
 
 
 class Largest(Kernelised):
-    """The k largest elements of each row and their places, in falling order; of equal ones the first comes first."""
+    """The k largest elements of each row and their places, in falling order; of equal ones the first comes first. NaNs come before all."""
 
     core = True
     arguments = ("x: T",)
     results = ("values: T", "indices: int32")
     k: int
     cases = (Case((3, 7), k=3), Case((2, 5), k=5), Case(np.array([[1, 3, 3, 2]], np.int32), k=2), Case((0, 4), k=1), Case((2, 3), k=0),
-             Case((2, 40), k=40), Case(np.tile(np.array([2, 7, 7, 1, 2], np.int32), 7), k=20))
+             Case((2, 40), k=40), Case(np.tile(np.array([2, 7, 7, 1, 2], np.int32), 7), k=20), Case((3, 70), k=70), Case((2, 300), k=5),
+             Case(np.tile(np.array([2, 7, 7, 1, -(2**31)], np.int32), 26), k=8), Case((np.arange(300) % 77 - 5) << 40, k=100),
+             Case(np.array([0.5, -np.inf, 0.0, -0.0, np.inf] * 30, np.float32), k=12), Case((np.arange(90) % 7).astype(np.uint8), k=80))
 
     def infer(self, x: TensorSpec) -> tuple[TensorSpec, ...]:
         assert x.dims is not None
@@ -104,53 +107,96 @@ class Largest(Kernelised):
         return TensorSpec(x.dtype, dims), TensorSpec(int32, dims)
 
     def reference(self, x: Any) -> Any:
-        order = np.argsort(-x.astype(np.float64), -1, kind="stable")[..., : self.k].astype(np.int32)
+        # -inf, the smallest integer and unsigned ones have no negatives
+        order = x.shape[-1] - 1 - np.argsort(x[..., ::-1], -1, kind="stable")[..., ::-1][..., : self.k].astype(np.int32)
         return np.take_along_axis(x, order, -1), order
-
-    def _sort(self, k: Any, x: Any, values: Any, indices: Any) -> None:
-        """Order the whole row, and keep the first k."""
-        rows, width = product(x.shape[:-1]), x.shape[-1]
-        last = max(width - 1, 0) if isinstance(width, int) else None
-
-        def element(row: Any, place: Any) -> Any:
-            return k.load(x, row * width + as_index(cast(place, "i64"), 0, last))
-
-        def behind(row: Any, p: Any, q: Any) -> Any:
-            return k.let("a", element(row, p)) < k.let("b", element(row, q))
-
-        def keep(row: Any, places: Any) -> None:
-            with k.loop("rank", self.k) as rank:
-                place = k.let("place", k.load(places, row * width + rank))
-                k.store(values, row * self.k + rank, element(row, place))
-                k.store(indices, row * self.k + rank, place)
-
-        sort_places(k, rows, width, behind, keep)
 
     def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         (x,), (values, indices) = inputs, outputs
-        width = x.shape[-1]
-        if not isinstance(self.k, int) or self.k > FEW:
-            self._sort(k, x, values, indices)
-            return
-        lowest, highest = (const(identity_of(c, x.type), x.type) for c in ("max", "min"))
-        # Selection: the next element is the largest of those after the last one in the order (value falling, place rising).
-        with k.loop("row", product(x.shape[:-1]), Mode.PARALLEL) as row:
-            last = k.var("last", highest)
-            place = k.var("place", const(-1, "i64"))
+        rows, width = product(x.shape[:-1]), x.shape[-1]
+        last = max(width - 1, 0) if isinstance(width, int) else None
+
+        def key(row: Index, place: Index) -> Expr:
+            return key_of(k.load(x, row * width + place))
+
+        def keep(row: Index, rank: Index, place: Expr) -> None:
+            k.store(values, row * self.k + rank, k.load(x, row * width + as_index(cast(place, "i64"), 0, last)))
+            k.store(indices, row * self.k + rank, place)
+
+        if isinstance(width, int) and width <= NARROW and self.k != 1:
+            self._compare(k, key, rows, width, keep)
+        elif isinstance(self.k, int) and self.k <= max(FEW, width // BLOCK if isinstance(width, int) else 0):
+            self._pick(k, key, rows, width, keep)
+        else:
+            with k.loop("row", rows, Mode.PARALLEL) as row:
+                places, begin = sort_row(k, lambda place: call("not", key(row, place)), width, row, rows)
+                with k.loop("rank", self.k) as rank:
+                    keep(row, rank, k.let("place", k.load(places, begin + rank)))
+
+    def _compare(self, k: Any, key: Any, rows: Index, width: int, keep: Any) -> None:
+        """An element's rank is how many others come before it."""
+        kind = key(0, 0).type
+        keys = k.scratch("keys", kind, (rows, width))
+        ranks, order = (k.scratch(name, "i32", (rows, width)) for name in ("ranks", "order"))
+        with k.loop("row", rows, Mode.PARALLEL) as row:
+            with k.loop("j", width, Mode.VECTOR) as j:
+                k.store(keys, row * width + j, key(row, j))
+            with k.loop("j", width, Mode.VECTOR) as j:
+                mine = k.let("mine", k.load(keys, row * width + j))
+                rank = k.var("rank", const(0, "i32"))
+                with k.loop("i", width) as i:
+                    other = k.let("other", k.load(keys, row * width + i))
+                    k.set(rank, rank + cast((mine < other) | (call("eq", mine, other) & (position(i) < position(j))), "i32"))
+                k.store(ranks, row * width + j, rank)
+            with k.loop("j", width) as j:
+                rank = k.let("rank", k.load(ranks, row * width + j))
+                k.store(order, row * width + as_index(cast(rank, "i64"), 0, width - 1), position(j, "i32"))
             with k.loop("rank", self.k) as rank:
-                best = k.var("best", lowest)
-                found = k.var("found", const(-1, "i64"))
-                with k.loop("j", width) as j:
-                    value = k.let("value", k.load(x, row * width + j))
-                    here = position(j)
-                    left = (value < last) | (call("eq", value, last) & (place < here))
-                    better = k.let("better", left & ((best < value) | (found < 0)))
-                    k.set(best, select(better, value, best))
-                    k.set(found, select(better, here, found))
-                k.set(last, best)
-                k.set(place, found)
-                k.store(values, row * self.k + rank, best)
-                k.store(indices, row * self.k + rank, cast(found, "i32"))
+                keep(row, rank, k.let("place", k.load(order, row * width + rank)))
+
+    def _pick(self, k: Any, key: Any, rows: Index, width: Index, keep: Any) -> None:
+        """Of each block of a row the largest element is known: the next one is the largest of these, and its block's next is looked for."""
+        kind, nowhere = key(0, 0).type, const((1 << 31) - 1, "i32")
+        blocks = ceildiv(width, BLOCK)
+        most = blocks - 1 if isinstance(blocks, int) else None
+        keys, places = k.scratch("keys", kind, (rows, blocks)), k.scratch("places", "i32", (rows, blocks))
+
+        def best(many: Index, key_at: Any, place_at: Any, among: Any = lambda n: None) -> tuple[Expr, Expr]:
+            """Of `many` elements the largest key and the first place that has it; `among`: whether an element counts."""
+            largest, first = k.var("largest", const(0, kind)), k.var("first", nowhere)
+            for combine, found in (("max", largest), ("min", first)):
+                with k.loop("n", many, Mode.VECTOR) as n:
+                    mine, counts = k.let("mine", key_at(n)), among(n)
+                    if combine == "max":
+                        k.accumulate(found, "max", mine if counts is None else select(counts, mine, const(0, kind)))
+                    else:
+                        same = call("eq", mine, largest)
+                        k.accumulate(found, "min", select(same if counts is None else same & counts, place_at(n), nowhere))
+            return largest, first
+
+        def of_block(row: Index, block: Index, among: Any = lambda n: None) -> None:
+            begin = block * BLOCK
+            largest, first = best(
+                minimum(width - begin, BLOCK), lambda n: key(row, begin + n), lambda n: position(begin + n, "i32"),
+                lambda n: among(begin + n)
+            )  # fmt: skip
+            k.store(keys, row * blocks + block, largest)
+            k.store(places, row * blocks + block, first)
+
+        with k.loop("row", rows, Mode.PARALLEL) as row:
+            with k.loop("block", blocks) as block:
+                of_block(row, block)
+            with k.loop("rank", self.k) as rank:
+                largest, place = best(
+                    blocks, lambda n: k.load(keys, row * blocks + n), lambda n: k.load(places, row * blocks + n)
+                )
+                keep(row, rank, place)
+
+                def behind(n: Index) -> Expr:
+                    mine = key(row, n)
+                    return (mine < largest) | (call("eq", mine, largest) & (place < position(n, "i32")))
+
+                of_block(row, as_index(call("floordiv", cast(place, "i64"), BLOCK), 0, most), behind)
 
 
 class TopKV2(Composite):

@@ -12,8 +12,8 @@ from graphflow.graph.build import make
 from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.expr import as_index, call, cast, const, position, select
 from graphflow.ops.families import Composite, Kernelised
-from graphflow.ops.grouping import group_places
 from graphflow.ops.measured import Prefix
+from graphflow.ops.radix import key_of, sort_row
 from graphflow.ops.segments import ScatterRows
 from graphflow.ops.sizes import need_rank
 
@@ -52,13 +52,13 @@ class Distinct(Kernelised):
             return as_index(cast(place, "i64"), 0, last)
 
         first = k.scratch("first", "i32", (width,))  # for each element the first of its like
-        places = group_places(k, x, width)
+        places, begin = sort_row(k, lambda place: key_of(k.load(x, place)), width)
         with k.loop("zero", width) as i:
             k.store(counts, i, const(0, "i64"))
             k.store(y, i, const(0, x.type))
         leader = k.var("leader", const(0, "i32"))
         with k.loop("rank", width) as i:
-            place = k.let("place", k.load(places, i))
+            place = k.let("place", k.load(places, begin + i))
             same = call("eq", k.load(x, at(place)), k.load(x, at(leader)))
             k.set(leader, select(same & (position(i) > 0), leader, place))
             k.store(first, at(place), leader)

@@ -17,7 +17,7 @@ from graphflow.kernel.nodes import Buffer
 from graphflow.ops import philox
 from graphflow.ops.families import Kernelised
 from graphflow.ops.random import RESERVED, PhiloxNumbers, Random, random_uniform, stream
-from graphflow.ops.ranges import Scan
+from graphflow.ops.scans import Scan
 from graphflow.ops.shape import shape as shape_of
 from graphflow.ops.sizes import need_rank
 

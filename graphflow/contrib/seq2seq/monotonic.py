@@ -17,8 +17,8 @@ from graphflow.ops.gather import one_hot
 from graphflow.ops.joining import concat
 from graphflow.ops.logic import cast
 from graphflow.ops.random import random_normal
-from graphflow.ops.ranges import cumprod, cumsum
 from graphflow.ops.reshape import reshape, transpose
+from graphflow.ops.scans import cumprod, cumsum
 from graphflow.ops.shape import shape as shape_of
 from graphflow.ops.source import ones, zeros
 from graphflow.ops.unary import exp, log
