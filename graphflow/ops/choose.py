@@ -52,11 +52,11 @@ class Places(Kernelised):
         found = k.var("found", const(0, "i64"))
         with ExitStack() as loops:
             here = [loops.enter_context(k.loop("i", extent)) for extent in flags.shape]
-            loops.enter_context(k.when(k.load(flags, here)))
-            row = as_index(found, 0, None)
+            # Whatever the flag says, the next row is written: what holds no flag is written over. A branch would be guessed wrong.
+            room = found < position(self.rows)
             for axis, at in enumerate(here):
-                k.store(index, row * rank + axis, position(at))
-            k.set(found, found + 1)
+                k.store(index, as_index(found, 0, None) * rank + axis, position(at), room)
+            k.set(found, found + cast(k.load(flags, here), "i64"))
 
 
 class Where(Composite):

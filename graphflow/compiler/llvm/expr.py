@@ -140,8 +140,8 @@ class Expressions(Addresses):
         guard, guard_level = (None, 0) if e.guard is None else self.cache[e.guard]
         if self.lanes == 1 or step == 0:
             value, level = self._load_one(e, guard, max(guard_level, pinned))
-        elif step == 1:
-            value, level = self._load_row(e, guard, max(guard_level, pinned))
+        elif step in (1, -1):
+            value, level = self._load_row(e, guard, max(guard_level, pinned), step == -1)
         else:
             apart = self._load_apart(e, step, pinned) if guard is None else None
             value, level = self._gather(e, guard, max(guard_level, pinned)) if apart is None else apart
@@ -169,9 +169,10 @@ class Expressions(Addresses):
                 value = self.b.select(mask, wide, self.b.constant(0, wide.type))
         return value, level
 
-    def _load_row(self, e: Load, guard: Reg | None, level: int) -> Placed:
-        """Consecutive elements, one for each lane."""
-        address, own = self.address(e.buffer, self.first(e.offset))
+    def _load_row(self, e: Load, guard: Reg | None, level: int, falling: bool) -> Placed:
+        """Consecutive elements, one for each lane; `falling`: the first lane has the last of them."""
+        lowest = self.first(e.offset) - (self.lanes - 1 if falling else 0)
+        address, own = self.address(e.buffer, lowest)
         own = max(own, self.vector_level)
         mask = self.mask
         level, condition = self._outward(max(level, own, self.mask_level if mask is not None else 0))
@@ -179,7 +180,10 @@ class Expressions(Addresses):
             if guard is not None and split_vector(guard.type)[1] > 1:
                 mask, guard = (guard if mask is None else self.b.binary("and", mask, guard)), None
             address = self._or_zeros(address, guard, condition)
-            return self.b.load(vector(self.memory_type(e.buffer), self.lanes), address, mask=mask), level
+            turned = range(self.lanes - 1, -1, -1)
+            mask = self.b.shuffle(mask, turned) if falling and mask is not None else mask
+            row = self.b.load(vector(self.memory_type(e.buffer), self.lanes), address, mask=mask)
+            return self.b.shuffle(row, turned) if falling else row, level
 
     def _load_apart(self, e: Load, step: Index | None, level: int) -> Placed | None:
         """Elements at known distances, put together from whole vectors; None where that cannot be done."""

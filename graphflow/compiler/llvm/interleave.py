@@ -1,4 +1,4 @@
-"""Every second, third or fourth element: whole vectors and shuffles instead of gathers and scatters.
+"""Every second, third, … element: whole vectors and shuffles instead of gathers and scatters.
 
 Loops that take the steps of a period together (compiler/lower/split.py) have lanes that are as many elements apart as the period is long.
 """
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from graphflow.compiler.llvm.expr import Expressions
     from graphflow.compiler.llvm.stmt import Emitter
 
-STEPS = (2, 4)  # of loads; of stores, 3 as well
+FURTHEST = 8  # elements apart that are loaded so; of stores, 4
 
 
 def load_every(em: Expressions, e: Load, step: int, level: int) -> Placed | None:
     """Elements `step` apart of a load without a guard; None where they must be gathered. Only elements between the first and the last
     are touched."""
-    if step not in STEPS or em.mask is not None or em.lanes < 2 * step:
+    if not 2 <= step <= FURTHEST or em.mask is not None or em.lanes < 2 * step:
         return None
     b, lanes = em.b, em.lanes
     k = constant_of(e.offset) % step
@@ -42,18 +42,12 @@ def load_every(em: Expressions, e: Load, step: int, level: int) -> Placed | None
             inside = [k <= n * lanes + lane <= last for lane in range(lanes)]
             mask = None if all(inside) else b.mask(inside)
             parts.append(b.load(type_, b.element(address, b.i64(n * lanes), scalar), mask=mask))
-        width = lanes // step  # lanes that each part gives
-        while len(parts) > 1:
-            made = []
-            for n in range(0, len(parts), 2):
-                if width == lanes // step:  # from memory: every `step`th lane of each
-                    chosen = [step * lane + k for lane in range(width)] + [lanes + step * lane + k for lane in range(width)]
-                else:
-                    chosen = [*range(width), *range(lanes, lanes + width)]
-                chosen += [-1] * (lanes - len(chosen))
-                made.append(b.shuffle(parts[n], chosen, parts[n + 1]))
-            parts, width = made, width * 2
-        return parts[0], level
+        places = [step * lane + k for lane in range(lanes)]  # of what the lanes want, in all parts
+        value = b.shuffle(parts[0], [p if p < 2 * lanes else -1 for p in places], parts[1])
+        for n, part in enumerate(parts[2:], 2):
+            taken = [lane if p < n * lanes else p - (n - 1) * lanes if p < (n + 1) * lanes else -1 for lane, p in enumerate(places)]
+            value = b.shuffle(value, taken, part)
+        return value, level
 
 
 def store_every(em: Emitter, stores: Sequence[Store]) -> None:

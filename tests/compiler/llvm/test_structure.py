@@ -215,7 +215,14 @@ for type_ in ("f32", "i8", "f64", "bool"):
     k = KernelBuilder("edge")
     x, y, p, g = k.input("x", type_, (n,)), k.output("y", type_, (n,)), k.output("p", type_, (n,)), k.output("g", type_, (n,))
     ids = k.input("ids", "i64", (n,))
+    back, late = k.output("back", type_, (n,)), k.output("late", type_, (n,))
+    apart = [(step, k.output(f"apart{step}", type_, (n // step,))) for step in (2, 3, 4, 5, 7, 8)]
+    for step, every in apart:
+        with k.loop("i", n // step, Mode.VECTOR) as i:
+            k.store(every, i, k.load(x, step * i + step - 1))
     with k.loop("i", n, Mode.VECTOR) as i:
+        k.store(back, i, k.load(x, n - 1 - i))
+        k.store(late, i, k.load(x, n + 2 - i, within(n + 2 - i, n)))
         k.store(y, i, maximum(k.load(x, i), k.load(x, 0)))
         k.store(p, i, k.load(x, i - 3, within(i - 3, n)))
         k.store(g, i, k.load(x, as_index(k.load(ids, i), 0, None)))
@@ -224,11 +231,18 @@ for type_ in ("f32", "i8", "f64", "bool"):
         call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(engine.get_function_address("edge.phase0"))
         for size in (0, 1, 5, 16, 37, 63):
             for low in (False, True):
-                data = np.ones(size, TYPES[type_])
-                spaces = [at_edge(a, low) for a in (data, data, data, data, np.arange(size)[::-1].copy())]
+                data = (np.arange(size) * 3 % 7).astype(TYPES[type_])
+                room = [np.zeros(m, TYPES[type_]) for m in (size, size, *(size // step for step, _ in apart))]
+                spaces = [at_edge(a, low) for a in (data, data, data, data, np.arange(size)[::-1].copy(), *room)]
                 status = np.zeros(4, np.int64)
                 args = np.array([*spaces, size, status.ctypes.data], np.int64)
                 call(args.ctypes.data, 0, 1)
+                for at, a in zip(spaces[5:], room):
+                    ctypes.memmove(a.ctypes.data, at, a.nbytes)
+                assert (room[0] == data[::-1]).all()
+                assert (room[1] == np.append(np.zeros(3, room[1].dtype), data[::-1])[:size]).all()
+                for (step, _), a in zip(apart, room[2:]):
+                    assert (a == data[step - 1 :: step][: size // step]).all(), (step, size)
 print("survived")
 """
 
