@@ -1,7 +1,7 @@
 """Sums over the rows that share a number: segment ops, and the gradients of gathers."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,8 +9,9 @@ import numpy as np
 from graphflow.dtypes import COMPLEX, INDEX, REAL, int32, int64
 from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.op import Case, TensorSpec
-from graphflow.kernel.expr import TYPES, as_index, call, cast, const, maximum, minimum, position
-from graphflow.kernel.index import Index, product
+from graphflow.kernel.expr import TYPES, as_index, call, cast, const, maximum, minimum, position, select
+from graphflow.kernel.index import Index, ceildiv, product
+from graphflow.kernel.index import minimum as smaller
 from graphflow.kernel.nodes import Mode
 from graphflow.ops.core import identity_of
 from graphflow.ops.families import Composite, Kernelised, located
@@ -22,7 +23,8 @@ __all__ = [
     "unsorted_segment_mean", "unsorted_segment_min", "unsorted_segment_prod", "unsorted_segment_sqrt_n", "unsorted_segment_sum",
 ]  # fmt: skip
 
-PARTS = 8  # shares of the result's rows; each is filled by one thread, in the order of the data, whatever the thread count
+PARTS, SHARE = 8, 64  # so many threads at most share the columns of wide rows, so many for each: every one looks at all numbers
+FILLED = 4096  # elements that a thread fills at a time
 
 
 class ScatterRows(Kernelised):
@@ -72,23 +74,6 @@ class ScatterRows(Kernelised):
         at(y, ids[kept], x[kept])
         return y
 
-    def _lower_pairs(self, k: Any, y: Any, x: Any, ids: Any) -> None:
-        """The products of complex rows: as place_rows, two numbers at a time."""
-        rows, count, width = y.shape[0], x.shape[0], product(x.shape[1:-1])
-        with k.loop("part", PARTS, Mode.PARALLEL) as part:
-            begin, end = part * rows // PARTS, (part + 1) * rows // PARTS
-            with k.loop("row", (end - begin) * width) as place:
-                k.store(y, (begin * width + place) * 2, const(1, x.type))
-                k.store(y, (begin * width + place) * 2 + 1, const(0, x.type))
-            with k.loop("i", count) as i:
-                row = _row_of(k, ids, i, rows, self.problem, self.drop, self.shape)
-                with k.when(call("le", position(begin), row) & (row < position(end))), k.loop("c", width) as c:
-                    old, new = (as_index(row, 0, None) * width + c) * 2, (i * width + c) * 2
-                    a, b = (k.let("y", k.load(y, old + part)) for part in (0, 1))
-                    p, q = (k.let("x", k.load(x, new + part)) for part in (0, 1))
-                    k.store(y, old, a * p - b * q)
-                    k.store(y, old + 1, a * q + b * p)
-
     @property
     def problem(self) -> tuple[str, str]:
         """What a wrong number is called, and what is wrong with it."""
@@ -96,28 +81,33 @@ class ScatterRows(Kernelised):
 
     def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         (x, ids), (y,) = inputs, outputs
-        if self.pairs:
-            self._lower_pairs(k, y, x, ids)
-            return
-        neutral = const(_neutral(self.combine, x.type), x.type)
-        place_rows(k, y, x, ids, self.combine, lambda at: neutral, self.problem, self.drop, self.shape)
+        rows, count, width = y.shape[0], x.shape[0], product(x.shape[1:])
+        size, neutral = rows * width, const(_neutral(self.combine, x.type), x.type)
+        with k.loop("block", ceildiv(size, FILLED), Mode.PARALLEL) as block:
+            with k.loop("n", smaller(FILLED, size - block * FILLED), Mode.VECTOR) as n:
+                place = block * FILLED + n
+                k.store(y, place, select(call("eq", position(place % 2), 0), neutral, 0) if self.pairs else neutral)
+        k.next_phase()
+        parts = 1 if self.pairs else max(1, min(width // SHARE, PARTS)) if isinstance(width, int) else PARTS
+        with k.loop("part", parts, Mode.PARALLEL) as part, k.loop("i", count) as i:
+            number = _row_of(k, ids, i, rows, self.problem, self.drop, self.shape)
+            with k.when(call("le", const(0, "i64"), number) & (number < position(rows))):
+                begin, end = part * width // parts, (part + 1) * width // parts
+                old, new = as_index(number, 0, None) * width + begin, i * width + begin
+                if self.pairs:
+                    _multiply_pairs(k, y, old, x, new, width // 2)
+                else:
+                    with k.loop("c", end - begin, Mode.VECTOR) as c:
+                        k.store(y, old + c, _combined(self.combine, k.load(y, old + c), k.load(x, new + c)))
 
 
-def place_rows(k: Any, y: Any, x: Any, ids: Any, combine: str, start: Callable[[Index], Any], problem: tuple[str, str], drop: bool,
-               shape: tuple[Index, ...] = ()) -> None:  # fmt: skip
-    """The loops that fill y with `start` of each position and combine each row x[i] with row ids[i], in order."""
-    rows, count, width = y.shape[0], x.shape[0], product(x.shape[1:])
-    with k.loop("part", PARTS, Mode.PARALLEL) as part:
-        begin, end = part * rows // PARTS, (part + 1) * rows // PARTS
-        with k.loop("row", end - begin) as row, k.loop("c", width, Mode.VECTOR) as c:
-            k.store(y, (begin + row) * width + c, start((begin + row) * width + c))
-        with k.loop("i", count) as i:
-            number = _row_of(k, ids, i, rows, problem, drop, shape)
-            with k.when(call("le", position(begin), number) & (number < position(end))):
-                row = as_index(number, 0, None)
-                with k.loop("c", width, Mode.VECTOR) as c:
-                    old, new = k.load(y, row * width + c), k.load(x, i * width + c)
-                    k.store(y, row * width + c, _combined(combine, old, new))
+def _multiply_pairs(k: Any, y: Any, old: Index, x: Any, new: Index, count: Index) -> None:
+    """Multiply complex numbers, two elements each, by others."""
+    with k.loop("c", count) as c:
+        a, b = (k.let("y", k.load(y, old + 2 * c + part)) for part in (0, 1))
+        p, q = (k.let("x", k.load(x, new + 2 * c + part)) for part in (0, 1))
+        k.store(y, old + 2 * c, a * p - b * q)
+        k.store(y, old + 2 * c + 1, a * q + b * p)
 
 
 def _row_of(k: Any, ids: Any, i: Index, rows: Index, problem: tuple[str, str], drop: bool, shape: tuple[Index, ...]) -> Any:

@@ -97,27 +97,19 @@ def _or_library(x: Num, near: Num, name: str, limit: float) -> Num:
     """`near`, but the C library's function, lane by lane, where some argument is too large for the reduction. It
     practically never is.
     """
-    b = x.b
-    far = (x.abs() >= limit).any()
-    call, after = b.label(f"{name}.far"), b.label(f"{name}.end")
-    start = b.label(f"{name}.near")
-    b.branch(start)
-    b.start(start)
-    b.branch_if(far.reg, call, after)
-    b.start(call)
-    total, wide = x.reg, x.reg.type
-    function = f"llvm.{name}.{mangle(x.scalar)}"
-    for lane in range(x.lanes):
+
+    def far() -> Num:
+        b, wide, function = x.b, x.reg.type, f"llvm.{name}.{mangle(x.scalar)}"
         if x.lanes == 1:
-            total = b.call(x.scalar, function, (x.reg,))
-            continue
-        one = b.instruction(x.scalar, f"extractelement {wide} {x.reg.ref}, i64 {lane}")
-        value = b.call(x.scalar, function, (one,))
-        total = b.instruction(wide, f"insertelement {wide} {total.ref}, {x.scalar} {value.ref}, i64 {lane}")
-    b.branch(after)
-    b.start(after)
-    chosen = b.instruction(wide, f"phi {wide} [ {near.reg.ref}, %{start} ], [ {total.ref}, %{call} ]")
-    return Num(b, x.target, chosen)
+            return Num(b, x.target, b.call(x.scalar, function, (x.reg,)))
+        total = x.reg
+        for lane in range(x.lanes):
+            one = b.instruction(x.scalar, f"extractelement {wide} {x.reg.ref}, i64 {lane}")
+            value = b.call(x.scalar, function, (one,))
+            total = b.instruction(wide, f"insertelement {wide} {total.ref}, {x.scalar} {value.ref}, i64 {lane}")
+        return Num(b, x.target, total)
+
+    return near.unless(x.abs() >= limit, far)
 
 
 # pi/2 in three parts for single precision, whose products with whole numbers are subtracted without rounding by fma

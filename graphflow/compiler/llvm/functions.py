@@ -41,7 +41,7 @@ def apply(b: FunctionBuilder, target: Target, function: str, type_: str, argumen
 
 _FLOAT: dict[str, Callable[..., Num]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
-    "floordiv": lambda a, b: (a / b).floor(), "rem": lambda a, b: a.op("frem", b),
+    "floordiv": lambda a, b: (a / b).floor(), "rem": lambda a, b: _rest(a, b),
     "neg": lambda a: -a, "abs": lambda a: a.abs(), "fma": lambda a, b, c: a.fma(b, c),
     "sqrt": lambda a: a.sqrt(), "rsqrt": lambda a: a.like(1.0) / a.call("llvm.sqrt"),
     "floor": lambda a: a.floor(), "ceil": lambda a: -(-a).floor(), "rint": lambda a: a.rint(),
@@ -66,11 +66,30 @@ def _float(function: str, type_: str, numbers: list[Num]) -> Num:
         case "sign":
             return (a > 0.0).choose(a.like(1.0), (a < 0.0).choose(a.like(-1.0), a))
         case "floormod":
-            rest = a.op("frem", numbers[1])
+            rest = _rest(a, numbers[1])
             other_sign = (rest < 0.0).op("xor", numbers[1] < 0.0)
             return (other_sign & rest.compare("fcmp une", 0.0)).choose(rest + numbers[1], rest)
         case _:
             return _TRANSCENDENTAL[function](*numbers)
+
+
+def _rest(a: Num, b: Num) -> Num:
+    """What is left of a after taking away b as often as it goes: exact, with a's sign. A quotient that rounding made whole is one too
+    large. LLVM's frem, which is a call for each lane, where quotients have more digits than their type, or b is not finite, or so small
+    that the rest could be denormal, which kernels take for zero."""
+    double = a.scalar == "double"
+    if double and not a.target.fma:
+        return a.op("frem", b)
+    x, y, limit = a, b, 2.0**52 if double else 2.0**23
+    if not a.target.fma:  # products of single precision are exact in double precision
+        wide = vector("double", a.lanes)
+        x, y, limit = a.convert("fpext", wide), b.convert("fpext", wide), 2.0**28
+    quotient = (x / y).trunc()
+    rest = quotient.fma(-y, x)
+    rest = ((rest < 0.0).op("xor", x < 0.0) & rest.compare("fcmp une", 0.0)).choose(rest + y.abs().copysign(x), rest)
+    rest = (a.abs() < b.abs()).choose(a, rest.convert("fptrunc", a.reg.type).copysign(a))
+    near = (quotient.abs() < limit) & (b.abs() < float("inf")) & (b.abs() > (2.0**-969 if double else 2.0**-102))
+    return rest.unless(near.invert(), lambda: a.op("frem", b))
 
 
 def _extremum(better: str, a: Num, b: Num) -> Num:

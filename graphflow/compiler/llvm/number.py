@@ -6,6 +6,8 @@ integers modulo 2^n; Python numbers become constants of the same type.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from graphflow.compiler.llvm.builder import FunctionBuilder, Reg, mangle, split_vector, vector
 from graphflow.compiler.llvm.target import Target
 
@@ -220,6 +222,19 @@ class Num:
             return self
         whole = self.b.convert("bitcast", self.reg, f"i{self.lanes}")
         return self._of(self.b.compare("icmp ne", whole, Reg(whole.type, "0")))
+
+    def unless(self, rare: Num, otherwise: Callable[[], Num]) -> Num:
+        """These values; in their place what `otherwise` makes where the condition `rare` holds in some lane, which it hardly ever does."""
+        b, type_ = self.b, self.reg.type
+        start, slow, after = (b.label(f"rare.{part}") for part in ("test", "then", "end"))
+        b.branch(start)
+        b.start(start)
+        b.branch_if(rare.any().reg, slow, after)
+        b.start(slow)
+        other, last = otherwise(), b.block
+        b.branch(after)
+        b.start(after)
+        return self._of(b.instruction(type_, f"phi {type_} [ {self.reg.ref}, %{start} ], [ {other.reg.ref}, %{last} ]"))
 
     # -- representation ----------------------------------------------------------------------------------------------
 

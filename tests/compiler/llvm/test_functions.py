@@ -165,3 +165,24 @@ def test_integer_division_never_traps(name: str) -> None:
         got, _ = run_native(k.build(), data, {"n": 5}, name)
         np.testing.assert_array_equal(got["q"], [least, 0, 3, 1, 14])
         np.testing.assert_array_equal(got["r"], [0, 7, 1, 2, 2])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("type_", ["f32", "f64"])
+def test_rests_of_divisions_are_exact(type_: str, name: str) -> None:
+    """Quotients that round to the next whole number, have more digits than their type or are infinite, and infinite divisors."""
+    n = symbol("n")
+    k = KernelBuilder("rests")
+    x, y, r = k.input("x", type_, (n,)), k.input("y", type_, (n,)), k.output("r", type_, (n,))
+    with k.loop("i", n, Mode.VECTOR) as i:
+        k.store(r, i, call("rem", k.load(x, i), k.load(y, i)))
+    rng = np.random.default_rng(0)
+    divisors = rng.standard_normal(400).astype(TYPES[type_])
+    whole = divisors * rng.integers(-9999, 9999, 400)
+    sides = [np.nextafter(whole, side, dtype=TYPES[type_]) for side in (-np.inf, np.inf)]
+    with np.errstate(all="ignore"):
+        for above in (*sides, whole, whole * 1e5, whole * 1e30, np.inf * whole, divisors * 0.9):
+            for below in (divisors, divisors / 0, divisors * 0, divisors * 1e-20):
+                data = {"x": above.astype(TYPES[type_]), "y": below.astype(TYPES[type_])}
+                got, _ = run_native(k.build(), data, {"n": 400}, name)
+                np.testing.assert_array_equal(got["r"], np.fmod(data["x"], data["y"]))
