@@ -319,8 +319,10 @@ class ProgramBuilder(Measuring):
         return values[0] if len(values) == 1 else self._only(core.Join(axis), *values)
 
     def take(self, x: Value, indices: Value, axis: int, batch: int = 0) -> Value:
-        """Elements of x along `axis` chosen by `indices`, which a run checks."""
-        return self._only(core.Take(axis, batch), x, indices)
+        """Elements of x along `axis` chosen by `indices`, which a run checks unless they are known."""
+        extent, known = x.shape[axis], indices.known
+        inside = isinstance(extent, int) and known is not None and known.dtype != object and bool(((known >= 0) & (known < extent)).all())
+        return self._only(core.Take(axis, batch, inside), x, indices)
 
     def iota(self, shape: Sequence[Index], axis: int, dtype: DType | str) -> Value:
         """Positions along `axis`."""

@@ -235,16 +235,19 @@ class Join(Movement):
 
 
 class Take(Movement):
-    """y[b.., i.., j..] = x[b.., indices[b.., i..], j..] along `axis`, the first `batch` dimensions shared. A wrong index fails the step."""
+    """y[b.., i.., j..] = x[b.., indices[b.., i..], j..] along `axis`, the first `batch` dimensions shared. A wrong index fails the step;
+    `inside`: there is none."""
 
     core = True
     arguments = ("x: T", "indices: I")
     results = ("y: T",)
     axis: int
     batch: int = 0
+    inside: bool = False
     cases = (
         Case((5, 3), np.array([4, 0, 0]), axis=0), Case((3, 5), np.array([[1, 2], [4, 0]]), axis=1),
         Case((2, 4), np.array([[3], [0]]), axis=1, batch=1), Case((5, 3), np.zeros((0,), np.int32), axis=0),
+        Case((5, 3), np.array([4, 0, 0]), axis=0, inside=True),
         Case((5, 3), np.array([5]), axis=0, error=("InvalidArgumentError", "is not in [0, 5)")),
     )  # fmt: skip
 
@@ -266,10 +269,12 @@ class Take(Movement):
         count = len(indices.shape) - self.batch
         chosen = cast(indices((*index[: self.batch], *index[self.axis : self.axis + count])), "i64")
         extent = x.shape[self.axis]
+        upper = extent - 1 if isinstance(extent, int) else None
+        if self.inside:
+            return x((*index[: self.axis], as_index(chosen, 0, upper), *index[self.axis + count :]))
         valid = call("and", call("le", const(0, "i64"), chosen), call("lt", chosen, position(extent)))
         place = ravel((*index[: self.batch], *index[self.axis : self.axis + count]), indices.shape)
         message, shown = located("indices", f"is not in [0, {extent})", chosen, place, indices.shape, indices.type)
-        upper = extent - 1 if isinstance(extent, int) else None
         at = (*index[: self.axis], as_index(select(valid, chosen, 0), 0, upper), *index[self.axis + count :])
         # The check stands around the guarded element: inside, the guard would keep it from failing.
         return x.check("InvalidArgumentError", message, valid, shown, guarded(x(at), valid))

@@ -285,3 +285,15 @@ def test_few_columns_are_summed_side_by_side():
     assert scratch == [(16, 24, 6)] * 2
     check(program, tolerance=1e-3)
     check(program, batch=40, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("axes", [(1, 2), (0, 1, 2), (1,), (2,), (0, 1)])
+@pytest.mark.parametrize("shape", [(3, 8, 6, 20), (3, 12, 10, 3), (2, 1, 12, 6), (1, 7, 7, 50), (4, 1, 16, 1), (3, 4, 8, 48)])
+def test_few_columns_are_summed_side_by_side_for_each_image(shape, axes):
+    """Sums of squares around the mean: the second sum reads the first one's results beside the rows."""
+    b = ProgramBuilder()
+    x = feed(b, "x", *shape)
+    mean = b.div(b.reduce("add", x, axes, keepdims=True), float(np.prod([shape[a] for a in axes])))
+    apart = b.sub(x, mean)
+    largest = b.reduce("max", b.mul(x, feed(b, "scale", shape[-1])), axes)
+    check(b.finish([b.reduce("add", b.mul(apart, apart), axes), largest]), tolerance=1e-4)

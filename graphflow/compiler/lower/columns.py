@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.compiler.groups import unit
 from graphflow.compiler.lower.narrow import within_reach
-from graphflow.compiler.lower.nest import Axis, axes_of, broken, innermost, merge, offsets_of, renamed
+from graphflow.compiler.lower.nest import Axis, axes_of, indices_in, innermost, merge, offsets_of, renamed
 from graphflow.compiler.lower.pointwise import Phases, domain_nest, element
 from graphflow.compiler.lower.rows import split_shape, tree
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PARTS = 16
 SERIAL_BELOW = 8192  # elements that one thread reduces alone
 NEAR = 4096  # elements of one operand that a block of rows has
-NARROW = 16  # kept elements below which rows are taken side by side
+NARROW = 16  # kept elements of a row that fill the lanes; rows of other numbers, up to four times as many, are taken side by side
 WIDE = 256  # most elements side by side
 
 
@@ -76,7 +76,10 @@ def lower_columns(scope: Scope) -> Phases:
     if isinstance(head, int) and leading + 1 < len(shape) and leading + 1 not in axes:
         parts = max(1, min(parts, head))
     part: Index = symbol("p", 0, PARTS - 1) if parts > 1 else 0
-    at = side * product(kept) + ravel(tuple(i for a, i in enumerate(index) if a not in axes), kept)
+    before = sum(a not in axes for a in range(leading))
+    around, within = kept[:before], kept[before:]  # of the rows that are reduced
+    places = tuple(i for a, i in enumerate(index) if a not in axes)
+    at = (ravel(places[:before], around) * beside + side) * product(within) + ravel(places[before:], within)
     size = beside * product(kept)
     partial: list[Buffer] = []
     terms: list[Term] = []
@@ -84,7 +87,7 @@ def lower_columns(scope: Scope) -> Phases:
         type_ = node.inputs[0].dtype.kernel_type
         assert type_ is not None
         combine: str = node.op.combine  # type: ignore[attr-defined]
-        buffer = scope.scratch(type_, (parts, beside, *kept))
+        buffer = scope.scratch(type_, (parts, *around, beside, *within))
         partial.append(buffer)
         place = part * size + at
         terms.append(Term(scope.name("t", node), combine, buffer, place, reader.at(node.inputs[0], index)))
@@ -108,7 +111,7 @@ def lower_columns(scope: Scope) -> Phases:
     for node, buffer in zip(reduces, partial, strict=True):
         combine = node.op.combine  # type: ignore[attr-defined]
         if beside > 1:
-            between += _gathered(scope, buffer, parts * beside, product(kept), combine)
+            between += _gathered(scope, buffer, product(around), parts * beside, product(within), combine)
         reader.fix(node.outputs[0], combined(buffer, combine, 1 if beside > 1 else parts))
     phases = [first, tuple(between)] if between else [first]
     return [*phases, domain_nest(scope, reader, columns)] if columns else phases
@@ -120,12 +123,12 @@ def _side_by_side(
 ) -> tuple[tuple[Axis, ...], tuple[Index, ...], int, Index]:  # fmt: skip
     """The loops and the index with neighbouring rows of few elements side by side, how many these are, and which of them an element is
     in. Where `values` are not read along both axes as along one, the lanes run through both (lower/narrow.py)."""
-    divided = broken(values) > 0
-    beside = _beside(shape, axes, fewest=divided)
-    if beside == 1:
-        return loops, index, 1, 0
     last = max(axes)
-    row = next(k for k, a in enumerate(loops) if a.name == f"i{last}")
+    row = next((k for k, a in enumerate(loops) if a.name == f"i{last}"), len(loops))
+    divided = len(merge(loops[row:], indices_in(values))[0]) > 1
+    beside = _beside(shape, axes, fewest=divided)
+    if beside == 1 or row == len(loops):
+        return loops, index, 1, 0
     inner, behind = loops[row + 1 :], index[last + 1 :]
     extent = shape[last]
     assert isinstance(extent, int)
@@ -149,9 +152,11 @@ def _side_by_side(
 
 def _beside(shape: Sequence[Index], axes: Sequence[int], fewest: bool) -> int:
     """How many neighbouring rows fill the lanes well together, the most or the fewest; 1 where one row does so or nothing can be done."""
-    kept = product(shape[len(axes) :])
-    last = shape[len(axes) - 1]
-    if tuple(axes) != tuple(range(len(axes))) or not isinstance(kept, int) or not isinstance(last, int) or not 0 < kept < NARROW:
+    end = axes[-1] + 1
+    kept, last = product(shape[end:]), shape[end - 1]
+    if tuple(axes) != tuple(range(axes[0], end)) or not isinstance(kept, int) or not isinstance(last, int):
+        return 1
+    if not 0 < kept < 4 * NARROW or kept % NARROW == 0:
         return 1
 
     def filled(rows: int) -> float:
@@ -161,14 +166,16 @@ def _beside(shape: Sequence[Index], axes: Sequence[int], fewest: bool) -> int:
     return max(choices, key=lambda n: (round(filled(n), 2), -n if fewest else n), default=1)
 
 
-def _gathered(scope: Scope, buffer: Buffer, rows: int, size: Index, combine: str) -> tuple[Stmt, ...]:
-    """Combine `rows` rows of `size` sums into the first."""
-    row, at = symbol("q", 0, rows - 2) + 1, symbol("c")
+def _gathered(scope: Scope, buffer: Buffer, groups: Index, rows: int, size: Index, combine: str) -> tuple[Stmt, ...]:
+    """Combine each of `groups` of `rows` rows of `size` sums into one, these one after the other from the buffer's beginning on."""
+    group, row, at = symbol("g"), symbol("q", 0, rows - 2) + 1, symbol("c")
     name = scope.name("t")
     total = local(name, buffer.type)
-    more = Set(name, call(combine, total, load(buffer.name, buffer.type, row * size + at)))
-    body = (Var(name, load(buffer.name, buffer.type, at)), Loop("q", rows - 1, Mode.SERIAL, (more,)), Store(buffer.name, at, total))
-    return (Loop("c", size, Mode.VECTOR, body),)
+    first = group * rows * size + at
+    more = Set(name, call(combine, total, load(buffer.name, buffer.type, first + row * size)))
+    loop, end = Loop("q", rows - 1, Mode.SERIAL, (more,)), Store(buffer.name, group * size + at, total)
+    lanes = Loop("c", size, Mode.VECTOR, (Var(name, load(buffer.name, buffer.type, first)), loop, end))
+    return (Loop("g", groups, Mode.SERIAL, (lanes,)),)
 
 
 def _accumulation(loops: tuple[Axis, ...], reduced: frozenset[str], terms: Sequence[Term], lets: Sequence[Stmt],
