@@ -297,3 +297,16 @@ def test_few_columns_are_summed_side_by_side_for_each_image(shape, axes):
     apart = b.sub(x, mean)
     largest = b.reduce("max", b.mul(x, feed(b, "scale", shape[-1])), axes)
     check(b.finish([b.reduce("add", b.mul(apart, apart), axes), largest]), tolerance=1e-4)
+
+
+@pytest.mark.parametrize("columns", [2, 3, 5, 8])
+@pytest.mark.parametrize("rows", [(BATCH, 70), (300,), (3, 1, 129)])
+def test_lanes_take_short_rows(rows, columns):
+    b = ProgramBuilder()
+    x, y = feed(b, "x", *rows, columns), feed(b, "y", rows[-1], columns)
+    outputs = [b.sqrt(b.reduce("add", b.square(b.sub(x, y)), (len(rows),))), b.reduce("max", x, (len(rows),))]
+    program = b.finish(outputs, {"d0": ("x", 0)} if rows[0] is BATCH else {})
+    for group in groups(program):
+        text = body_text(lower_group(group, AVX512).kernel)
+        assert f"serial c0 < {columns}" in text and "vector r" in text
+    check(program, tolerance=1e-5)

@@ -10,16 +10,18 @@ A value that is costly, or not exactly repeatable, and needed in two stages is k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphflow.compiler.groups import unit
-from graphflow.compiler.lower.nest import Axis, axes_of, innermost, merge, offsets_of, renamed, share
+from graphflow.compiler.lower.nest import Axis, axes_of, innermost, merge, offsets_of, parallel_nest, renamed, share
 from graphflow.compiler.lower.pointwise import Phases, element, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.program import Node, Value
 from graphflow.graph.op import Kind
 from graphflow.kernel.expr import Expr, call, const, load, local
-from graphflow.kernel.index import Index, ceildiv, maximum, minimum, product, symbol
+from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
 from graphflow.kernel.nodes import Accumulate, Buffer, Let, Loop, Mode, Stmt, Store, Var
 from graphflow.ops.core import identity_of
 from graphflow.ops.families import ravel
@@ -96,6 +98,8 @@ def lower_rows(scope: Scope) -> Phases:
     body = _row_body(scope, rows)
     axes, env = merge(rows.row_axes, offsets_of(body))
     body = [renamed(s, env) for s in body]
+    if _lanes_take_rows(scope, rows, axes, body):
+        return [parallel_nest(axes, [replace(s, mode=Mode.SERIAL) if isinstance(s, Loop) else s for s in body])]
     total = rows.rows * rows.columns
     if whole or (isinstance(total, int) and total <= SERIAL_BELOW // 4):
         stmts: tuple[Stmt, ...] = tuple(body)
@@ -103,6 +107,18 @@ def lower_rows(scope: Scope) -> Phases:
             stmts = (Loop(axis.name, axis.extent, Mode.SERIAL, stmts),)
         return [stmts]
     return [share(axes, body)]
+
+
+def _lanes_take_rows(scope: Scope, rows: Rows, axes: Sequence[Axis], body: Sequence[Stmt]) -> bool:
+    """Whether rows are so short that each lane had better sum up one of its own: a register of each column's elements is put together from
+    as many as a row has columns."""
+    if rows.stages > 1 or rows.full_outputs or scope.machine is None or not axes or len(rows.column_axes) != 1:
+        return False
+    along, columns = axes[-1], rows.columns
+    if not isinstance(columns, int) or 2 * columns > scope.machine.lanes("f32") or (isinstance(along.extent, int) and along.extent < 64):
+        return False
+    moves = [coefficient(offset, along.name) for offset in offsets_of(body)]
+    return all(isinstance(m, int) and 0 <= m <= columns for m in moves)
 
 
 def _row_body(scope: Scope, rows: Rows) -> list[Stmt]:
