@@ -310,3 +310,17 @@ def test_lanes_take_short_rows(rows, columns):
         text = body_text(lower_group(group, AVX512).kernel)
         assert f"serial c0 < {columns}" in text and "vector r" in text
     check(program, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 9000), (16, 8192), (3, 4, 2800), (5, 3, 4, 700)])
+def test_threads_share_the_columns_of_a_few_wide_rows(shape):
+    """The mean of several towers' gradients and what is done with it, without a copy of either."""
+    b = ProgramBuilder()
+    x, w = feed(b, "x", *shape), state(b, "w", *shape[:-2], shape[-1])
+    mean = b.mul(b.reduce("add", x, (len(shape) - 2,)), 1 / shape[-2])
+    b.updates["w"] = b.sub(w, b.mul(mean, 0.1))
+    program = b.finish([b.reduce("max", b.square(x), (len(shape) - 2,))])
+    for group in groups(program):
+        kernel = lower_group(group, AVX512).kernel
+        assert not any(x.role.value == "scratch" for x in kernel.buffers) and len(kernel.phases) == 1
+    check(program, tolerance=1e-5)

@@ -14,7 +14,7 @@ from graphflow.compiler.groups import unit
 from graphflow.compiler.lower.narrow import within_reach
 from graphflow.compiler.lower.nest import Axis, axes_of, indices_in, innermost, merge, offsets_of, renamed
 from graphflow.compiler.lower.pointwise import Phases, domain_nest, element
-from graphflow.compiler.lower.rows import split_shape, tree
+from graphflow.compiler.lower.rows import lower_wide, split_shape, tree
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import split
 from graphflow.graph.op import Kind
@@ -46,6 +46,8 @@ class Term(NamedTuple):
 
 def lower_columns(scope: Scope) -> Phases:
     """The phases of a column group."""
+    if (wide := lower_wide(scope)) is not None:
+        return wide
     nodes = scope.group.nodes
     reduces = [n for n in nodes if n.op.kind is Kind.REDUCTION]
     shape = reduces[0].inputs[0].shape

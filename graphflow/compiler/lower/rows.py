@@ -11,6 +11,7 @@ A value that is costly, or not exactly repeatable, and needed in two stages is k
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,8 @@ from graphflow.ops.families import ravel
 
 PARTS = 32  # a reduction to one element is cut into this many parts, whatever the number of threads
 SERIAL_BELOW = 8192  # elements of a whole reduction that one thread handles alone
+FEW = 64  # rows, which go one by one
+WIDE, STREAMS = 8192, 16  # columns that are enough for all threads, and how many rows of them are read side by side at most
 REPEATABLE = frozenset((
     "Cast", "Add", "AddV2", "Sub", "Neg", "Maximum", "Minimum", "Select", "SelectV2", "Abs", "Relu", "Identity", "StopGradient",
     "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalAnd", "LogicalOr", "LogicalNot", "ZerosLike", "OnesLike",
@@ -95,11 +98,10 @@ def lower_rows(scope: Scope) -> Phases:
     whole = rows.rows == 1
     if whole and rows.stages == 1 and not (isinstance(rows.columns, int) and rows.columns <= SERIAL_BELOW):
         return _whole(scope, rows)
-    body = _row_body(scope, rows)
-    axes, env = merge(rows.row_axes, offsets_of(body))
-    body = [renamed(s, env) for s in body]
-    if _lanes_take_rows(scope, rows, axes, body):
-        return [parallel_nest(axes, [replace(s, mode=Mode.SERIAL) if isinstance(s, Loop) else s for s in body])]
+    axes, body = _merged_body(scope, rows)
+    lanes = _lanes_take_rows(scope, rows, axes, body)
+    if lanes is not None:
+        return lanes
     total = rows.rows * rows.columns
     if whole or (isinstance(total, int) and total <= SERIAL_BELOW // 4):
         stmts: tuple[Stmt, ...] = tuple(body)
@@ -109,16 +111,37 @@ def lower_rows(scope: Scope) -> Phases:
     return [share(axes, body)]
 
 
-def _lanes_take_rows(scope: Scope, rows: Rows, axes: Sequence[Axis], body: Sequence[Stmt]) -> bool:
-    """Whether rows are so short that each lane had better sum up one of its own: a register of each column's elements is put together from
-    as many as a row has columns."""
-    if rows.stages > 1 or rows.full_outputs or scope.machine is None or not axes or len(rows.column_axes) != 1:
-        return False
-    along, columns = axes[-1], rows.columns
-    if not isinstance(columns, int) or 2 * columns > scope.machine.lanes("f32") or (isinstance(along.extent, int) and along.extent < 64):
-        return False
+def lower_wide(scope: Scope) -> Phases | None:
+    """The phases of a column group with so many columns that they are enough for all threads; None where there are fewer."""
+    kept, reduced = (product(sizes) for sizes in split_shape(next(n for n in scope.group.nodes if n.op.kind is Kind.REDUCTION)))
+    if not isinstance(kept, int) or kept < WIDE or not isinstance(reduced, int) or reduced > STREAMS:
+        return None
+    with suppress(CannotFuse):
+        rows = Rows(scope)
+        return _lanes_take_rows(scope, rows, *_merged_body(scope, rows)) if rows.stages == 1 else None
+    return None
+
+
+def _merged_body(scope: Scope, rows: Rows) -> tuple[tuple[Axis, ...], list[Stmt]]:
+    """What is done for a row, and the loops over rows that remain around it."""
+    body = _row_body(scope, rows)
+    axes, env = merge(rows.row_axes, offsets_of(body))
+    return axes, [renamed(s, env) for s in body]
+
+
+def _lanes_take_rows(scope: Scope, rows: Rows, axes: tuple[Axis, ...], body: Sequence[Stmt]) -> Phases | None:
+    """The phases where each lane sums up a row of its own; None where it had better not. Rows that stand side by side in memory are read
+    as they lie; of short ones behind each other, a register of each column's elements is put together from as many as there are columns."""
+    if rows.stages > 1 or rows.full_outputs or not axes or not isinstance(rows.columns, int):
+        return None
+    along, furthest = axes[-1], rows.columns if 2 * rows.columns <= scope.machine.lanes("f32") else 1
+    if isinstance(along.extent, int) and along.extent < FEW:
+        return None
     moves = [coefficient(offset, along.name) for offset in offsets_of(body)]
-    return all(isinstance(m, int) and 0 <= m <= columns for m in moves)
+    loops = [s for s in body if isinstance(s, Loop)]
+    if any(isinstance(s, Loop) for loop in loops for s in loop.body) or not all(isinstance(m, int) and 0 <= m <= furthest for m in moves):
+        return None
+    return [parallel_nest(axes, [replace(s, mode=Mode.SERIAL) if s in loops else s for s in body])]
 
 
 def _row_body(scope: Scope, rows: Rows) -> list[Stmt]:
