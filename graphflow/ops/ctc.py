@@ -197,6 +197,7 @@ class _Example:
         self._states = k.scratch("states", "i32", (PARTS, self.width))
         self._alpha = k.scratch("alpha", self.kind, (PARTS, steps, self.width))
         self._gamma = k.scratch("gamma", self.kind, (PARTS, 2, self.width))  # beta times y of two steps in turn
+        self._passed = k.scratch("passed", self.kind, (PARTS, self.width))  # how probable it is that a state is passed at a step
         self._share = k.scratch("share", self.kind, (PARTS, classes))
         self.part = part
         self.zero = const(float("-inf"), self.kind)  # the logarithm of probability 0
@@ -295,8 +296,8 @@ class _Example:
             with k.loop("side", PAD) as side:
                 k.store(self._gamma, (part, now, count + (PAD + side)), self.zero)
             with k.loop("c", classes, Mode.VECTOR) as c:
-                k.store(self._share, (part, c), self.zero)
-            with k.loop("u", count) as u:
+                k.store(self._share, (part, c), const(0, self.kind))
+            with k.loop("u", count, Mode.VECTOR) as u:
                 at = u + PAD
                 stays, jumps = self._steps(at, at + 2)
                 stay, move, jump = (k.load(self._gamma, (part, later, at + n)) for n in range(3))
@@ -304,13 +305,13 @@ class _Example:
                 ended = select(states - 3 < position(u), const(0, self.kind), self.zero)
                 beta = k.let("beta", select(call("eq", position(back), 0), ended, followed))
                 k.store(self._gamma, (part, now, at), beta + self._log_y(t, b, at))
-                label = as_index(self._state(at), 0, None)
-                whole = k.let("whole", k.load(self._alpha, (part, t, at)) + beta)
-                k.store(self._share, (part, label), _log_add(k.load(self._share, (part, label)), whole))
+                k.store(self._passed, (part, at), call("exp", k.load(self._alpha, (part, t, at)) + beta - chance))
+            with k.loop("u", count) as u:  # states of one label, one after the other
+                label = as_index(self._state(u + PAD), 0, None)
+                k.store(self._share, (part, label), k.load(self._share, (part, label)) + k.load(self._passed, (part, u + PAD)))
             with k.loop("c", classes, Mode.VECTOR) as c:
                 y = k.let("y", k.load(self.y, (t, b, c)))
-                share = call("exp", k.load(self._share, (part, c)) - chance)
-                k.store(self.y, (t, b, c), select(call("eq", chance, self.zero), y, y - share))
+                k.store(self.y, (t, b, c), select(call("eq", chance, self.zero), y, y - k.load(self._share, (part, c))))
 
 
 def _log_add(a: Expr, b: Expr) -> Expr:
