@@ -1,7 +1,7 @@
 """Sums over the rows that share a number: segment ops, and the gradients of gathers."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -82,13 +82,9 @@ class ScatterRows(Kernelised):
     def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         (x, ids), (y,) = inputs, outputs
         rows, count, width = y.shape[0], x.shape[0], product(x.shape[1:])
-        size, neutral = rows * width, const(_neutral(self.combine, x.type), x.type)
-        with k.loop("block", ceildiv(size, FILLED), Mode.PARALLEL) as block:
-            with k.loop("n", smaller(FILLED, size - block * FILLED), Mode.VECTOR) as n:
-                place = block * FILLED + n
-                k.store(y, place, select(call("eq", position(place % 2), 0), neutral, 0) if self.pairs else neutral)
-        k.next_phase()
-        parts = 1 if self.pairs else max(1, min(width // SHARE, PARTS)) if isinstance(width, int) else PARTS
+        neutral = const(_neutral(self.combine, x.type), x.type)
+        filled(k, y, lambda place: select(call("eq", position(place % 2), 0), neutral, 0) if self.pairs else neutral)
+        parts = 1 if self.pairs else shares(width)
         with k.loop("part", parts, Mode.PARALLEL) as part, k.loop("i", count) as i:
             number = _row_of(k, ids, i, rows, self.problem, self.drop, self.shape)
             with k.when(call("le", const(0, "i64"), number) & (number < position(rows))):
@@ -99,6 +95,20 @@ class ScatterRows(Kernelised):
                 else:
                     with k.loop("c", end - begin, Mode.VECTOR) as c:
                         k.store(y, old + c, _combined(self.combine, k.load(y, old + c), k.load(x, new + c)))
+
+
+def filled(k: Any, y: Any, value: Callable[[Index], Any]) -> None:
+    """A phase in which all threads fill a buffer with the value of each place."""
+    size = product(y.shape)
+    with k.loop("block", ceildiv(size, FILLED), Mode.PARALLEL) as block:
+        with k.loop("n", smaller(FILLED, size - block * FILLED), Mode.VECTOR) as n:
+            k.store(y, block * FILLED + n, value(block * FILLED + n))
+    k.next_phase()
+
+
+def shares(width: Index) -> int:
+    """Into how many shares the columns of scattered rows are cut, each of which looks at all numbers."""
+    return max(1, min(width // SHARE, PARTS)) if isinstance(width, int) else PARTS
 
 
 def _multiply_pairs(k: Any, y: Any, old: Index, x: Any, new: Index, count: Index) -> None:

@@ -13,10 +13,11 @@ from graphflow.graph.build import convert_to_tensor, make, name_scope
 from graphflow.graph.composite import SparseTensor, SparseTensorValue
 from graphflow.graph.dims import merge_dims
 from graphflow.graph.op import Case, TensorSpec
-from graphflow.kernel.expr import Expr, call
-from graphflow.kernel.index import product
-from graphflow.kernel.nodes import Check
-from graphflow.ops.families import Composite, Elementwise, HostOp, axes_tuple
+from graphflow.kernel.expr import Expr, as_index, call, const, position
+from graphflow.kernel.expr import cast as cast_to
+from graphflow.kernel.index import Index, product
+from graphflow.kernel.nodes import Check, Mode
+from graphflow.ops.families import Composite, Elementwise, HostOp, Kernelised, axes_tuple
 from graphflow.ops.gather import gather, gather_nd
 from graphflow.ops.logic import cast, where
 from graphflow.ops.passing import Within
@@ -26,7 +27,7 @@ from graphflow.ops.reshape import reshape, transpose
 from graphflow.ops.rows import Replace, RowUpdate
 from graphflow.ops.scatter import ScatterAdd
 from graphflow.ops.scatter_nd import flat_positions
-from graphflow.ops.segments import ScatterRows
+from graphflow.ops.segments import ScatterRows, filled, shares
 from graphflow.ops.shape import shape, size
 from graphflow.ops.sizes import contents, i32, need_rank, need_rank_at_most, shown
 from graphflow.ops.source import constant, ones_like, zeros
@@ -147,6 +148,59 @@ class TextToDense(HostOp):
             raise InvalidArgumentError(None, None, str(error)) from None
 
 
+class SparseRows(Kernelised):
+    """y, of `rows` rows: for each i, in order, values[i] * x[k] is added to row m, where indices[i] is m, k; `turned`: k, m."""
+
+    core = True
+    arguments = ("indices: I", "values: T", "x: T")
+    results = ("y: T",)
+    types = {"T": FLOATING, "I": INDEX}
+    rows: Index
+    turned: bool = False
+    cases = (
+        Case(np.array([[0, 2], [1, 0], [1, 3], [1, 0]]), (4,), (4, 5), rows=2), Case(np.zeros((0, 2), np.int64), (0,), (4, 5), rows=2),
+        Case(np.array([[0, 2], [1, 0]]), (2,), (2, 150), rows=4, turned=True),
+        Case(np.array([[0, 2], [2, 0]]), (2,), (4, 5), rows=2,
+             error=("InvalidArgumentError", "m (2) from index[1,0] out of bounds (>=2)")),
+        Case(np.array([[0, 2], [-1, 4]]), (2,), (4, 5), rows=2,
+             error=("InvalidArgumentError", "k (4) from index[1,1] out of bounds (>=4)")),
+    )  # fmt: skip
+
+    def infer(self, indices: TensorSpec, values: TensorSpec, x: TensorSpec) -> TensorSpec:
+        assert x.dims is not None
+        return TensorSpec(x.dtype, (self.rows, x.dims[1]))
+
+    def reference(self, indices: Any, values: Any, x: Any) -> Any:
+        y = np.zeros((int(self.rows), x.shape[1]), x.dtype)  # type: ignore[call-overload]
+        m, k = indices.T[::-1] if self.turned else indices.T
+        for name, found, extent, column in (("k", k, len(x), 1 - self.turned), ("m", m, len(y), int(self.turned))):
+            for i in np.flatnonzero((found < 0) | (found >= extent)):
+                raise IndexError(f"{name} ({found[i]}) from index[{i},{column}] out of bounds (>={extent})")
+        np.add.at(y, m, values[:, None] * x[k])
+        return y
+
+    def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        (indices, values, x), (y,) = inputs, outputs
+        width = x.shape[1]
+        filled(k, y, lambda _: const(0, y.type))
+        parts = shares(width)
+        with k.loop("part", parts, Mode.PARALLEL) as part, k.loop("i", values.shape[0]) as i:
+
+            def number(name: str, column: int, size: Index) -> tuple[Expr, Expr]:
+                found = k.let(name, cast_to(k.load(indices, (i, column)), "i64"))
+                inside = call("le", const(0, "i64"), found) & (found < position(size))
+                message = f"{name} ({{value}}) from index[{{position}},{column}] out of bounds (>={size})"
+                return k.let(name, k.check("InvalidArgumentError", message, inside, position(i) << 32 | found & 0xFFFFFFFF, found)), inside
+
+            source, known = number("k", 0 if self.turned else 1, x.shape[0])
+            target, wanted = number("m", 1 if self.turned else 0, y.shape[0])
+            factor = k.let("factor", k.load(values, i))
+            begin, end = part * width // parts, (part + 1) * width // parts
+            with k.when(known & wanted), k.loop("c", end - begin, Mode.VECTOR) as c:
+                old, new = (as_index(row, 0, None) * width + begin + c for row in (target, source))
+                k.store(y, old, k.load(y, old) + factor * k.load(x, new))
+
+
 class SparseTensorDenseMatMul(Composite):
     """The product of a sparse matrix and a dense one; either may be transposed."""
 
@@ -179,13 +233,9 @@ class SparseTensorDenseMatMul(Composite):
         return (a.T if self.adjoint_a else a) @ (b.T if self.adjoint_b else b)
 
     def decompose(self, b: Any, a_indices: Any, a_values: Any, a_shape: Any, dense: Any) -> Any:
-        outer, inner = (1, 0) if self.adjoint_a else (0, 1)
-        rows = b.sizes(a_shape)[outer]
-        count = a_values.shape[0]
+        rows = b.sizes(a_shape)[1 if self.adjoint_a else 0]
         dense = b.permute(dense, (1, 0)) if self.adjoint_b else dense
-        row, column = (b.view(b.section(a_indices, (0, k), (count, 1)), (count,)) for k in (outer, inner))
-        terms = b.mul(b.take(dense, column, 0), b.expand(a_values, (count, dense.shape[1]), (0,)))
-        return b.apply(ScatterRows(rows, "add", drop=False), terms, row)
+        return b.apply(SparseRows(rows, turned=self.adjoint_a), a_indices, a_values, dense)
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         indices, values, dims, dense = node.inputs
