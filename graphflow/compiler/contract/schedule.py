@@ -31,6 +31,7 @@ from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Stor
 
 WORTH_CUTTING = 1 << 17  # products
 COPY_CYCLES = 1.3  # of an element copied across the grain
+EVERY_CYCLES, EVERY = 0.5, 3  # of one of every second or third element, which whole vectors are read for
 SHORT_ROW = 16  # elements
 PLAIN_COPY_CYCLES = 0.7  # of an element copied along it
 BARRIER = 800  # cycles that a further phase costs
@@ -216,12 +217,13 @@ def _copy_axes(contract: Contract, sides: tuple[int, ...]) -> list[Axis]:
 
 def _copy_cycles(contract: Contract, sides: tuple[int, ...], last: Axis) -> float:
     """What it costs two threads to copy operands into rows along `last`; short ones are copied no faster than a register's worth."""
-    elements = 0.0
+    cycles = 0.0
     for side in sides:
         source = contract.right if side else contract.left
         used = [max(lengths(a, contract.free)) for a in (*contract.free, *contract.reduced) if coefficient(source.offset, a.name) != 0]
-        elements += math.prod(used)
-    return elements * COPY_CYCLES / 2 * max(1.0, SHORT_ROW / guess(last.extent))
+        move = coefficient(source.offset, last.name)
+        cycles += math.prod(used) * (EVERY_CYCLES if isinstance(move, int) and 1 < move <= EVERY else COPY_CYCLES)
+    return cycles / 2 * max(1.0, SHORT_ROW / guess(last.extent))
 
 
 def _copied(
