@@ -29,6 +29,7 @@ LATENCY = 4.5  # cycles before a sum can be added to again
 FREE_LOADS, LOAD_CYCLES = 0.25, 0.2  # loads for each multiply-add of a window that cost nothing, and what further ones cost
 USUAL_LOADS = 0.04  # cycles for each multiply-add that the loads of other tiles cost; their price, which leaves that out, is the measure
 LINE, PAGE = 64, 4096
+OVERTAKEN = 0.65  # of the end of a tile of sums across the lanes
 PAIR = 128  # bytes: the second-level cache fetches lines by twos
 L1_WAYS = 12
 L2_WAY = 128 << 10  # bytes of one way of the second-level cache
@@ -237,7 +238,8 @@ def finish_cycles(shape: Shape, plan: Plan, rows: int, deep: int, columns: int) 
         return 15 + columns * rows * (WOVEN_CYCLES * deep + SHUFFLE_CYCLES * weaving(deep, lanes))
     rows *= deep
     if plan.dot:
-        return 20 + (2 * columns + 1 + 2 * shape.work) * rows
+        # Of few steps, the next tile's have begun by then.
+        return (OVERTAKEN if shape.few_steps else 1.0) * (20 + (2 * columns + 1 + 2 * shape.work) * rows)
     if plan.turned:
         square = 1 << (rows - 1).bit_length()
         return 15 + columns * (square * math.log2(square) / 2 + lanes * (1 + TORN_CYCLES * torn_stores(shape, plan, rows)))
