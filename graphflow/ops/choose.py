@@ -161,25 +161,21 @@ class Largest(Kernelised):
         most = blocks - 1 if isinstance(blocks, int) else None
         keys, places = k.scratch("keys", kind, (rows, blocks)), k.scratch("places", "i32", (rows, blocks))
 
-        def best(many: Index, key_at: Any, place_at: Any, among: Any = lambda n: None) -> tuple[Expr, Expr]:
+        def best(many: Index, key_at: Any, place_at: Any, among: Any = lambda n: const(True, "bool")) -> tuple[Expr, Expr]:
             """Of `many` elements the largest key and the first place that has it; `among`: whether an element counts."""
-            largest, first = k.var("largest", const(0, kind)), k.var("first", nowhere)
-            for combine, found in (("max", largest), ("min", first)):
-                with k.loop("n", many, Mode.VECTOR) as n:
-                    mine, counts = k.let("mine", key_at(n)), among(n)
-                    if combine == "max":
-                        k.accumulate(found, "max", mine if counts is None else select(counts, mine, const(0, kind)))
-                    else:
-                        same = call("eq", mine, largest)
-                        k.accumulate(found, "min", select(same if counts is None else same & counts, place_at(n), nowhere))
+            largest = k.var("largest", const(0, kind))
+            with k.loop("n", many, Mode.VECTOR) as n:
+                k.accumulate(largest, "max", select(among(n), key_at(n), const(0, kind)))
+            first = k.var("first", nowhere)
+            with k.loop("n", many, Mode.VECTOR) as n:
+                k.accumulate(first, "min", select(among(n), select(call("eq", key_at(n), largest), place_at(n), nowhere), nowhere))
             return largest, first
 
-        def of_block(row: Index, block: Index, among: Any = lambda n: None) -> None:
-            begin = block * BLOCK
+        def of_block(row: Index, block: Index, among: Any = lambda n: const(True, "bool")) -> None:
+            begin, many = block * BLOCK, minimum(width - block * BLOCK, BLOCK)
             largest, first = best(
-                minimum(width - begin, BLOCK), lambda n: key(row, begin + n), lambda n: position(begin + n, "i32"),
-                lambda n: among(begin + n)
-            )  # fmt: skip
+                many, lambda n: key(row, begin + n), lambda n: position(begin + n, "i32"), lambda n: among(begin + n)
+            )
             k.store(keys, row * blocks + block, largest)
             k.store(places, row * blocks + block, first)
 
