@@ -1,6 +1,6 @@
 # Every target makes its own virtual environment in .venv; nothing but a Python 3.10-3.13 and make is needed beforehand.
 .DELETE_ON_ERROR:
-.PHONY: demo test fuzz lint bench bench-kernels clean
+.PHONY: demo test fuzz lint bench bench-kernels bench-operations clean
 
 # The first of these that starts, is of a supported version and can make virtual environments (pyenv leaves shims that do not start).
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.10 python3 python; do \
@@ -32,6 +32,9 @@ bench: $(VENV)/.core
 
 bench-kernels: $(VENV)/.core
 	PEERS="$(PEERS)" OPENBLAS_NUM_THREADS=1 $(RUN) -m benchmarks.kernels $(ARGS)
+
+bench-operations: $(VENV)/.core
+	PEERS="$(PEERS)" $(RUN) -m benchmarks.operations $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info graphflow-dump .pytest_cache .mypy_cache .ruff_cache

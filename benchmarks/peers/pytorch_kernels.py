@@ -1,4 +1,5 @@
-"""Contractions in PyTorch (oneDNN and MKL) on one thread: a JSON line a request (contractions.request, and `seconds`), a line an answer."""
+"""Contractions (oneDNN and MKL) and other operations in PyTorch on one thread: a JSON line a request (contractions.request, and
+`seconds`), a line an answer."""
 
 from __future__ import annotations
 
@@ -50,6 +51,31 @@ def convolution(r: dict[str, Any]) -> list[Callable[[], Any]]:
     return actions
 
 
+def operation(r: dict[str, Any]) -> list[Callable[[], Any]]:
+    """An expression of operands as benchmarks/operations.py describes them; images lie as in TensorFlow."""
+    operands = []
+    for described in r["inputs"]:
+        kind, sizes = described.split("|")[0].split()
+        shape = [int(n) for n in described.split("|")[-1].split()[-1].split("x")]
+        if kind[0] == "i":
+            operands.append(torch.randint(0, int(kind[1:]), shape))
+            continue
+        x = torch.rand(shape) + 0.1 if kind == "u" else torch.randn(shape)
+        x = x.to(memory_format=torch.channels_last) if "|" in described else x
+        operands.append(x > 0 if kind == "b" else x)
+    names = {"torch": torch, **dict(zip("abc", operands))}
+    code = compile(r["torch"], r["name"], "eval")
+    if "autograd" not in r["torch"]:
+        return [lambda: eval(code, names)]
+    names["a"].requires_grad_(True)
+
+    def gradient() -> Any:
+        with torch.enable_grad():
+            return eval(code, names)
+
+    return [gradient]
+
+
 def main() -> None:
     torch.set_num_threads(1)
     reply = os.fdopen(os.dup(1), "w")
@@ -57,7 +83,7 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         with torch.no_grad():
-            actions = {"Product": product, "Convolution": convolution}[asked["what"]](asked)
+            actions = {"Product": product, "Convolution": convolution, "Operation": operation}[asked["what"]](asked)
             seconds = min(best(action, asked["seconds"] / len(actions)) for action in actions)
         print(json.dumps({"seconds": seconds}), file=reply, flush=True)
 
