@@ -34,6 +34,7 @@ WIDE, STREAMS = 8192, 16  # columns that are enough for all threads, and how man
 REPEATABLE = frozenset((
     "Cast", "Add", "AddV2", "Sub", "Neg", "Maximum", "Minimum", "Select", "SelectV2", "Abs", "Relu", "Identity", "StopGradient",
     "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalAnd", "LogicalOr", "LogicalNot", "ZerosLike", "OnesLike",
+    "IsNan",
 ))  # fmt: skip
 
 
