@@ -46,7 +46,7 @@ class ScatterRows(Kernelised):
     cases = (
         Case((5, 3), i32(1, 0, 1, 3, -1), rows=4, combine="add"), Case((4,), i32(0, 0, 2, 2), rows=3, combine="max"),
         Case((0, 3), np.zeros(0, np.int32), rows=2, combine="add"), Case((5, 17), i32(8, 0, 0, 8, 4), rows=9, combine="mul"),
-        Case((5, 3, 2), i32(1, 0, 1, 3, -1), rows=4, combine="mul", pairs=True),
+        Case((5, 3, 2), i32(1, 0, 1, 3, -1), rows=4, combine="mul", pairs=True), Case((5, 201), i32(1, 0, 1, 3, -1), rows=4, combine="max"),
         Case((2, 3), i32(0, 4), rows=3, combine="add", error=("InvalidArgumentError", "is out of range [0, 3)")),
     )  # fmt: skip
 
