@@ -35,6 +35,11 @@ def test_a_gradient_is_measured_with_its_operands():
     assert [a.shape for a in measured.arrays] == [(32, 28, 28, 20), (32, 14, 14, 20), (32, 28, 28, 20)] and measured.calls == 1
 
 
+def test_branches_are_measured():
+    row = Operation("branch", "tf.cond(tf.reduce_sum(a) > 0, lambda: a + 1, lambda: a * 2)", ("f 3x4",))
+    assert Measured(row, Executor(default_jit(), threads=1)).seconds(0.001) > 0
+
+
 def test_figures():
     row = Operation("half", "a * 0.5", ("f 100x100",))
     measured = Measured(row, Executor(default_jit(), threads=1))
