@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +87,17 @@ class Where(Composite):
 NARROW = 64  # elements of a row up to which comparing each with each is fastest, unless only the largest is wanted
 FEW = 12  # elements that are picked one by one from a row of any width; of a wide one, as many as a BLOCK goes into it
 BLOCK = 64  # elements of which the largest is kept
+PARTS = 32  # of the rows, each with scratch memory for one
+
+
+@contextmanager
+def _each(k: Any, rows: Index) -> Iterator[tuple[Index, Index]]:
+    """The rows, and the part that each is in."""
+    share = ceildiv(rows, PARTS)
+    with k.loop("part", PARTS, Mode.PARALLEL) as part, k.loop("turn", share) as turn:
+        row = part * share + turn
+        with k.when(position(row) < position(rows)):
+            yield row, part
 
 
 class Largest(Kernelised):
@@ -128,38 +139,38 @@ class Largest(Kernelised):
         elif isinstance(self.k, int) and self.k <= max(FEW, width // BLOCK if isinstance(width, int) else 0):
             self._pick(k, key, rows, width, keep)
         else:
-            with k.loop("row", rows, Mode.PARALLEL) as row:
-                places, begin = sort_row(k, lambda place: call("not", key(row, place)), width, row, rows)
+            with _each(k, rows) as (row, part):
+                places, begin = sort_row(k, lambda place: call("not", key(row, place)), width, part, PARTS)
                 with k.loop("rank", self.k) as rank:
                     keep(row, rank, k.let("place", k.load(places, begin + rank)))
 
     def _compare(self, k: Any, key: Any, rows: Index, width: int, keep: Any) -> None:
         """An element's rank is how many others come before it."""
         kind = key(0, 0).type
-        keys = k.scratch("keys", kind, (rows, width))
-        ranks, order = (k.scratch(name, "i32", (rows, width)) for name in ("ranks", "order"))
-        with k.loop("row", rows, Mode.PARALLEL) as row:
+        keys = k.scratch("keys", kind, (PARTS, width))
+        ranks, order = (k.scratch(name, "i32", (PARTS, width)) for name in ("ranks", "order"))
+        with _each(k, rows) as (row, part):
             with k.loop("j", width, Mode.VECTOR) as j:
-                k.store(keys, row * width + j, key(row, j))
+                k.store(keys, (part, j), key(row, j))
             with k.loop("j", width, Mode.VECTOR) as j:
-                mine = k.let("mine", k.load(keys, row * width + j))
+                mine = k.let("mine", k.load(keys, (part, j)))
                 rank = k.var("rank", const(0, "i32"))
                 with k.loop("i", width) as i:
-                    other = k.let("other", k.load(keys, row * width + i))
+                    other = k.let("other", k.load(keys, (part, i)))
                     k.set(rank, rank + cast((mine < other) | (call("eq", mine, other) & (position(i) < position(j))), "i32"))
-                k.store(ranks, row * width + j, rank)
+                k.store(ranks, (part, j), rank)
             with k.loop("j", width) as j:
-                rank = k.let("rank", k.load(ranks, row * width + j))
-                k.store(order, row * width + as_index(cast(rank, "i64"), 0, width - 1), position(j, "i32"))
+                rank = k.let("rank", k.load(ranks, (part, j)))
+                k.store(order, (part, as_index(cast(rank, "i64"), 0, width - 1)), position(j, "i32"))
             with k.loop("rank", self.k) as rank:
-                keep(row, rank, k.let("place", k.load(order, row * width + rank)))
+                keep(row, rank, k.let("place", k.load(order, (part, rank))))
 
     def _pick(self, k: Any, key: Any, rows: Index, width: Index, keep: Any) -> None:
         """Of each block of a row the largest element is known: the next one is the largest of these, and its block's next is looked for."""
         kind, nowhere = key(0, 0).type, const((1 << 31) - 1, "i32")
         blocks = ceildiv(width, BLOCK)
         most = blocks - 1 if isinstance(blocks, int) else None
-        keys, places = k.scratch("keys", kind, (rows, blocks)), k.scratch("places", "i32", (rows, blocks))
+        keys, places = k.scratch("keys", kind, (PARTS, blocks)), k.scratch("places", "i32", (PARTS, blocks))
 
         def best(many: Index, key_at: Any, place_at: Any, among: Any = lambda n: const(True, "bool")) -> tuple[Expr, Expr]:
             """Of `many` elements the largest key and the first place that has it; `among`: whether an element counts."""
@@ -171,28 +182,26 @@ class Largest(Kernelised):
                 k.accumulate(first, "min", select(among(n), select(call("eq", key_at(n), largest), place_at(n), nowhere), nowhere))
             return largest, first
 
-        def of_block(row: Index, block: Index, among: Any = lambda n: const(True, "bool")) -> None:
+        def of_block(row: Index, part: Index, block: Index, among: Any = lambda n: const(True, "bool")) -> None:
             begin, many = block * BLOCK, minimum(width - block * BLOCK, BLOCK)
             largest, first = best(
                 many, lambda n: key(row, begin + n), lambda n: position(begin + n, "i32"), lambda n: among(begin + n)
             )
-            k.store(keys, row * blocks + block, largest)
-            k.store(places, row * blocks + block, first)
+            k.store(keys, (part, block), largest)
+            k.store(places, (part, block), first)
 
-        with k.loop("row", rows, Mode.PARALLEL) as row:
+        with _each(k, rows) as (row, part):
             with k.loop("block", blocks) as block:
-                of_block(row, block)
+                of_block(row, part, block)
             with k.loop("rank", self.k) as rank:
-                largest, place = best(
-                    blocks, lambda n: k.load(keys, row * blocks + n), lambda n: k.load(places, row * blocks + n)
-                )
+                largest, place = best(blocks, lambda n: k.load(keys, (part, n)), lambda n: k.load(places, (part, n)))
                 keep(row, rank, place)
 
                 def behind(n: Index) -> Expr:
                     mine = key(row, n)
                     return (mine < largest) | (call("eq", mine, largest) & (place < position(n, "i32")))
 
-                of_block(row, as_index(call("floordiv", cast(place, "i64"), BLOCK), 0, most), behind)
+                of_block(row, part, as_index(call("floordiv", cast(place, "i64"), BLOCK), 0, most), behind)
 
 
 class TopKV2(Composite):
