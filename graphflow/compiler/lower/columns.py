@@ -83,16 +83,26 @@ def lower_columns(scope: Scope) -> Phases:
     places = tuple(i for a, i in enumerate(index) if a not in axes)
     at = (ravel(places[:before], around) * beside + side) * product(within) + ravel(places[before:], within)
     size = beside * product(kept)
+    group = ravel(places[:before], around)
     partial: list[Buffer] = []
     terms: list[Term] = []
+    ends: list[Stmt] = []  # what adds up the rows side by side of each group of reduced ones, right after them
+    between: list[Stmt] = []  # and of all, in a phase of its own
     for node in reduces:
         type_ = node.inputs[0].dtype.kernel_type
         assert type_ is not None
         combine: str = node.op.combine  # type: ignore[attr-defined]
         buffer = scope.scratch(type_, (parts, *around, beside, *within))
-        partial.append(buffer)
         place = part * size + at
         terms.append(Term(scope.name("t", node), combine, buffer, place, reader.at(node.inputs[0], index)))
+        columns_of = product(within)
+        if beside > 1 and product(around) != 1:
+            totals = scope.scratch(type_, kept)
+            ends += _gathered(scope, combine, beside, columns_of, (buffer, group * beside * columns_of), (totals, group * columns_of))
+            buffer = totals
+        elif beside > 1:
+            between += _gathered(scope, combine, parts * beside, columns_of, (buffer, 0), (buffer, 0))
+        partial.append(buffer)
     lets: list[Stmt] = []
     writes: list[Stmt] = []
     for value in full:
@@ -101,7 +111,7 @@ def lower_columns(scope: Scope) -> Phases:
         lets.append(Let(name, expr))
         writes.append(Store(scope.target(value).name, ravel(index, shape), local(name, expr.type)))
         terms = [t._replace(value=local(name, expr.type)) if t.value is expr else t for t in terms]
-    first = split(_accumulation(loops, frozenset(f"i{a}" for a in axes), terms, lets, writes, len(outer), parts), scope.machine)
+    first = split(_accumulation(loops, frozenset(f"i{a}" for a in axes), terms, lets, writes, len(outer), parts, ends), scope.machine)
 
     def combined(buffer: Buffer, combine: str, count: int) -> Any:
         def value(offset: Index) -> Expr:
@@ -109,11 +119,8 @@ def lower_columns(scope: Scope) -> Phases:
 
         return value
 
-    between: list[Stmt] = []
     for node, buffer in zip(reduces, partial, strict=True):
         combine = node.op.combine  # type: ignore[attr-defined]
-        if beside > 1:
-            between += _gathered(scope, buffer, product(around), parts * beside, product(within), combine)
         reader.fix(node.outputs[0], combined(buffer, combine, 1 if beside > 1 else parts))
     phases = [first, tuple(between)] if between else [first]
     return [*phases, domain_nest(scope, reader, columns)] if columns else phases
@@ -153,36 +160,46 @@ def _side_by_side(
 
 
 def _beside(shape: Sequence[Index], axes: Sequence[int], fewest: bool) -> int:
-    """How many neighbouring rows fill the lanes well together, the most or the fewest; 1 where one row does so or nothing can be done."""
+    """How many neighbouring rows fill the lanes well together, the most or the fewest; 1 where one row does so or nothing can be done. Of
+    groups of rows, each of which is added up on its own, as many as take the fewest instructions."""
     end = axes[-1] + 1
     kept, last = product(shape[end:]), shape[end - 1]
     if tuple(axes) != tuple(range(axes[0], end)) or not isinstance(kept, int) or not isinstance(last, int):
         return 1
     if not 0 < kept < 4 * NARROW or kept % NARROW == 0:
         return 1
+    group = product(shape[axes[0] : end]) if product(shape[: axes[0]]) != 1 else None
 
     def filled(rows: int) -> float:
         return rows * kept / (-(-rows * kept // NARROW) * NARROW)
 
+    def instructions(rows: int) -> float:
+        assert isinstance(group, int)
+        return group // rows * -(-rows * kept // NARROW) + 2 * (rows - 1) * -(-kept // NARROW)
+
     choices = [n for n in range(1, min(last, WIDE // kept) + 1) if last % n == 0]
+    if isinstance(group, int):
+        return min(choices, key=instructions, default=1)
     return max(choices, key=lambda n: (round(filled(n), 2), -n if fewest else n), default=1)
 
 
-def _gathered(scope: Scope, buffer: Buffer, groups: Index, rows: int, size: Index, combine: str) -> tuple[Stmt, ...]:
-    """Combine each of `groups` of `rows` rows of `size` sums into one, these one after the other from the buffer's beginning on."""
-    group, row, at = symbol("g"), symbol("q", 0, rows - 2) + 1, symbol("c")
+def _gathered(
+    scope: Scope, combine: str, rows: int, size: Index, source: tuple[Buffer, Index], target: tuple[Buffer, Index]
+) -> tuple[Stmt, ...]:
+    """Combine `rows` rows of `size` sums that begin at a place of a buffer into one."""
+    row, at = symbol("q", 0, rows - 2) + 1, symbol("c")
+    (buffer, begin), (totals, place) = source, target
     name = scope.name("t")
     total = local(name, buffer.type)
-    first = group * rows * size + at
-    more = Set(name, call(combine, total, load(buffer.name, buffer.type, first + row * size)))
-    loop, end = Loop("q", rows - 1, Mode.SERIAL, (more,)), Store(buffer.name, group * size + at, total)
-    lanes = Loop("c", size, Mode.VECTOR, (Var(name, load(buffer.name, buffer.type, first)), loop, end))
-    return (Loop("g", groups, Mode.SERIAL, (lanes,)),)
+    more = Set(name, call(combine, total, load(buffer.name, buffer.type, begin + row * size + at)))
+    loop, end = Loop("q", rows - 1, Mode.SERIAL, (more,)), Store(totals.name, place + at, total)
+    return (Loop("c", size, Mode.VECTOR, (Var(name, load(buffer.name, buffer.type, begin + at)), loop, end)),)
 
 
 def _accumulation(loops: tuple[Axis, ...], reduced: frozenset[str], terms: Sequence[Term], lets: Sequence[Stmt],
-                  writes: Sequence[Stmt], outer: int, parts: int) -> tuple[Stmt, ...]:  # fmt: skip
-    """Set the sums to the identity, then run through the index space. The first `outer` loops are kept axes: rows of their own."""
+                  writes: Sequence[Stmt], outer: int, parts: int, ends: Sequence[Stmt]) -> tuple[Stmt, ...]:  # fmt: skip
+    """Set the sums to the identity, then run through the index space. The first `outer` loops are kept axes: groups of rows of their own,
+    each followed by `ends`."""
     shared, rest = loops[:outer], loops[outer:]
     kept = tuple(a for a in rest if a.name not in reduced)
     clear = innermost(kept, [Store(t.buffer.name, t.place, const(identity_of(t.combine, t.value.type), t.value.type)) for t in terms])
@@ -190,7 +207,7 @@ def _accumulation(loops: tuple[Axis, ...], reduced: frozenset[str], terms: Seque
     added: list[Stmt] = [Let(t.name, call(t.combine, load(t.buffer.name, t.value.type, t.place), t.value)) for t in terms]
     body = [*lets, *added, *(Store(t.buffer.name, t.place, local(t.name, t.value.type)) for t in terms), *writes]
     if parts == 1:
-        stmts: tuple[Stmt, ...] = (*clear, *_in_registers(rest, reduced, terms, lets, writes, body))
+        stmts: tuple[Stmt, ...] = (*clear, *_in_registers(rest, reduced, terms, lets, writes, body), *ends)
         if len(shared) == 0:
             return stmts
         axis = shared[0]
