@@ -49,6 +49,9 @@ class Scan(Kernelised):
         Case((16, 9), combine="mul", axis=1, exclusive=True), Case((9, 0), combine="add", axis=1),
         Case((3, 5), combine="logsumexp", axis=1, dtypes=("float32", "float64")),
         Case((4, 6), combine="logsumexp", axis=0, exclusive=True, low=-200, high=200, dtypes=("float32", "float64")),
+        Case(np.array([[-np.inf, -np.inf, 2.0]] * 5), combine="logsumexp", axis=1, dtypes=("float32", "float64")),
+        Case(np.array([[-np.inf], [-np.inf], [2.0]] * 2), combine="logsumexp", axis=0, dtypes=("float32",)),
+        Case(np.array([[-np.inf, 1.0], [-np.inf, -np.inf]]), combine="logsumexp", axis=0, dtypes=("float32", "float64")),
         Case((3, 5, 2), combine="mul", axis=1, pairs=True), Case((4, 2), combine="mul", axis=0, pairs=True, exclusive=True, reverse=True),
     )  # fmt: skip
 
@@ -66,16 +69,16 @@ class Scan(Kernelised):
             return interleaved(Scan(self.combine, self.axis, self.exclusive, self.reverse).reference(paired(x)))
         x = np.moveaxis(x, self.axis, 0)
         x = x[::-1] if self.reverse else x
+        x = np.concatenate([np.full((1, *x.shape[1:]), self.neutral(x.dtype), x.dtype), x])
         if self.combine == "logsumexp":
             y = np.logaddexp.accumulate(x.astype(np.float64), 0).astype(x.dtype)
         else:
             y = (np.cumsum if self.combine == "add" else np.cumprod)(x, 0, dtype=x.dtype)
-        if self.exclusive and len(y):
-            y = np.concatenate([np.full_like(y[:1], self.neutral(x.dtype)), y[:-1]])
+        y = y[:-1] if self.exclusive else y[1:]
         return np.moveaxis(y[::-1] if self.reverse else y, 0, self.axis)
 
     def neutral(self, dtype: Any) -> Any:
-        """What an exclusive scan begins with."""
+        """What a scan begins with; an inclusive one of logarithms shows it where they are -inf, as TensorFlow's does."""
         return np.finfo(dtype).min if self.combine == "logsumexp" else self.combine == "mul"
 
     def combined(self, before: Expr, value: Expr) -> Expr:
@@ -115,7 +118,7 @@ class Scan(Kernelised):
         # The sum so far stands in the result itself: the row before is read back, so that columns stay vectors.
         with k.loop("o", outer, Mode.PARALLEL) as o:
             with k.loop("first", minimum_one(extent)) as first, k.loop("c", inner, Mode.VECTOR) as c:
-                k.store(y, at(o, first, c), neutral if self.exclusive else k.load(x, at(o, first, c)))
+                k.store(y, at(o, first, c), neutral if self.exclusive else self.combined(neutral, k.load(x, at(o, first, c))))
             with k.loop("i", maximum(extent - 1, 0)) as i, k.loop("c", inner, Mode.VECTOR) as c:
                 value = k.load(x, at(o, i if self.exclusive else i + 1, c))
                 before = k.load(y, at(o, i, c))
@@ -136,9 +139,10 @@ class Scan(Kernelised):
         whole = rows // TOGETHER
         with k.loop("block", whole, Mode.PARALLEL) as block:
             scan(block * TOGETHER, TOGETHER)
-        k.next_phase()
-        with k.loop("row", rows - whole * TOGETHER, Mode.PARALLEL) as row:
-            scan(whole * TOGETHER + row, 1)
+        if (left := rows - whole * TOGETHER) != 0:
+            k.next_phase()
+            with k.loop("row", left, Mode.PARALLEL) as row:
+                scan(whole * TOGETHER + row, 1)
 
 
 def minimum_one(extent: Index) -> Index:
