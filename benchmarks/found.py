@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,6 +103,11 @@ def heading(about: dict[str, Any]) -> str:
     )
 
 
-def record_path(folder: Path, kind: str, stamp: str, about: dict[str, Any]) -> Path:
-    """Where a record goes, without an ending: `folder`/TIME-KIND-CPU."""
-    return folder / f"{stamp}-{kind}-{about['code_for']}"
+def write_record(folder: Path, kind: str, settings: dict[str, Any], about: dict[str, Any], results: dict[str, Any]) -> Path:
+    """Writes a record of now as JSON: how was measured, on what, and the results. Gives its path without the ending,
+    `folder`/TIME-KIND-CPU."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stamp}-{kind}-{about['code_for']}"
+    path.with_suffix(".json").write_text(json.dumps({"time": stamp, **settings, **about, "results": results}, indent=1) + "\n")
+    return path

@@ -19,7 +19,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, chain
 from pathlib import Path
@@ -206,6 +205,24 @@ def line(name: str, figures: dict[str, Any]) -> str:
     )
 
 
+def matching(parser: argparse.ArgumentParser, only: str, groups: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The rows whose group and name hold a text; where none does, the program ends with an error."""
+    wanted = {group: [row for row in rows if only in f"{group} {row.name}"] for group, rows in groups.items()}
+    if not any(wanted.values()):
+        parser.error(f"no row has {only!r} in its group and name; the groups are {', '.join(groups)}")
+    return wanted
+
+
+def beside_torch() -> tuple[dict[str, Any], Torch | None]:
+    """The circumstances of rows on one thread, and PyTorch's process where it was found."""
+    peer = next((p for p in found.peers() if p.implementation == "torch"), None)
+    about = found.circumstances(1)
+    if peer is None:
+        return about, None
+    about["versions"]["torch"] = peer.version
+    return about, Torch(peer.interpreter)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="rows whose group and name hold this text, as in 'dense NN' or 'conv 5x5'")
@@ -213,17 +230,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=2, help="through all rows, of which the least counts: neighbours disturb for seconds")
     parser.add_argument("--out", type=Path, default=HERE / "history", help="folder for the record")
     chosen = parser.parse_args(arguments)
-    wanted = {group: [row for row in rows if chosen.only in f"{group} {row.name}"] for group, rows in groups().items()}
-    if not any(wanted.values()):
-        parser.error(f"no row has {chosen.only!r} in its group and name; the groups are {', '.join(groups())}")
-    peer = next((p for p in found.peers() if p.implementation == "torch"), None)
-    about = found.circumstances(1)
-    if peer:
-        about["versions"]["torch"] = peer.version
+    wanted = matching(parser, chosen.only, groups())
+    about, torch = beside_torch()
     lanes = about["core"]["lanes"]
     print(found.heading(about))
     print(f"{'':40}{'us':>10}{'GF/s':>8}{'peak':>7}{'of lanes':>9}{'batch':>7}{'NumPy':>8}{'torch':>8}  tiling")
-    torch = Torch(peer.interpreter) if peer else None
     executor = Executor(default_jit(), threads=1)
     results: dict[str, dict[str, Any]] = {}
     least: dict[Row, Times] = {}
@@ -249,11 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if torch:
             torch.stop()
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    path = found.record_path(chosen.out, "kernels", stamp, about).with_suffix(".json")
-    path.write_text(json.dumps({"time": stamp, "seconds": chosen.seconds, **about, "results": results}, indent=1) + "\n")
-    print(f"written: {path}")
+    path = found.write_record(chosen.out, "kernels", {"seconds": chosen.seconds}, about, results)
+    print(f"written: {path}.json")
     return 0
 
 

@@ -12,9 +12,7 @@ get; functions of many instructions, sorting and windows are bound by something 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import found
-from benchmarks.kernels import HERE, Measured, Torch
+from benchmarks.kernels import HERE, Measured, beside_torch, matching
 from graphflow.runtime.executor import Executor
 from graphflow.runtime.jit import default_jit
 
@@ -163,16 +161,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=0.03, help="spent on each measurement")
     parser.add_argument("--out", type=Path, default=HERE / "history", help="folder for the record")
     chosen = parser.parse_args(arguments)
-    wanted = {group: [row for row in rows if chosen.only in f"{group} {row.name}"] for group, rows in groups().items()}
-    if not any(wanted.values()):
-        parser.error(f"no row has {chosen.only!r} in its group and name; the groups are {', '.join(groups())}")
-    peer = next((p for p in found.peers() if p.implementation == "torch"), None)
-    about = found.circumstances(1)
-    if peer:
-        about["versions"]["torch"] = peer.version
+    wanted = matching(parser, chosen.only, groups())
+    about, torch = beside_torch()
     print(found.heading(about))
     print(f"{'':32}{'us':>10}{'GB/s':>8}{'of':>6}{'share':>7}{'calls':>7}{'torch':>8}")
-    torch = Torch(peer.interpreter) if peer else None
     executor = Executor(default_jit(), threads=1)
     results: dict[str, dict[str, Any]] = {}
     try:
@@ -188,11 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if torch:
             torch.stop()
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    path = found.record_path(chosen.out, "operations", stamp, about).with_suffix(".json")
-    path.write_text(json.dumps({"time": stamp, "seconds": chosen.seconds, **about, "results": results}, indent=1) + "\n")
-    print(f"written: {path}")
+    path = found.write_record(chosen.out, "operations", {"seconds": chosen.seconds}, about, results)
+    print(f"written: {path}.json")
     return 0
 
 

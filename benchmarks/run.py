@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -145,11 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = {f"{name} {key}": row[name]["error"] for key, row in results.items() for name in row if "error" in row[name]}
     for what, error in failed.items():
         print(f"failed: {what}: {error}", file=sys.stderr)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    path = found.record_path(chosen.out, "steps", stamp, about)
-    record = {"time": stamp, "rounds": chosen.rounds, "seconds": chosen.seconds, **about, "results": results}
-    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+    path = found.write_record(chosen.out, "steps", {"rounds": chosen.rounds, "seconds": chosen.seconds}, about, results)
     path.with_suffix(".svg").write_text(picture.bars(results, about))
     print(f"written: {path}.json and .svg")
     return int(any(what.startswith("graphflow") for what in failed))

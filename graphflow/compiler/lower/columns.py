@@ -81,9 +81,9 @@ def lower_columns(scope: Scope) -> Phases:
     before = sum(a not in axes for a in range(leading))
     around, within = kept[:before], kept[before:]  # of the rows that are reduced
     places = tuple(i for a, i in enumerate(index) if a not in axes)
-    at = (ravel(places[:before], around) * beside + side) * product(within) + ravel(places[before:], within)
     size = beside * product(kept)
-    group = ravel(places[:before], around)
+    group, width = ravel(places[:before], around), product(within)
+    at = (group * beside + side) * width + ravel(places[before:], within)
     partial: list[Buffer] = []
     terms: list[Term] = []
     ends: list[Stmt] = []  # what adds up the rows side by side of each group of reduced ones, right after them
@@ -95,13 +95,12 @@ def lower_columns(scope: Scope) -> Phases:
         buffer = scope.scratch(type_, (parts, *around, beside, *within))
         place = part * size + at
         terms.append(Term(scope.name("t", node), combine, buffer, place, reader.at(node.inputs[0], index)))
-        columns_of = product(within)
         if beside > 1 and product(around) != 1:
             totals = scope.scratch(type_, kept)
-            ends += _gathered(scope, combine, beside, columns_of, (buffer, group * beside * columns_of), (totals, group * columns_of))
+            ends += _gathered(scope, combine, beside, width, (buffer, group * beside * width), (totals, group * width))
             buffer = totals
         elif beside > 1:
-            between += _gathered(scope, combine, parts * beside, columns_of, (buffer, 0), (buffer, 0))
+            between += _gathered(scope, combine, parts * beside, width, (buffer, 0), (buffer, 0))
         partial.append(buffer)
     lets: list[Stmt] = []
     writes: list[Stmt] = []
