@@ -34,6 +34,7 @@ from graphflow.compiler.passes.fuse import fuse
 from graphflow.compiler.passes.gather import gather_sums
 from graphflow.compiler.passes.layout import choose_layout
 from graphflow.compiler.passes.loops import hoist, unset, unused
+from graphflow.compiler.passes.minimal import allow_minimal
 from graphflow.compiler.passes.overwrite import overwrite
 from graphflow.compiler.passes.rewrite import recorded
 from graphflow.compiler.passes.settle import settle, settle_body
@@ -84,6 +85,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("layout", choose_layout, "before fusion: what feeds a contraction is then read in place", establishes=(LAYOUT,)),
     Pass("turn", turn, "after layout, which has products read what is transposed where it lies", requires=(LAYOUT,)),
     Pass("borders", note_borders, "after layout and turn, whose maps of the operands are the last", requires=(LAYOUT,)),
+    Pass("minimal", allow_minimal, "after layout: which axes are channels and which positions is settled then", requires=(LAYOUT,)),
     Pass("settle", settle, "fusion must see the copies that outputs and variables need", establishes=(OWNED,), required=True,
          inner=settle_body),
     Pass("fuse", fuse, "one kernel for what belongs together", requires=(OWNED,), establishes=(GROUPS,), required=True),

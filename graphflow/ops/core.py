@@ -380,7 +380,7 @@ class SumOfProducts(Op):
 
     Convolution has n, oh, ow, oc free and kh, kw, ic reduced; left's second dimension is oh*stride + kh*dilation. Every index must lie
     inside its operand: padding is a Halo before. `inside` says where that is: (affine form, size) where products are zero unless the form
-    is in [0, size). It changes no result.
+    is in [0, size). It changes no result. `minimal`: it may be computed in fewer products, and is rounded otherwise then.
     """
 
     core = True
@@ -392,6 +392,7 @@ class SumOfProducts(Op):
     left: tuple[Affine, ...]
     right: tuple[Affine, ...]
     inside: tuple[tuple[Affine, int], ...] = ()
+    minimal: bool = False
     cases = (
         Case((3, 5), (5, 4), extents=(3, 4, 5), free=2, left=((((0, 1),), 0), (((2, 1),), 0)), right=((((2, 1),), 0), (((1, 1),), 0))),
         Case((7, 6), (2, 3), extents=(3, 2, 2, 3), free=2,

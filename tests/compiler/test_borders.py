@@ -31,6 +31,9 @@ PADDED = {  # image, window, strides, padding, dilation, channels
 }
 
 
+PLAIN_SUMS = ("minimal",)  # of some of these convolutions in fewer products test_winograd.py is the test
+
+
 def layer(
     image: Any, window: Any, strides: int, padding: str, dilation: int, inputs: int = 3, outputs: int = 32
 ) -> tuple[Any, Any, dict[str, Any]]:
@@ -65,7 +68,7 @@ def plain(x: np.ndarray, w: np.ndarray, strides: int, padding: str, dilation: in
 def check(batch: int, image: Any, window: Any, *rest: Any, **options: Any) -> None:
     """A convolution and its gradients are those over a padded image."""
     rng = np.random.default_rng(0)
-    with override(**options), tf.Graph().as_default(), tf.Session() as session:
+    with override(passes_off=PLAIN_SUMS, **options), tf.Graph().as_default(), tf.Session() as session:
         x, w, results = layer(image, window, *rest)
         shapes = {x: (batch, *image, w.shape[2].value), w: w.shape.as_list()}
         values = {t: rng.standard_normal(shape, np.float32) for t, shape in shapes.items()}
@@ -85,7 +88,7 @@ def test_a_border_that_nothing_reads_is_not_made(strides: int) -> None:
     """Taps above and below are left out by loops that begin and end as they do, those at the sides by tiles of their own."""
     made = []
     for off in ((), ("borders",)):
-        with override(target="avx512", verify=2, passes_off=off), tf.Graph().as_default(), tf.Session() as session:
+        with override(target="avx512", verify=2, passes_off=(*PLAIN_SUMS, *off)), tf.Graph().as_default(), tf.Session() as session:
             x, w, results = layer((28, 28), (3, 3), strides, "SAME", 1, 32)
             steps = session.compiled(results["y"], {x: np.zeros((2, 28, 28, 32)), w: np.zeros((3, 3, 32, 32))}).report.compiled.steps
         shapes = [b.shape for s in steps if s.lowered is not None for b in s.lowered.kernel.buffers]
@@ -137,13 +140,13 @@ def test_rows_of_the_border_are_left_out() -> None:
 def test_columns_of_the_border_are_left_out() -> None:
     x, w, results = layer((14, 28), (5, 5), 1, "SAME", 1, 32)
     feeds = {x: np.zeros((2, 14, 28, 32), np.float32), w: np.zeros((5, 5, 32, 32), np.float32)}
-    with override(target="avx512"):
+    with override(target="avx512", passes_off=PLAIN_SUMS):
         (forward,) = sums(results["y"], feeds)
         plan = forward.plan
         assert isinstance(plan, Plan) and plan.window == ("k5", 5) and plan.rows == "f2"
         assert plan.spans == ((2, 5), (1, 5), *[(0, 5)] * 24, (0, 4), (0, 3))
         assert all(tiles == 1 for first, tiles, height in plan.runs if first < 2 or first + tiles * height > 26)
-    with override(passes_off=("borders",)):
+    with override(passes_off=(*PLAIN_SUMS, "borders")):
         (forward,) = sums(results["y"], feeds)
         assert isinstance(forward.plan, Plan) and not forward.plan.spans
 

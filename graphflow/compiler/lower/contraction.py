@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product as combinations
@@ -15,6 +16,7 @@ from graphflow.compiler.lower.pointwise import Phases, side_by_side, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import relabelled, split
 from graphflow.compiler.lower.windows import Comb, combs_of, window_of
+from graphflow.compiler.lower.winograd import winograd
 from graphflow.compiler.program import Node, Value
 from graphflow.kernel.expr import TYPES, Load, load, local
 from graphflow.kernel.index import Index, evaluate, maximum, symbol
@@ -51,17 +53,33 @@ def lower_contraction(scope: Scope, target: Any) -> Phases:
         scope.adopt([buffer for way in joined for buffer in way.scratch])
         return [*(phase for way in joined for phase in way.phases), *nothing]
     inside = spans(contract, root.op)
-    parts = _scheduled(contract, inside, target, PREFIX)
     halo = made_inside(scope.group, 0)
-    if halo is None:
-        way = _joined([part for _, part in parts])
-    else:
-        source = scope.source(halo.inputs[0])
-        ways = [*_bordered(scope, contract, parts, halo, inside, target)]
-        ways += overlap_adds(contract, root.op, overlapping(root, halo), source, target, PREFIX)
-        way = min(ways, key=lambda w: w.cycles)
+    operand = root.inputs[0] if halo is None else halo.inputs[0]
+    ways = list(winograd(contract, root.op, halo, operand, scope.source(operand), target, PREFIX))
+    if not ways or ways[0].cycles > _least(contract, inside, target):
+        parts = _scheduled(contract, inside, target, PREFIX)
+        if halo is None:
+            ways.append(_joined([part for _, part in parts]))
+        else:
+            ways += _bordered(scope, contract, parts, halo, inside, target)
+            ways += overlap_adds(contract, root.op, overlapping(root, halo), scope.source(operand), target, PREFIX)
+    way = min(ways, key=lambda w: w.cycles)
     scope.adopt(way.scratch)
     return list(way.phases)
+
+
+def _least(contract: Contract, inside: Spans, target: Any) -> float:
+    """What a contraction's products, but for those with a border of zeros, cost two threads at least: two registers of them a cycle."""
+    from graphflow.compiler.contract.cuts import guess
+
+    if target.tiles:
+        return 0.0
+    products = float(math.prod(guess(a.extent) for a in (*contract.free, *contract.reduced)))
+    for (_, tap), span in inside.items():
+        taps = next(guess(a.extent) for a in contract.reduced if a.name == tap)
+        products *= sum(end - start for start, end in span.steps) / (len(span.steps) * taps)
+    lanes: int = target.lanes(contract.left.type)
+    return products / (4 * lanes)
 
 
 def _bordered(

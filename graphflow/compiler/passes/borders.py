@@ -38,6 +38,6 @@ def _told(node: Node, halos: dict[int, Node]) -> Node:
         return node
     known = node.became  # this very node, where it was in an earlier Program
     if known is None or known.inputs != node.inputs or getattr(known.op, "inside", ()) != tuple(inside):
-        told = core.SumOfProducts(op.extents, op.free, op.left, op.right, tuple(inside))
+        told = core.SumOfProducts(op.extents, op.free, op.left, op.right, tuple(inside), op.minimal)
         known = node.became = Node(told, node.inputs, node.outputs, node.origins)
     return known
