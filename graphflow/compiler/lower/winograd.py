@@ -45,7 +45,7 @@ PARTS_BYTES = 4 << 20  # of the sums of all parts
 CROWD_BYTES, CROWD = 512 << 10, 0.2  # of the terms of a block that do not stay near at all, and the part of its time that this costs
 NEAR_BYTES = 768 << 10  # of a filter, or of sums, which every block passes over
 TERM_CYCLES = 1.6  # of a register of transformed terms: made and stored, or read and added up
-BLOCK_TILES = 0.1  # as many tiles as the beginning of a block costs
+BLOCK_TILES, ADD_TILES = 0.1, 0.7  # as many tiles as the beginning of a block costs; and where its sums are added to those before it
 ONCE_CYCLES = 4.0  # of an element of the filter that is transformed, and of a register of sums of one part
 FAR_CYCLES = 0.045  # of a byte that each block reads from beyond the second-level cache
 WORTH = 0.9  # of the price of another way
@@ -131,7 +131,8 @@ class _Tiles:
     def _rows(self) -> int:
         """How many rows of tiles make a block: few, so that their terms stay near, and as many as it takes where filters are large."""
         rows, across = self.roles.rows.tiles, self.roles.across.tiles
-        beginning = BLOCK_TILES + self.far / (self.places**2 * self.channels * self._registers(self.columns) / 2)
+        one = self.places**2 * self.channels * self._registers(self.columns) / 2  # the products of a tile
+        beginning = (ADD_TILES if self.roles.backward else BLOCK_TILES) + self.far / one
 
         def lost(some: int) -> float:
             crowd = CROWD * min(1.0, self._bytes(some * across, self.channels + self.columns) / CROWD_BYTES)
