@@ -23,6 +23,7 @@ times for its filter's gradient. An infinity in the input makes NaN of all four 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,8 @@ PARTS, FEW_PARTS = 16, 4  # of the blocks of tiles: fixed, so that no result dep
 PARTS_BYTES = 4 << 20  # of the sums of all parts
 CROWD_BYTES, CROWD = 512 << 10, 0.2  # of the terms of a block that do not stay near at all, and the part of its time that this costs
 NEAR_BYTES = 768 << 10  # of a filter, or of sums, which every block passes over
-TERM_CYCLES = 1.6  # of a register of transformed terms: made and stored, or read and added up
+TERM_CYCLES, ADD_CYCLES = 1.6, 3.5  # of a register of transformed terms: made, and read; and where sums are added to those before them
+LONG = 64  # tiles: the price of products that are added up is that of so many, for their sums wait in the nearest caches
 BLOCK_TILES, ADD_TILES = 0.1, 0.7  # as many tiles as the beginning of a block costs; and where its sums are added to those before it
 ONCE_CYCLES = 4.0  # of an element of the filter that is transformed, and of a register of sums of one part
 FAR_CYCLES = 0.045  # of a byte that each block reads from beyond the second-level cache
@@ -150,7 +152,8 @@ class _Tiles:
 
         terms = self.tiles * self.places**2 * (self._registers(self.channels) + self._registers(self.columns))
         blocks = math.ceil(guess(self.images) * self.blocks / 2)
-        return ((products + terms * TERM_CYCLES + self.far) * blocks + once / 2 + BARRIER) / WORTH
+        each = ADD_CYCLES if self.roles.backward else TERM_CYCLES
+        return ((products + terms * each + self.far) * blocks + once / 2 + BARRIER) / WORTH
 
     def _room(self, name: str, *sizes: int) -> Buffer:
         """Scratch memory for each part."""
@@ -350,14 +353,21 @@ class _Convolution(_Tiles):
 class _Gradient(_Tiles):
     """The gradient of a convolution for its filter."""
 
+    @property
+    def pitch(self) -> int:
+        """From one row of sums to the next: a row that is added to must not begin where a masked store of the one before may reach."""
+        return self._registers(self.columns) * self.target.lanes(self.type)
+
     def way(self) -> Priced | None:
         error = self._terms("error", self.tiles, self.columns)
         lines = self._room("errors", self.rows, self.places, STEP * self.across * self.columns)
-        sums = self._terms("sums", self.channels, self.columns)
+        sums = self._terms("sums", self.channels, self.pitch)
         planned = self._planned(self._products(error, sums))
         if planned is None:
             return None
-        products, contract = planned
+        _, contract = planned
+        many = self._planned(dataclasses.replace(contract, reduced=(Axis("tile", LONG),), plan=None))
+        products = math.inf if many is None else many[0] * self.tiles / LONG
         size = sums.shape[1] * sums.shape[2]
         zero = Store(sums.name, self.part * size + symbol("clear"), const(0, self.type))
         clear, data = self._transformed()
@@ -382,7 +392,7 @@ class _Gradient(_Tiles):
         channel, column = self._axis(self.roles.channels), self._axis(self.roles.columns)
         left = self._load(self.data, place, tile * self.channels + channel)
         right = self._load(error, place, tile * self.columns + column)
-        at = (place, channel * self.columns + column)
+        at = (place, channel * self.pitch + column)
         store = self._store(self._load(sums, *at) + local("acc", self.type), sums, *at)
         free = [Axis(self._name(n), self.op.extents[n]) for n in (self.roles.channels, self.roles.columns)]
         return _contract((Axis("place", self.places**2), *free), Axis("tile", self.tiles), left, right, store)
@@ -398,7 +408,7 @@ class _Gradient(_Tiles):
         totals = [f"s{y}" for y in range(self.places)]
         adds = []
         for y, total in enumerate(totals):
-            at = ravel((other, place + y * self.places, channel * self.columns + column), sums.shape)
+            at = ravel((other, place + y * self.places, channel * self.pitch + column), sums.shape)
             adds.append(Accumulate(total, "add", load(sums.name, type_, at)))
         down = [local(total, type_) for total in totals]
         made = [
