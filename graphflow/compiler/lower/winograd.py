@@ -15,7 +15,8 @@ is what the kernel does, for a block of tiles at a time, whose terms stay near:
 
 The gradient for the input is a convolution, too. Tiles are transformed a row of them at a time, first down the columns of pixels, which
 neighbouring tiles share, then along the lines that this gives. A border of zeros is nothing in the first, and zeros in the lines in the
-second. Blocks are shared out to threads in a fixed number of parts, so that results do not depend on how many threads there are.
+second. What is multiplied is made for one line of places at a time, so that it waits in the nearest cache. Blocks are shared out to threads
+in a fixed number of parts, so that results do not depend on how many threads there are.
 
 Products are fewer and sums shorter: for 3 x 3 rounding errors are those of the direct sums or smaller, for 5 x 5 up to twice as large, five
 times for its filter's gradient. An infinity in the input makes NaN of all four results of its tiles, as in cuDNN.
@@ -26,7 +27,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.compiler.lower.filtering import FORMS, STEP, Marks, Matrix, Plane, Roles, combined, roles_of, runs
 from graphflow.compiler.lower.nest import Axis as LoopAxis
@@ -77,6 +78,14 @@ def winograd(
         yield found
 
 
+class Spread(NamedTuple):
+    """Statements that transform tiles: what clears the ends of the lines once, the columns of pixels of a block, and a `line` of terms."""
+
+    clear: Sequence[Stmt]
+    down: Sequence[Stmt]
+    along: Sequence[Stmt]
+
+
 class _Tiles:
     """What a convolution and the gradient for its filter have in common: blocks of tiles and the transformed input."""
 
@@ -111,7 +120,8 @@ class _Tiles:
         unit = self.begin + symbol("unit")
         self.image: Index = unit if self.blocks == 1 else unit // self.blocks
         self.block: Index = 0 if self.blocks == 1 else unit % self.blocks
-        self.data = self._terms("data", self.tiles, self.channels)
+        self.line = symbol("line", 0, self.places - 1) * self.places  # the first place of the line at hand
+        self.data = self._terms("data", self.places, self.tiles, self.channels)
         self.lines = self._room("lines", self.rows, self.places, (STEP * (self.across - 1) + self.places) * self.channels)
 
     def way(self) -> Priced | None:
@@ -159,10 +169,10 @@ class _Tiles:
         """Scratch memory for each part."""
         return Buffer(f"{self.prefix}.{name}", self.type, (self.parts, *sizes), Role.SCRATCH)
 
-    def _terms(self, name: str, rows: int, width: int) -> Buffer:
-        """A matrix for every place of a tile, and a cache line each so that they do not share sets of a cache."""
+    def _terms(self, name: str, places: int, rows: int, width: int) -> Buffer:
+        """A matrix for so many places of a tile, and a cache line each so that they do not share sets of a cache."""
         line = 64 // TYPES[self.type].itemsize
-        return self._room(name, self.places**2, -(-rows * width // line) * line + line)
+        return self._room(name, places, -(-rows * width // line) * line + line)
 
     # -- names -----------------------------------------------------------------------------------------------------------------------
 
@@ -192,9 +202,12 @@ class _Tiles:
 
     # -- loops -----------------------------------------------------------------------------------------------------------------------
 
-    def _in_parts(self, before: Sequence[Stmt], each: Sequence[Stmt]) -> tuple[Stmt, ...]:
-        """The phase that does the blocks of all parts."""
-        return (Loop("part", self.parts, Mode.PARALLEL, (*before, Loop("unit", self.many, Mode.SERIAL, tuple(each)))),)
+    def _in_parts(self, before: Sequence[Stmt], terms: Sequence[Spread], products: Contract, after: Sequence[Stmt]) -> tuple[Stmt, ...]:
+        """The phase that does the blocks of all parts: what is multiplied is made line by line, so that it waits in the nearest cache."""
+        line = Loop("line", self.places, Mode.SERIAL, (*(s for some in terms for s in some.along), products))
+        each = (*(s for some in terms for s in some.down), line, *after)
+        first = (*before, *(s for some in terms for s in some.clear))
+        return (Loop("part", self.parts, Mode.PARALLEL, (*first, Loop("unit", self.many, Mode.SERIAL, each))),)
 
     def _by_rows(self, marks: Callable[[Plane, int], Marks], body: Callable[[Index, Index, Marks], Sequence[Stmt]]) -> list[Stmt]:
         """`body` for every row of tiles of the block, of which it is given the number in the image and in the block, and what there is of
@@ -214,35 +227,32 @@ class _Tiles:
     def _spread(
         self, element: Element, matrix: Matrix, reach: tuple[int, int], marks: Callable[[Plane, int], Marks], width: int, name: str,
         lines: Buffer, terms: Buffer,
-    ) -> tuple[list[Stmt], list[Stmt]]:  # fmt: skip
-        """The tiles of a block transformed: what clears the ends of the lines, outside the columns `reach`, and what makes the terms.
-        `element`: at a row and a column, counted from the first tile's; of `width` channels along the axis `name`."""
+    ) -> Spread:  # fmt: skip
+        """The tiles of a block transformed. `element`: at a row and a column, counted from the first tile's, of which there are those in
+        `reach`; of `width` channels along the axis `name`."""
         channel, (begin, end) = symbol(name, 0, width - 1), reach
         pixels = STEP * (self.across - 1) + len(matrix[0])
         pixel = begin + symbol("pixel", 0, end - begin - 1)
 
         def down(row: Index, inside: Index, mark: Marks) -> Sequence[Stmt]:
-            terms = [element(row * STEP + y, pixel) if there else None for y, there in enumerate(mark)]
-            made = [self._store(combined(factors, terms), lines, inside, n, pixel * width + channel) for n, factors in enumerate(matrix)]
+            column = [element(row * STEP + y, pixel) if there else None for y, there in enumerate(mark)]
+            made = [self._store(combined(factors, column), lines, inside, n, pixel * width + channel) for n, factors in enumerate(matrix)]
             return innermost((LoopAxis("pixel", end - begin), LoopAxis(name, width)), made)
 
-        row, column = symbol("row", 0, self.rows - 1), symbol("column", 0, self.across - 1)
-        found: list[Stmt] = []
-        for line in range(self.places):
-            along = [self._load(lines, row, line, (column * STEP + x) * width + channel) for x in range(len(matrix[0]))]
-            tile = (row * self.across + column) * width + channel
-            found += [self._store(combined(factors, along), terms, line * self.places + n, tile) for n, factors in enumerate(matrix)]
-        tiles = innermost((LoopAxis("row", self.rows), LoopAxis("column", self.across), LoopAxis(name, width)), found)
+        row, column, line = (symbol(n, 0, m - 1) for n, m in (("row", self.rows), ("column", self.across), ("line", self.places)))
+        along = [self._load(lines, row, line, (column * STEP + x) * width + channel) for x in range(len(matrix[0]))]
+        tile = (row * self.across + column) * width + channel
+        found = [self._store(combined(factors, along), terms, n, tile) for n, factors in enumerate(matrix)]
+        axes = LoopAxis("row", self.rows), LoopAxis("column", self.across), LoopAxis(name, width)
         clear: list[Stmt] = []
         for start, stop in ((0, begin), (end, pixels)):
             if start < stop:
-                zero = self._store(None, lines, row, symbol("line", 0, self.places - 1), start * width + symbol("clear"))
-                axes = LoopAxis("row", self.rows), LoopAxis("line", self.places), LoopAxis("clear", (stop - start) * width)
-                clear += innermost(axes, [zero])
-        return clear, [*self._by_rows(marks, down), *tiles]
+                zero = self._store(None, lines, row, line, start * width + symbol("clear"))
+                clear += innermost((axes[0], LoopAxis("line", self.places), LoopAxis("clear", (stop - start) * width)), [zero])
+        return Spread(clear, self._by_rows(marks, down), innermost(axes, found))
 
-    def _transformed(self) -> tuple[list[Stmt], list[Stmt]]:
-        """The input's tiles of a block: what is done before all blocks, and for each."""
+    def _transformed(self) -> Spread:
+        """The input's tiles of a block."""
         rows, across = self.roles.rows, self.roles.across
 
         def element(row: Index, column: Index) -> Expr:
@@ -263,11 +273,11 @@ class _Tiles:
         return [Let("acc", total), *(renamed(s, env) for s in self.contract.epilogue)]
 
     def _planned(self, contract: Contract) -> tuple[float, Contract] | None:
-        """The products of a block, and what they cost a thread."""
+        """The products of a line of places, and what those of all cost a thread."""
         from graphflow.compiler.contract.schedule import nested
 
         found = nested(contract, self.target)
-        return None if found is None else (2 * found.cycles, found.contract)
+        return None if found is None else (2 * found.cycles * self.places, found.contract)
 
 
 class _Convolution(_Tiles):
@@ -276,14 +286,13 @@ class _Convolution(_Tiles):
     def way(self) -> Priced | None:
         filters = Buffer(f"{self.prefix}.filter", self.type, (self.places**2, self.channels, self.columns), Role.SCRATCH)
         half = Buffer(f"{self.prefix}.half", self.type, (self.channels, self.places, self.taps, self.columns), Role.SCRATCH)
-        sums = self._terms("sums", self.tiles, self.columns)
+        sums = self._terms("sums", self.places**2, self.tiles, self.columns)
         pixels = self._room("pixels", STEP, STEP * self.across * self.columns)
         planned = self._planned(self._products(filters, sums))
         if planned is None:
             return None
         products, contract = planned
-        clear, data = self._transformed()
-        main = self._in_parts(clear, (*data, contract, *self._results(sums, pixels)))
+        main = self._in_parts((), [self._transformed()], contract, self._results(sums, pixels))
         cycles = self._cycles(products, self.taps**2 * self.channels * self.columns * ONCE_CYCLES)
         return Priced(cycles, (self._filters(filters, half), main), (filters, half, self.lines, self.data, sums, pixels))
 
@@ -309,12 +318,12 @@ class _Convolution(_Tiles):
         return (Loop(self._name(self.roles.channels), self.channels, Mode.PARALLEL, each),)
 
     def _products(self, filters: Buffer, sums: Buffer) -> Contract:
-        place, tile = symbol("place", 0, self.places**2 - 1), symbol("tile", 0, self.tiles - 1)
+        place, tile = symbol("place", 0, self.places - 1), symbol("tile", 0, self.tiles - 1)
         channel, column = self._axis(self.roles.channels), self._axis(self.roles.columns)
         left = self._load(self.data, place, tile * self.channels + channel)
-        right = load(filters.name, self.type, ravel((place, channel, column), filters.shape))
-        store = self._store(local("acc", self.type), sums, place, tile * self.columns + column)
-        free = (Axis("place", self.places**2), Axis("tile", self.tiles), Axis(self._name(self.roles.columns), self.columns))
+        right = load(filters.name, self.type, ravel((self.line + place, channel, column), filters.shape))
+        store = self._store(local("acc", self.type), sums, self.line + place, tile * self.columns + column)
+        free = (Axis("place", self.places), Axis("tile", self.tiles), Axis(self._name(self.roles.columns), self.columns))
         return _contract(free, Axis(self._name(self.roles.channels), self.channels), left, right, store)
 
     def _results(self, sums: Buffer, pixels: Buffer) -> list[Stmt]:
@@ -359,9 +368,9 @@ class _Gradient(_Tiles):
         return self._registers(self.columns) * self.target.lanes(self.type)
 
     def way(self) -> Priced | None:
-        error = self._terms("error", self.tiles, self.columns)
+        error = self._terms("error", self.places, self.tiles, self.columns)
         lines = self._room("errors", self.rows, self.places, STEP * self.across * self.columns)
-        sums = self._terms("sums", self.channels, self.pitch)
+        sums = self._terms("sums", self.places**2, self.channels, self.pitch)
         planned = self._planned(self._products(error, sums))
         if planned is None:
             return None
@@ -370,14 +379,13 @@ class _Gradient(_Tiles):
         products = math.inf if many is None else many[0] * self.tiles / LONG
         size = sums.shape[1] * sums.shape[2]
         zero = Store(sums.name, self.part * size + symbol("clear"), const(0, self.type))
-        clear, data = self._transformed()
-        ends, errors = self._errors(lines, error)
-        main = self._in_parts((*innermost((LoopAxis("clear", size),), [zero]), *clear, *ends), (*data, *errors, contract))
+        clear = innermost((LoopAxis("clear", size),), [zero])
+        main = self._in_parts(clear, [self._transformed(), self._errors(lines, error)], contract, ())
         last, scratch = self._results(sums)
         cycles = self._cycles(products, self.parts * self._registers(self.channels * self.columns) * ONCE_CYCLES * self.places**2)
         return Priced(cycles, (main, last), (self.lines, self.data, lines, error, sums, *scratch))
 
-    def _errors(self, lines: Buffer, error: Buffer) -> tuple[list[Stmt], list[Stmt]]:
+    def _errors(self, lines: Buffer, error: Buffer) -> Spread:
         """The transformed tiles of the gradient for the convolution's results."""
         names = self._names("positions")
 
@@ -388,14 +396,14 @@ class _Gradient(_Tiles):
         return self._spread(element, self.form.error, reach, Plane.done, self.columns, name, lines, error)
 
     def _products(self, error: Buffer, sums: Buffer) -> Contract:
-        place, tile = symbol("place", 0, self.places**2 - 1), symbol("tile", 0, self.tiles - 1)
+        place, tile = symbol("place", 0, self.places - 1), symbol("tile", 0, self.tiles - 1)
         channel, column = self._axis(self.roles.channels), self._axis(self.roles.columns)
         left = self._load(self.data, place, tile * self.channels + channel)
         right = self._load(error, place, tile * self.columns + column)
-        at = (place, channel * self.pitch + column)
+        at = (self.line + place, channel * self.pitch + column)
         store = self._store(self._load(sums, *at) + local("acc", self.type), sums, *at)
         free = [Axis(self._name(n), self.op.extents[n]) for n in (self.roles.channels, self.roles.columns)]
-        return _contract((Axis("place", self.places**2), *free), Axis("tile", self.tiles), left, right, store)
+        return _contract((Axis("place", self.places), *free), Axis("tile", self.tiles), left, right, store)
 
     def _results(self, sums: Buffer) -> tuple[tuple[Stmt, ...], tuple[Buffer, ...]]:
         """The phase that adds up what the parts have and finishes it, with its scratch memory."""
