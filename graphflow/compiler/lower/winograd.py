@@ -46,12 +46,13 @@ PARTS, FEW_PARTS = 16, 4  # of the blocks of tiles: fixed, so that no result dep
 PARTS_BYTES = 4 << 20  # of the sums of all parts
 CROWD_BYTES, CROWD = 512 << 10, 0.2  # of the terms of a block that do not stay near at all, and the part of its time that this costs
 NEAR_BYTES = 768 << 10  # of a filter, or of sums, which every block passes over
-TERM_CYCLES, ADD_CYCLES = 1.6, 3.5  # of a register of transformed terms: made, and read; and where sums are added to those before them
+TERM_CYCLES = 1.3  # of a register of transformed terms: made, and read
+ADD_CYCLES, MASKED_CYCLES = 2.0, 5.0  # of one whose products are added to the sums before them, and where these fill no whole registers
 LONG = 64  # tiles: the price of products that are added up is that of so many, for their sums wait in the nearest caches
 BLOCK_TILES, ADD_TILES = 0.1, 0.7  # as many tiles as the beginning of a block costs; and where its sums are added to those before it
 ONCE_CYCLES = 4.0  # of an element of the filter that is transformed, and of a register of sums of one part
 FAR_CYCLES = 0.045  # of a byte that each block reads from beyond the second-level cache
-WORTH = 0.9  # of the price of another way
+WORTH = 0.95  # of the price of another way
 
 Element = Callable[[Index, Index], Expr]  # at a row and a column
 
@@ -162,7 +163,9 @@ class _Tiles:
 
         terms = self.tiles * self.places**2 * (self._registers(self.channels) + self._registers(self.columns))
         blocks = math.ceil(guess(self.images) * self.blocks / 2)
-        each = ADD_CYCLES if self.roles.backward else TERM_CYCLES
+        each = TERM_CYCLES
+        if self.roles.backward:
+            each = MASKED_CYCLES if self.columns % self.target.lanes(self.type) else ADD_CYCLES
         return ((products + terms * each + self.far) * blocks + once / 2 + BARRIER) / WORTH
 
     def _room(self, name: str, *sizes: int) -> Buffer:
