@@ -127,10 +127,10 @@ def test_results_are_those_of_the_plain_sums(case: str, kind: str) -> None:
 
 @pytest.mark.usefixtures("preferred")
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rows", [1, 2, 3])
-def test_images_in_blocks(rows: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of so many rows of tiles: the last block may have fewer."""
-    monkeypatch.setattr(winograd._Tiles, "_rows", lambda self: rows)
+@pytest.mark.parametrize("block", [(1, 5), (2, 1), (3, 2), (1, 3), (4, 2)])
+def test_images_in_blocks(block: tuple[int, int], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of so many rows and columns of tiles: the last ones may have fewer."""
+    monkeypatch.setattr(winograd._Tiles, "_block", lambda self: block)
     for case in ("odd", "five taps, no border"):
         for batch in (BATCH, 1, 2):
             built = run_passes(program(kind, case, batch), options()._replace(verify=2))
@@ -224,11 +224,11 @@ sizes, channels = st.integers(3, 16), st.sampled_from([8, 9, 16, 17, 32, 40])
 @pytest.mark.slow
 @given(
     st.sampled_from([1, 2, 5, 20]), st.tuples(sizes, sizes), st.sampled_from([3, 5]), st.sampled_from(["SAME", "SAME", "VALID"]), channels,
-    channels, st.sampled_from(["native", "native", "avx2", "sse2"]), st.integers(1, 4),
+    channels, st.sampled_from(["native", "native", "avx2", "sse2"]), st.tuples(st.integers(1, 4), st.integers(1, 8)),
 )  # fmt: skip
 @examples(60)
 def test_random_convolutions(
-    batch: int, image: Any, window: int, padding: str, inputs: int, outputs: int, target: str, rows: int
+    batch: int, image: Any, window: int, padding: str, inputs: int, outputs: int, target: str, block: tuple[int, int]
 ) -> None:
     """Beside float64, which is summed as it is defined."""
     assume(padding == "SAME" or min(image) >= window)
@@ -236,7 +236,7 @@ def test_random_convolutions(
     with pytest.MonkeyPatch.context() as patch:
         every = contraction.winograd
         patch.setattr(contraction, "winograd", lambda *arguments: [way._replace(cycles=-1.0) for way in every(*arguments)])
-        patch.setattr(winograd._Tiles, "_rows", lambda self: min(rows, self.roles.rows.tiles))
+        patch.setattr(winograd._Tiles, "_block", lambda self: block)
         patch.setattr(lower, "_known", {})
         for type_ in (tf.float32, tf.float64):
             with override(target=target), tf.Graph().as_default(), tf.Session() as session:

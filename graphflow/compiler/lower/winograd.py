@@ -15,8 +15,8 @@ is what the kernel does, for a block of tiles at a time, whose terms stay near:
 
 The gradient for the input is a convolution, too. Tiles are transformed a row of them at a time, first down the columns of pixels, which
 neighbouring tiles share, then along the lines that this gives. A border of zeros is nothing in the first, and zeros in the lines in the
-second. What is multiplied is made for one line of places at a time, so that it waits in the nearest cache. Blocks are shared out to threads
-in a fixed number of parts, so that results do not depend on how many threads there are.
+second. What is multiplied is made for one line of places at a time, so that it waits in the nearest cache. Blocks, some rows of tiles or a
+piece of a long one, are shared out to threads in a fixed number of parts, so that results do not depend on how many threads there are.
 
 Products are fewer and sums shorter: for 3 x 3 rounding errors are those of the direct sums or smaller, for 5 x 5 up to twice as large, five
 times for its filter's gradient. An infinity in the input makes NaN of all four results of its tiles, as in cuDNN.
@@ -34,21 +34,22 @@ from graphflow.compiler.lower.nest import Axis as LoopAxis
 from graphflow.compiler.lower.nest import innermost, renamed
 from graphflow.compiler.lower.overlap import Priced
 from graphflow.compiler.program import Node, Value
-from graphflow.kernel.expr import TYPES, Expr, const, load, local, replace
+from graphflow.kernel.expr import TYPES, Expr, Load, const, load, local, replace
 from graphflow.kernel.index import Index, ceildiv, maximum, minimum, symbol
 from graphflow.kernel.nodes import Accumulate, Axis, Buffer, Contract, Let, Loop, Mode, Role, Stmt, Store, Var
-from graphflow.ops.families import ravel
+from graphflow.ops.families import ravel, unravel
 
 if TYPE_CHECKING:
     from graphflow.compiler.llvm.target import Target
 
 PARTS, FEW_PARTS = 16, 4  # of the blocks of tiles: fixed, so that no result depends on the number of threads; and of large sums
 PARTS_BYTES = 4 << 20  # of the sums of all parts
-CROWD_BYTES, CROWD = 512 << 10, 0.2  # of the terms of a block that do not stay near at all, and the part of its time that this costs
+CROWD_BYTES = 3 << 20  # of the terms of a block, for which it takes twice as long, because they do not stay near
 NEAR_BYTES = 768 << 10  # of a filter, or of sums, which every block passes over
 TERM_CYCLES = 1.3  # of a register of transformed terms: made, and read
 ADD_CYCLES, MASKED_CYCLES = 2.0, 5.0  # of one whose products are added to the sums before them, and where these fill no whole registers
 LONG = 64  # tiles: the price of products that are added up is that of so many, for their sums wait in the nearest caches
+ROW_TILES = 16  # of a piece of a row, at least
 BLOCK_TILES, ADD_TILES = 0.1, 0.7  # as many tiles as the beginning of a block costs; and where its sums are added to those before it
 ONCE_CYCLES = 4.0  # of an element of the filter that is transformed, and of a register of sums of one part
 FAR_CYCLES = 0.045  # of a byte that each block reads from beyond the second-level cache
@@ -106,11 +107,10 @@ class _Tiles:
         self.channels: int = op.extents[roles.channels]
         self.columns: int = op.extents[roles.columns]
         self.images: Index = 1 if roles.images is None else op.extents[roles.images]
-        self.rows = self._rows()
-        self.blocks = -(-roles.rows.tiles // self.rows)  # of an image
-        self.across = roles.across.tiles
-        self.tiles = self.rows * self.across  # of a block
-        units = self.images * self.blocks
+        self.rows, self.across = self._block()
+        self.tiles = self.rows * self.across
+        self.blocks, self.strips = (-(-p.tiles // n) for p, n in ((roles.rows, self.rows), (roles.across, self.across)))  # of an image
+        units = self.images * (self.blocks * self.strips)
         most = PARTS
         if roles.backward:
             most = max(FEW_PARTS, min(PARTS, PARTS_BYTES // self._bytes(self.channels, self.columns)))
@@ -119,8 +119,8 @@ class _Tiles:
         self.begin = ceildiv(self.part * units, self.parts)
         self.many = ceildiv((self.part + 1) * units, self.parts) - self.begin
         unit = self.begin + symbol("unit")
-        self.image: Index = unit if self.blocks == 1 else unit // self.blocks
-        self.block: Index = 0 if self.blocks == 1 else unit % self.blocks
+        self.image, block, strip = unravel(unit, (self.images, self.blocks, self.strips))
+        self.first_row, self.left = block * self.rows, strip * self.across  # tile of the block at hand
         self.line = symbol("line", 0, self.places - 1) * self.places  # the first place of the line at hand
         self.data = self._terms("data", self.places, self.tiles, self.channels)
         self.lines = self._room("lines", self.rows, self.places, (STEP * (self.across - 1) + self.places) * self.channels)
@@ -141,17 +141,23 @@ class _Tiles:
         size = self._bytes(self.channels, self.columns) * (2 if self.roles.backward else 1)
         return size * FAR_CYCLES if size > NEAR_BYTES else 0.0
 
-    def _rows(self) -> int:
-        """How many rows of tiles make a block: few, so that their terms stay near, and as many as it takes where filters are large."""
+    def _crowd(self, tiles: int) -> float:
+        """What part of its time a block of so many tiles takes longer than if its terms stayed near."""
+        return self._bytes(tiles, self.channels + self.columns) / CROWD_BYTES
+
+    def _block(self) -> tuple[int, int]:
+        """How many rows and columns of tiles make a block: few, so that their terms stay near, and as many as it takes where filters are
+        large. A row is cut only where it is long."""
         rows, across = self.roles.rows.tiles, self.roles.across.tiles
         one = self.places**2 * self.channels * self._registers(self.columns) / 2  # the products of a tile
         beginning = (ADD_TILES if self.roles.backward else BLOCK_TILES) + self.far / one
 
-        def lost(some: int) -> float:
-            crowd = CROWD * min(1.0, self._bytes(some * across, self.channels + self.columns) / CROWD_BYTES)
-            return -(-rows // some) * (some * across * (1 + crowd) + beginning)
+        def lost(block: tuple[int, int]) -> float:
+            tiles = block[0] * block[1]
+            return -(-rows // block[0]) * -(-across // block[1]) * (tiles * (1 + self._crowd(tiles)) + beginning)
 
-        return min(range(1, rows + 1), key=lost)
+        widths = {-(-across // cuts) for cuts in range(1, max(1, across // ROW_TILES) + 1)}
+        return min(((some, wide) for some in range(1, rows + 1) for wide in sorted(widths)), key=lost)
 
     def _registers(self, width: int) -> int:
         return -(-width // self.target.lanes(self.type))
@@ -162,11 +168,12 @@ class _Tiles:
         from graphflow.compiler.contract.schedule import BARRIER
 
         terms = self.tiles * self.places**2 * (self._registers(self.channels) + self._registers(self.columns))
-        blocks = math.ceil(guess(self.images) * self.blocks / 2)
+        blocks = math.ceil(guess(self.images) * self.blocks * self.strips / 2)
         each = TERM_CYCLES
         if self.roles.backward:
             each = MASKED_CYCLES if self.columns % self.target.lanes(self.type) else ADD_CYCLES
-        return ((products + terms * each + self.far) * blocks + once / 2 + BARRIER) / WORTH
+        crowded = (products + terms * each) * (1 + self._crowd(self.tiles))
+        return ((crowded + self.far) * blocks + once / 2 + BARRIER) / WORTH
 
     def _room(self, name: str, *sizes: int) -> Buffer:
         """Scratch memory for each part."""
@@ -195,7 +202,7 @@ class _Tiles:
         """A term of the image at hand."""
         return value if self.roles.images is None else replace(value, {self._name(self.roles.images): self.image})
 
-    def _load(self, buffer: Buffer, *index: Index) -> Expr:
+    def _load(self, buffer: Buffer, *index: Index) -> Load:
         """An element of this part of a buffer."""
         return load(buffer.name, self.type, ravel((self.part, *index), buffer.shape))
 
@@ -220,25 +227,27 @@ class _Tiles:
             begin: Index = first
             extent: Index = many
             if self.blocks > 1:
-                start = self.block * self.rows
-                begin = maximum(first, start)
-                extent = maximum(0, minimum(first + many, start + self.rows) - begin)
+                begin = maximum(first, self.first_row)
+                extent = maximum(0, minimum(first + many, self.first_row + self.rows) - begin)
             row = begin + symbol("row", 0, many - 1)
-            loops.append(Loop("row", extent, Mode.SERIAL, tuple(body(row, row - self.block * self.rows, mark))))
+            loops.append(Loop("row", extent, Mode.SERIAL, tuple(body(row, row - self.first_row, mark))))
         return loops
 
     def _spread(
-        self, element: Element, matrix: Matrix, reach: tuple[int, int], marks: Callable[[Plane, int], Marks], width: int, name: str,
+        self, element: Element, matrix: Matrix, reach: tuple[Index, Index], marks: Callable[[Plane, int], Marks], width: int, name: str,
         lines: Buffer, terms: Buffer,
     ) -> Spread:  # fmt: skip
-        """The tiles of a block transformed. `element`: at a row and a column, counted from the first tile's, of which there are those in
-        `reach`; of `width` channels along the axis `name`."""
-        channel, (begin, end) = symbol(name, 0, width - 1), reach
-        pixels = STEP * (self.across - 1) + len(matrix[0])
-        pixel = begin + symbol("pixel", 0, end - begin - 1)
+        """The tiles of a block transformed. `element`: at a row and a column, counted from the image's first tile on, of which those in
+        `reach` exist; of `width` channels along the axis `name`."""
+        channel, pixels = symbol(name, 0, width - 1), STEP * (self.across - 1) + len(matrix[0])
+        start = self.left * STEP
+        begin, end = maximum(0, reach[0] - start), minimum(pixels, reach[1] - start)
+        if self.strips > 1:
+            end = maximum(begin, end)
+        pixel = begin + symbol("pixel", 0, pixels - 1)
 
         def down(row: Index, inside: Index, mark: Marks) -> Sequence[Stmt]:
-            column = [element(row * STEP + y, pixel) if there else None for y, there in enumerate(mark)]
+            column = [element(row * STEP + y, start + pixel) if there else None for y, there in enumerate(mark)]
             made = [self._store(combined(factors, column), lines, inside, n, pixel * width + channel) for n, factors in enumerate(matrix)]
             return innermost((LoopAxis("pixel", end - begin), LoopAxis(name, width)), made)
 
@@ -248,11 +257,14 @@ class _Tiles:
         found = [self._store(combined(factors, along), terms, n, tile) for n, factors in enumerate(matrix)]
         axes = LoopAxis("row", self.rows), LoopAxis("column", self.across), LoopAxis(name, width)
         clear: list[Stmt] = []
-        for start, stop in ((0, begin), (end, pixels)):
-            if start < stop:
-                zero = self._store(None, lines, row, line, start * width + symbol("clear"))
-                clear += innermost((axes[0], LoopAxis("line", self.places), LoopAxis("clear", (stop - start) * width)), [zero])
-        return Spread(clear, self._by_rows(marks, down), innermost(axes, found))
+        for edge, many in ((0, begin), (end, pixels - end)):
+            if many != 0:
+                zero = self._store(None, lines, row, line, edge * width + symbol("clear", 0, pixels * width - 1))
+                clear += innermost((axes[0], LoopAxis("line", self.places), LoopAxis("clear", many * width)), [zero])
+        columns = self._by_rows(marks, down)
+        if self.strips > 1:  # whose ends are elsewhere
+            clear, columns = [], [*clear, *columns]
+        return Spread(clear, columns, innermost(axes, found))
 
     def _transformed(self) -> Spread:
         """The input's tiles of a block."""
@@ -266,8 +278,7 @@ class _Tiles:
                 index.append(place.get(dimension, at))
             return self._of_image(load(self.source.name, self.type, ravel(tuple(index), self.operand.shape)))
 
-        pixels = STEP * (self.across - 1) + self.places
-        reach = max(0, -across.first), min(pixels, across.size - across.first)
+        reach = max(0, -across.first), across.size - across.first
         name = self._name(self.roles.channels)
         return self._spread(element, self.form.data, reach, Plane.read, self.channels, name, self.lines, self.data)
 
@@ -327,12 +338,13 @@ class _Convolution(_Tiles):
         right = load(filters.name, self.type, ravel((self.line + place, channel, column), filters.shape))
         store = self._store(local("acc", self.type), sums, self.line + place, tile * self.columns + column)
         free = (Axis("place", self.places), Axis("tile", self.tiles), Axis(self._name(self.roles.columns), self.columns))
-        return _contract(free, Axis(self._name(self.roles.channels), self.channels), left, right, store)
+        return Contract(free, (Axis(self._name(self.roles.channels), self.channels),), left, right, (store,))
 
     def _results(self, sums: Buffer, pixels: Buffer) -> list[Stmt]:
         """The convolution's results of a block: a row of tiles is put together first, for the epilogue to go along its lines."""
         roles, name = self.roles, self._name(self.roles.columns)
         channel, form = self._axis(roles.columns), self.form.result
+        many = minimum(STEP * self.across, roles.across.many - self.left * STEP)
         image: dict[str, Index] = {} if roles.images is None else {self._name(roles.images): self.image}
 
         def body(row: Index, inside: Index, mark: Marks) -> Sequence[Stmt]:
@@ -350,10 +362,10 @@ class _Convolution(_Tiles):
                     made.append(Let(f"down{y}{x}", total))
                     down.append(local(f"down{y}{x}", self.type))
                 made += [self._store(combined(form[x], down), pixels, y, (column * STEP + x) * self.columns + channel) for x in range(STEP)]
-            line, pixel = symbol("line", 0, STEP - 1), symbol("pixel", 0, roles.across.many - 1)
-            env = dict(zip(self._names("positions"), (row * STEP + line, pixel), strict=True))
+            line, pixel = symbol("line", 0, STEP - 1), symbol("pixel", 0, STEP * self.across - 1)
+            env = dict(zip(self._names("positions"), (row * STEP + line, self.left * STEP + pixel), strict=True))
             finished = self._epilogue({**image, **env}, self._load(pixels, line, pixel * self.columns + channel))
-            along = innermost((LoopAxis("pixel", roles.across.many), LoopAxis(name, self.columns)), finished)
+            along = innermost((LoopAxis("pixel", many), LoopAxis(name, self.columns)), finished)
             return (
                 *innermost((LoopAxis("column", self.across), LoopAxis(name, self.columns)), made),
                 Loop("line", sum(mark), Mode.SERIAL, along),
@@ -406,7 +418,7 @@ class _Gradient(_Tiles):
         at = (self.line + place, channel * self.pitch + column)
         store = self._store(self._load(sums, *at) + local("acc", self.type), sums, *at)
         free = [Axis(self._name(n), self.op.extents[n]) for n in (self.roles.channels, self.roles.columns)]
-        return _contract((Axis("place", self.places), *free), Axis("tile", self.tiles), left, right, store)
+        return Contract((Axis("place", self.places), *free), (Axis("tile", self.tiles),), left, right, (store,))
 
     def _results(self, sums: Buffer) -> tuple[tuple[Stmt, ...], tuple[Buffer, ...]]:
         """The phase that adds up what the parts have and finishes it, with its scratch memory."""
@@ -446,7 +458,3 @@ class _Gradient(_Tiles):
         )
         return (Loop(self._name(roles.channels), self.channels, Mode.PARALLEL, each),), (half, whole)
 
-
-def _contract(free: Sequence[Axis], reduced: Axis, left: Expr, right: Expr, store: Store) -> Contract:
-    """The products of a block."""
-    return Contract(tuple(free), (reduced,), left, right, (store,))  # type: ignore[arg-type]  # both are loads
