@@ -18,8 +18,8 @@ neighbouring tiles share, then along the lines that this gives. A border of zero
 second. What is multiplied is made for one line of places at a time, so that it waits in the nearest cache. Blocks, some rows of tiles or a
 piece of a long one, are shared out to threads in a fixed number of parts, so that results do not depend on how many threads there are.
 
-Products are fewer and sums shorter: for 3 x 3 rounding errors are those of the direct sums or smaller, for 5 x 5 up to twice as large, five
-times for its filter's gradient. An infinity in the input makes NaN of all four results of its tiles, as in cuDNN.
+Products are fewer and sums shorter: for 3 x 3 rounding errors are two thirds of those of the plain sums, for 5 x 5 twice as large (root mean
+squares, normally distributed numbers). An infinity in the input makes NaN of all four results of its tiles, as in cuDNN.
 """
 
 from __future__ import annotations
