@@ -140,6 +140,26 @@ def test_images_in_blocks(block: tuple[int, int], kind: str, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("preferred")
+@pytest.mark.parametrize("batch", [BATCH, 1, 20])
+def test_large_sums_are_shared_out_by_channels(batch: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of threads, the same bits."""
+    monkeypatch.setattr(winograd, "PARTS_BYTES", 1)
+    monkeypatch.setitem(CASES, "many channels", ((7, 6), 3, 64, 8, SAME))
+    built = run_passes(program("dw", "many channels", batch), options()._replace(verify=2))
+    arrays = inputs_for(built, 5)
+    parts = []
+
+    def run(kernel: Kernel, given: Any, sizes: Any) -> Any:
+        parts.extend(b.shape[0] for b in kernel.buffers if b.name == "w.data")
+        interpreted, native = interpreted_and_native(kernel, given, sizes, (1, 3, 16))
+        close(native, wanted("dw", "many channels", arrays))
+        return interpreted
+
+    run_groups(built, arrays, PLAIN, run)
+    assert parts == [4 if batch == 1 else 16]  # four groups of channels, and of the blocks at most four shares
+
+
+@pytest.mark.usefixtures("preferred")
 @pytest.mark.parametrize("machine", ["avx2", "sse2"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_vectors(kind: str, machine: str) -> None:

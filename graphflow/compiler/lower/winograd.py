@@ -16,10 +16,11 @@ is what the kernel does, for a block of tiles at a time, whose terms stay near:
 The gradient for the input is a convolution, too. Tiles are transformed a row of them at a time, first down the columns of pixels, which
 neighbouring tiles share, then along the lines that this gives. A border of zeros is nothing in the first, and zeros in the lines in the
 second. What is multiplied is made for one line of places at a time, so that it waits in the nearest cache. Blocks, some rows of tiles or a
-piece of a long one, are shared out to threads in a fixed number of parts, so that results do not depend on how many threads there are.
+piece of a long one, are shared out to threads in a fixed number of parts (large sums of a gradient by channels, too), so that results do
+not depend on how many threads there are.
 
-Products are fewer and sums shorter: for 3 x 3 rounding errors are two thirds of those of the plain sums, for 5 x 5 twice as large (root mean
-squares, normally distributed numbers). An infinity in the input makes NaN of all four results of its tiles, as in cuDNN.
+Products are fewer and sums shorter: for 3 x 3 rounding errors are two thirds of those of the plain sums, for 5 x 5 twice as large (root
+mean squares, normally distributed numbers). An infinity in the input makes NaN of all four results of its tiles, as in cuDNN.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ from graphflow.compiler.lower.nest import innermost, renamed
 from graphflow.compiler.lower.overlap import Priced
 from graphflow.compiler.program import Node, Value
 from graphflow.kernel.expr import TYPES, Expr, Load, const, load, local, replace
-from graphflow.kernel.index import Index, ceildiv, maximum, minimum, symbol
+from graphflow.kernel.index import Index, ceildiv, maximum, minimum, substitute, symbol
 from graphflow.kernel.nodes import Accumulate, Axis, Buffer, Contract, Let, Loop, Mode, Role, Stmt, Store, Var
 from graphflow.ops.families import ravel, unravel
 
 if TYPE_CHECKING:
     from graphflow.compiler.llvm.target import Target
 
-PARTS, FEW_PARTS = 16, 4  # of the blocks of tiles: fixed, so that no result depends on the number of threads; and of large sums
+PARTS, FEW_PARTS = 16, 4  # of the work: fixed, so that no result depends on the number of threads; and of the blocks where sums are large
 PARTS_BYTES = 4 << 20  # of the sums of all parts
 CROWD_BYTES = 3 << 20  # of the terms of a block, for which it takes twice as long, because they do not stay near
 NEAR_BYTES = 768 << 10  # of a filter, or of sums, which every block passes over
@@ -107,23 +108,25 @@ class _Tiles:
         self.channels: int = op.extents[roles.channels]
         self.columns: int = op.extents[roles.columns]
         self.images: Index = 1 if roles.images is None else op.extents[roles.images]
+        self.groups = self._groups()
+        self.inner: int = self.channels // self.groups  # channels of a group
         self.rows, self.across = self._block()
         self.tiles = self.rows * self.across
         self.blocks, self.strips = (-(-p.tiles // n) for p, n in ((roles.rows, self.rows), (roles.across, self.across)))  # of an image
         units = self.images * (self.blocks * self.strips)
-        most = PARTS
-        if roles.backward:
-            most = max(FEW_PARTS, min(PARTS, PARTS_BYTES // self._bytes(self.channels, self.columns)))
-        self.parts = min(most, units) if isinstance(units, int) and units else most
+        most = PARTS // self.groups
+        self.shares = min(most, units) if isinstance(units, int) and units else most  # of the blocks
+        self.parts = self.shares * self.groups
         self.part = symbol("part", 0, self.parts - 1)
-        self.begin = ceildiv(self.part * units, self.parts)
-        self.many = ceildiv((self.part + 1) * units, self.parts) - self.begin
-        unit = self.begin + symbol("unit")
+        share, self.group = unravel(self.part, (self.shares, self.groups))
+        begin = ceildiv(share * units, self.shares)
+        self.many = ceildiv((share + 1) * units, self.shares) - begin
+        unit = begin + symbol("unit")
         self.image, block, strip = unravel(unit, (self.images, self.blocks, self.strips))
         self.first_row, self.left = block * self.rows, strip * self.across  # tile of the block at hand
         self.line = symbol("line", 0, self.places - 1) * self.places  # the first place of the line at hand
-        self.data = self._terms("data", self.places, self.tiles, self.channels)
-        self.lines = self._room("lines", self.rows, self.places, (STEP * (self.across - 1) + self.places) * self.channels)
+        self.data = self._terms("data", self.places, self.tiles, self.inner)
+        self.lines = self._room("lines", self.rows, self.places, (STEP * (self.across - 1) + self.places) * self.inner)
 
     def way(self) -> Priced | None:
         """None where no plan for the products fits."""
@@ -138,23 +141,32 @@ class _Tiles:
     @property
     def far(self) -> float:
         """What it costs each block that what all pass over does not stay near, in cycles."""
-        size = self._bytes(self.channels, self.columns) * (2 if self.roles.backward else 1)
+        size = self._bytes(self.inner, self.columns) * (2 if self.roles.backward else 1)
         return size * FAR_CYCLES if size > NEAR_BYTES else 0.0
+
+    def _groups(self) -> int:
+        """Into how many groups of channels a gradient's sums are cut, where they are too large for each thread to have sums of its own."""
+        shares = max(FEW_PARTS, min(PARTS, PARTS_BYTES // self._bytes(self.channels, self.columns)))
+        if not self.roles.backward:
+            return 1
+        lanes = self.target.lanes(self.type)
+        return next(n for n in range(PARTS // shares, 0, -1) if n == 1 or self.channels % (n * lanes) == 0)
 
     def _crowd(self, tiles: int) -> float:
         """What part of its time a block of so many tiles takes longer than if its terms stayed near."""
-        return self._bytes(tiles, self.channels + self.columns) / CROWD_BYTES
+        return float(self._bytes(tiles, self.inner + self.columns) / CROWD_BYTES)
 
     def _block(self) -> tuple[int, int]:
         """How many rows and columns of tiles make a block: few, so that their terms stay near, and as many as it takes where filters are
         large. A row is cut only where it is long."""
         rows, across = self.roles.rows.tiles, self.roles.across.tiles
-        one = self.places**2 * self.channels * self._registers(self.columns) / 2  # the products of a tile
+        one = self.places**2 * self.inner * self._registers(self.columns) / 2  # the products of a tile
         beginning = (ADD_TILES if self.roles.backward else BLOCK_TILES) + self.far / one
 
         def lost(block: tuple[int, int]) -> float:
             tiles = block[0] * block[1]
-            return -(-rows // block[0]) * -(-across // block[1]) * (tiles * (1 + self._crowd(tiles)) + beginning)
+            blocks: int = -(-rows // block[0]) * -(-across // block[1])
+            return blocks * (tiles * (1 + self._crowd(tiles)) + beginning)
 
         widths = {-(-across // cuts) for cuts in range(1, max(1, across // ROW_TILES) + 1)}
         return min(((some, wide) for some in range(1, rows + 1) for wide in sorted(widths)), key=lost)
@@ -167,8 +179,8 @@ class _Tiles:
         from graphflow.compiler.contract.cuts import guess  # as in contraction.py
         from graphflow.compiler.contract.schedule import BARRIER
 
-        terms = self.tiles * self.places**2 * (self._registers(self.channels) + self._registers(self.columns))
-        blocks = math.ceil(guess(self.images) * self.blocks * self.strips / 2)
+        terms = self.tiles * self.places**2 * (self._registers(self.inner) + self._registers(self.columns))
+        blocks = math.ceil(guess(self.images) * self.blocks * self.strips * self.groups / 2)
         each = TERM_CYCLES
         if self.roles.backward:
             each = MASKED_CYCLES if self.columns % self.target.lanes(self.type) else ADD_CYCLES
@@ -268,7 +280,8 @@ class _Tiles:
 
     def _transformed(self) -> Spread:
         """The input's tiles of a block."""
-        rows, across = self.roles.rows, self.roles.across
+        rows, across, name = self.roles.rows, self.roles.across, self._name(self.roles.channels)
+        channel = self.group * self.inner + symbol(name, 0, self.inner - 1)
 
         def element(row: Index, column: Index) -> Expr:
             place = {rows.dimension: row + rows.first, across.dimension: column + across.first}
@@ -276,11 +289,11 @@ class _Tiles:
             for dimension, (terms, constant) in enumerate(self.op.left):
                 at = sum((self._axis(a) * c for a, c in terms), start=constant)
                 index.append(place.get(dimension, at))
-            return self._of_image(load(self.source.name, self.type, ravel(tuple(index), self.operand.shape)))
+            offset = substitute(ravel(tuple(index), self.operand.shape), {name: channel})
+            return self._of_image(load(self.source.name, self.type, offset))
 
         reach = max(0, -across.first), across.size - across.first
-        name = self._name(self.roles.channels)
-        return self._spread(element, self.form.data, reach, Plane.read, self.channels, name, self.lines, self.data)
+        return self._spread(element, self.form.data, reach, Plane.read, self.inner, name, self.lines, self.data)
 
     def _epilogue(self, env: dict[str, Index], total: Expr) -> list[Stmt]:
         """The contraction's epilogue for a result."""
@@ -385,7 +398,7 @@ class _Gradient(_Tiles):
     def way(self) -> Priced | None:
         error = self._terms("error", self.places, self.tiles, self.columns)
         lines = self._room("errors", self.rows, self.places, STEP * self.across * self.columns)
-        sums = self._terms("sums", self.places**2, self.channels, self.pitch)
+        sums = self._terms("sums", self.places**2, self.inner, self.pitch)
         planned = self._planned(self._products(error, sums))
         if planned is None:
             return None
@@ -397,7 +410,7 @@ class _Gradient(_Tiles):
         clear = innermost((LoopAxis("clear", size),), [zero])
         main = self._in_parts(clear, [self._transformed(), self._errors(lines, error)], contract, ())
         last, scratch = self._results(sums)
-        cycles = self._cycles(products, self.parts * self._registers(self.channels * self.columns) * ONCE_CYCLES * self.places**2)
+        cycles = self._cycles(products, self.shares * self._registers(self.channels * self.columns) * ONCE_CYCLES * self.places**2)
         return Priced(cycles, (main, last), (self.lines, self.data, lines, error, sums, *scratch))
 
     def _errors(self, lines: Buffer, error: Buffer) -> Spread:
@@ -412,13 +425,14 @@ class _Gradient(_Tiles):
 
     def _products(self, error: Buffer, sums: Buffer) -> Contract:
         place, tile = symbol("place", 0, self.places - 1), symbol("tile", 0, self.tiles - 1)
-        channel, column = self._axis(self.roles.channels), self._axis(self.roles.columns)
-        left = self._load(self.data, place, tile * self.channels + channel)
+        name, column = self._name(self.roles.channels), self._axis(self.roles.columns)
+        channel = symbol(name, 0, self.inner - 1)
+        left = self._load(self.data, place, tile * self.inner + channel)
         right = self._load(error, place, tile * self.columns + column)
         at = (self.line + place, channel * self.pitch + column)
         store = self._store(self._load(sums, *at) + local("acc", self.type), sums, *at)
-        free = [Axis(self._name(n), self.op.extents[n]) for n in (self.roles.channels, self.roles.columns)]
-        return Contract((Axis("place", self.places), *free), (Axis("tile", self.tiles),), left, right, (store,))
+        free = Axis("place", self.places), Axis(name, self.inner), Axis(self._name(self.roles.columns), self.columns)
+        return Contract(free, (Axis("tile", self.tiles),), left, right, (store,))
 
     def _results(self, sums: Buffer) -> tuple[tuple[Stmt, ...], tuple[Buffer, ...]]:
         """The phase that adds up what the parts have and finishes it, with its scratch memory."""
@@ -426,12 +440,13 @@ class _Gradient(_Tiles):
         half = Buffer(f"{self.prefix}.half", type_, (self.channels, self.taps, self.places, self.columns), Role.SCRATCH)
         whole = Buffer(f"{self.prefix}.whole", type_, (self.channels, self.taps, self.taps, self.columns), Role.SCRATCH)
         channel, column, name = self._axis(roles.channels), self._axis(roles.columns), self._name(roles.columns)
-        place, other = symbol("place", 0, self.places - 1), symbol("other", 0, self.parts - 1)
+        place, other = symbol("place", 0, self.places - 1), symbol("other", 0, self.shares - 1)
+        group, inner = unravel(channel, (self.groups, self.inner))
         tap, line = symbol("tap", 0, self.taps - 1), symbol("line", 0, self.taps - 1)
         totals = [f"s{y}" for y in range(self.places)]
         adds = []
         for y, total in enumerate(totals):
-            at = ravel((other, place + y * self.places, channel * self.pitch + column), sums.shape)
+            at = ravel((other * self.groups + group, place + y * self.places, inner * self.pitch + column), sums.shape)
             adds.append(Accumulate(total, "add", load(sums.name, type_, at)))
         down = [local(total, type_) for total in totals]
         made = [
@@ -439,7 +454,7 @@ class _Gradient(_Tiles):
             for n, factors in enumerate(self.form.gradient) if (value := combined(factors, down)) is not None
         ]  # fmt: skip
         zeros = [Var(total, const(0, type_)) for total in totals]
-        added: tuple[Stmt, ...] = (*zeros, Loop("other", self.parts, Mode.SERIAL, tuple(adds)), *made)
+        added: tuple[Stmt, ...] = (*zeros, Loop("other", self.shares, Mode.SERIAL, tuple(adds)), *made)
         along = [load(half.name, type_, ravel((channel, line, x, column), half.shape)) for x in range(self.places)]
         found = [
             Store(whole.name, ravel((channel, line, n, column), whole.shape), value)
