@@ -222,7 +222,7 @@ def test_rounding_errors_are_those_of_the_plain_sums(window: int, most: float) -
                 y = tf.nn.conv2d(*fed[:2], 1, "SAME")
                 found[type_] = session.run([y, *tf.gradients(y, fed[:2], fed[2])], dict(zip(fed, values, strict=True)))
         errors.append([np.sqrt(np.mean((a - b) ** 2)) for a, b in zip(found[tf.float32], found[tf.float64], strict=True)])
-    assert all(0 < fewer < most * plain for fewer, plain in zip(*errors, strict=True)), errors
+    assert all(0 < fewer <= most * plain for fewer, plain in zip(*errors, strict=True)), errors
 
 
 @pytest.mark.usefixtures("preferred")
