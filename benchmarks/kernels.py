@@ -5,11 +5,11 @@
 
 Every row is a TensorFlow program that goes the library's own way: captured, compiled, planned. The calls of its plan, paddings and copies
 included, are repeated on one thread with warm operands, which lie side by side in huge pages as in a step's arena. Shown are microseconds,
-GF/s of the products that a row is defined by, and their share of the multiply-add peak, which is measured before and after every row (clocks
-change; the higher counts; convolutions in fewer products pass it); where results have few columns ("of lanes") the share of that part of
-the peak that their vectors could use; "batch" is the time with the batch size known only when it runs, divided by the time with a fixed
-one; then the peers' GF/s and the tilings that were chosen. Times are the least of many, over --rounds through all rows, in the time of this
-thread, so that other processes count less. The record goes to benchmarks/history, or to --out.
+GF/s of the products that a row is defined by, and their share of the multiply-add peak, which is measured before and after every row
+(clocks change; the higher counts; convolutions in fewer products pass it); where results have few columns ("of lanes") the share of that
+part of the peak that their vectors could use; "batch" is the time with the batch size known only when it runs, divided by the time with a
+fixed one; then the peers' GF/s and the tilings that were chosen. Times are the least of many, over --rounds through all rows, in the time
+of this thread, so that other processes count less. The record goes to benchmarks/history, or to --out.
 """
 
 from __future__ import annotations
