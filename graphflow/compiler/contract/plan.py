@@ -103,6 +103,10 @@ class Span:
     axis: Axis
     steps: tuple[tuple[int, int], ...]
 
+    def part(self, extent: int) -> float:
+        """What part of all steps these are, where the axis has `extent` of them."""
+        return sum(end - start for start, end in self.steps) / (len(self.steps) * extent)
+
 
 Spans = Mapping[tuple[str, str], Span]  # by the free and the reduced axis
 

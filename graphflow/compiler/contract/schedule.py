@@ -118,7 +118,7 @@ def _within(found: Schedule | None, spans: Spans) -> Schedule | None:
             else:
                 runs.append((row, 1, height))
             before = clear
-    part = sum(end - start for start, end in inside) / (len(inside) * plan.window[1])
+    part = span.part(plan.window[1])
     reduced = tuple(span.axis if a.name == taps.name else a for a in contract.reduced)
     plan = replace(plan, runs=tuple(runs), spans=inside)
     return replace(found, cycles=found.cycles * part, contract=replace(contract, reduced=reduced, plan=plan))

@@ -76,8 +76,7 @@ def _least(contract: Contract, inside: Spans, target: Any) -> float:
         return 0.0
     products = float(math.prod(guess(a.extent) for a in (*contract.free, *contract.reduced)))
     for (_, tap), span in inside.items():
-        taps = next(guess(a.extent) for a in contract.reduced if a.name == tap)
-        products *= sum(end - start for start, end in span.steps) / (len(span.steps) * taps)
+        products *= span.part(next(guess(a.extent) for a in contract.reduced if a.name == tap))
     lanes: int = target.lanes(contract.left.type)
     return products / (4 * lanes)
 
@@ -311,7 +310,7 @@ def without_borders(contract: Contract, inside: Spans) -> Iterator[Contract]:
     for (_, tap), span in inside.items():
         taps = next(a.extent for a in contract.reduced if a.name == tap)
         assert isinstance(taps, int)
-        if sum(end - start for start, end in span.steps) <= (1 - WORTH) * len(span.steps) * taps:
+        if span.part(taps) <= 1 - WORTH:
             yield replace(contract, reduced=tuple(span.axis if a.name == tap else a for a in contract.reduced))
 
 

@@ -94,8 +94,8 @@ class Plane(NamedTuple):
 
 
 class Roles(NamedTuple):
-    """What the axes of a contraction are, by number: `images` (None for a single one), `channels` of the left operand alone and `columns`
-    of the right one alone. `backward`: it is the gradient for a filter."""
+    """What the axes of a contraction are, by number: `images` (None for a single one), the `channels` of the input and the `columns`, which
+    the right operand alone has. `backward`: it is the gradient for a filter, whose results have channels and whose sums go over images."""
 
     rows: Plane
     across: Plane
@@ -136,6 +136,8 @@ def _roles(op: Any, low: Sequence[Index], shape: Sequence[Index], backward: bool
         [a for a in rest if (a in sides[0], a in sides[1]) == where] for where in ((True, False), (False, True), (True, True))
     )
     channels, images = (left, both) if backward else (both, left)
+    if len(rest) != len(left) + len(columns) + len(both):
+        return None  # something is repeated
     if len(channels) != 1 or len(columns) != 1 or len(images) > 1 or any(sides[0].count(a) != 1 for a in taken):
         return None
     read = {plane.positions if backward else plane.taps for plane in planes}

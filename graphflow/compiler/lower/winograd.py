@@ -146,9 +146,9 @@ class _Tiles:
 
     def _groups(self) -> int:
         """Into how many groups of channels a gradient's sums are cut, where they are too large for each thread to have sums of its own."""
-        shares = max(FEW_PARTS, min(PARTS, PARTS_BYTES // self._bytes(self.channels, self.columns)))
         if not self.roles.backward:
             return 1
+        shares = max(FEW_PARTS, min(PARTS, PARTS_BYTES // self._bytes(self.channels, self.columns)))
         lanes = self.target.lanes(self.type)
         return next(n for n in range(PARTS // shares, 0, -1) if n == 1 or self.channels % (n * lanes) == 0)
 

@@ -7,6 +7,7 @@ Whether one is, the lowering decides by what it costs (lower/winograd.py). It is
 from __future__ import annotations
 
 from graphflow.compiler.lower.filtering import roles_of
+from graphflow.compiler.passes.rewrite import with_op
 from graphflow.compiler.program import Node, Program
 from graphflow.ops import core
 
@@ -22,8 +23,4 @@ def _allowed(node: Node) -> Node:
     assert isinstance(op, core.SumOfProducts)
     if op.minimal or operand.dtype.kernel_type != "f32" or roles_of(op, (0,) * len(operand.shape), operand.shape) is None:
         return node
-    known = node.became  # this very node, where it was in an earlier Program
-    if known is None or known.inputs != node.inputs or not getattr(known.op, "minimal", False):
-        allowed = core.SumOfProducts(op.extents, op.free, op.left, op.right, op.inside, True)
-        known = node.became = Node(allowed, node.inputs, node.outputs, node.origins)
-    return known
+    return with_op(node, core.SumOfProducts(op.extents, op.free, op.left, op.right, op.inside, True))

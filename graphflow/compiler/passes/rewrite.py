@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from graphflow.dtypes import DType
+    from graphflow.graph.op import Op
     from graphflow.kernel.index import Index
 
 Rule = Callable[["Rewriter", Node, tuple[Value, ...]], "Sequence[Value] | None"]
@@ -130,6 +131,14 @@ def with_inputs(node: Node, inputs: tuple[Value, ...]) -> Node:
     if known is None or known.op is not node.op or known.inputs != inputs:
         alike = [v.shape for v in inputs] == [v.shape for v in node.inputs]
         known = node.became = Node(node.op, inputs, node.outputs, node.origins, node.inferred and alike)
+    return known
+
+
+def with_op(node: Node, op: Op) -> Node:
+    """The node with another op for its own; the one that it has become before where that has this one."""
+    known = node.became
+    if known is None or known.op != op or known.inputs != node.inputs:
+        known = node.became = Node(op, node.inputs, node.outputs, node.origins)
     return known
 
 
