@@ -15,6 +15,7 @@ import numpy as np
 from graphflow.compiler.program import Node, Origin, Value
 from graphflow.graph.op import Kind, Op, TensorSpec
 from graphflow.kernel.index import Index
+from graphflow.ops.windowed import WindowChoice, WindowRoute
 
 LANES = 16  # of the widest vectors, in elements of four bytes
 
@@ -126,12 +127,14 @@ def inlined(value: Value) -> bool:
 
 def floating(nodes: Sequence[Node]) -> frozenset[int]:
     """Numbers of the nodes that belong to no group but are written into every one that reads them: movements, and arithmetic on single
-    literals (broadcast or not)."""
+    literals (broadcast or not). Not among them are the gradient of a maximum over windows, which costs more than reading it, and the places
+    of the maxima where they are kept: see `kept`."""
     found: set[int] = set()
+    held = kept(nodes)
     light: set[int] = set()  # values that are one literal number everywhere
     for number, node in enumerate(nodes):
         op = node.op
-        movement = op.kind is Kind.MOVEMENT
+        movement = op.kind is Kind.MOVEMENT and not isinstance(op, WindowRoute) and number not in held
         same = (movement or op.kind is Kind.ELEMENTWISE) and bool(node.inputs) and op.type not in BORDERS
         if same:
             for value in node.inputs:
@@ -143,6 +146,23 @@ def floating(nodes: Sequence[Node]) -> frozenset[int]:
         if same or movement:
             found.add(number)
     return frozenset(found)
+
+
+def kept(nodes: Sequence[Node]) -> dict[int, int]:
+    """Numbers of the nodes that find the places of maxima over windows and whose results, a byte for every window, are read from memory:
+    where windows overlap, for each element lies in several; and where the maxima themselves are taken, with the number of the node that
+    does that. The gradient then needs no more of the input, which may be the largest activation of a net. Any other choice is made by what
+    reads it."""
+    found: dict[int, int] = {}
+    for number, node in enumerate(nodes):
+        op = node.op
+        if isinstance(op, WindowChoice):
+            value = node.inputs[0]
+            folds = (k for k, n in enumerate(nodes[:number]) if n.inputs and n.inputs[0] is value and op.is_of(n.op))
+            fold = next(folds, -1)
+            if fold >= 0 or op.overlap():
+                found[number] = fold
+    return found
 
 
 UNIFORM_LIMIT = 1 << 16  # elements: beyond, looking through all of them would take longer than reading them from a buffer

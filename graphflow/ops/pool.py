@@ -18,7 +18,7 @@ from graphflow.graph.op import Case, TensorSpec
 from graphflow.kernel.index import Index, product
 from graphflow.ops.families import Composite
 from graphflow.ops.sizes import Size, contents, i32, merge_dims, need_rank
-from graphflow.ops.windowed import MaxPoolScatter, WindowFold, WindowPick, WindowRoute, WindowSpread
+from graphflow.ops.windowed import WindowChoice, WindowFold, WindowPick, WindowRoute, WindowSpread
 from graphflow.ops.windows import Layout, Span, check_padding, layout, out_size, span
 
 UNROLLED = 64  # larger windows are taken along one dimension after the other
@@ -81,10 +81,26 @@ class Pooling(Composite, abstract=True):
         """The fields of a Windowed op over an input of the given shape."""
         self.check_supported()
         where = self.layout
-        return {
-            "axes": where.spatial, "size": where.of_spatial(self.ksize), "stride": where.of_spatial(self.strides),
-            "low": tuple(s.low for s in self.spans(shape)),
-        }  # fmt: skip
+        spans, size = self.spans(shape), where.of_spatial(self.ksize)
+        # A single window, as over all words of a sentence, overlaps no other one, whatever its stride is.
+        stride = tuple(max(k, s) if sp.out == 1 else s for k, s, sp in zip(size, where.of_spatial(self.strides), spans, strict=True))
+        return {"axes": where.spatial, "size": size, "stride": stride, "low": tuple(s.low for s in spans)}
+
+    def choice(self, shape: Sequence[Index]) -> WindowChoice:
+        """The op that finds the first maximum of each window of an input of the given shape."""
+        return WindowChoice(**self.windows(shape), out=tuple(s.out for s in self.spans(shape)))
+
+    def route(self, shape: Sequence[Index]) -> WindowRoute:
+        """The op that takes gradients to the chosen places of an input of the given shape."""
+        return WindowRoute(**self.windows(shape), extents=tuple(shape[a] for a in self.layout.spatial))
+
+    def picked(self, b: Any, x: Any, values: Any) -> Any:
+        """What `values`, which is shaped like x, holds where x has the first maximum of each window."""
+        return b.apply(WindowPick(**self.windows(x.shape)), b.apply(self.choice(x.shape), x), values)
+
+    def numpy_picked(self, x: Any, values: Any) -> Any:
+        """`picked`, for the references."""
+        return WindowPick(**self.windows(x.shape)).reference(self.choice(x.shape).reference(x), values)
 
     def covers(self, shape: Sequence[Index]) -> bool:
         """Whether a single window is all of an input of the given shape."""
@@ -107,16 +123,6 @@ class Pooling(Composite, abstract=True):
             one = {n: v[k : k + 1] for n, v in fields.items()}
             y = b.apply(WindowFold(**one, combine=combine, out=out[k : k + 1]), y)
         return y
-
-    def channels_last(self, b: Any, x: Any) -> Any:
-        """x with its channels in the last dimension."""
-        where = self.layout
-        return b.permute(x, (0, *where.spatial, where.channel))
-
-    def channels_back(self, b: Any, x: Any) -> Any:
-        """The inverse of channels_last."""
-        rank = self.spatial_rank + 2
-        return b.permute(x, self.layout.arrange(0, rank - 1, range(1, rank - 1)))
 
 
 class Pool(Pooling, abstract=True):
@@ -285,24 +291,22 @@ class MaxPoolGrad(Pooling):
         return TensorSpec(orig_input.dtype, orig_input.dims)
 
     def reference(self, orig_input: Any, orig_output: Any, grad: Any) -> Any:
-        where = self.layout
-        fields = self.windows(orig_input.shape)
-        op = MaxPoolScatter(fields["size"], fields["stride"], fields["low"])
-        dx = op.reference(np.moveaxis(orig_input, where.channel, -1), np.moveaxis(grad, where.channel, -1))
-        return np.moveaxis(dx, -1, where.channel)
+        return self.route(orig_input.shape).reference(self.choice(orig_input.shape).reference(orig_input), grad)
 
     def decompose(self, b: Any, orig_input: Any, orig_output: Any, grad: Any) -> Any:
         fields = self.windows(orig_input.shape)
         if self.covers(orig_input.shape) and np.prod(fields["size"]) > ROUTED:
             return self._whole(b, orig_input, b.view(grad, self.output_dims(orig_input.shape)))
-        # A single window, as over all words of a sentence, overlaps no other one, whatever its stride is.
-        spans = self.spans(orig_input.shape)
-        apart = [max(k, s) if sp.out == 1 else s for k, s, sp in zip(fields["size"], fields["stride"], spans, strict=True)]
-        if self.layout.channel == self.spatial_rank + 1 and all(k <= s for k, s in zip(fields["size"], apart, strict=True)):
-            return b.apply(WindowRoute(**{**fields, "stride": tuple(apart)}), orig_input, b.view(grad, self.output_dims(orig_input.shape)))
-        op = MaxPoolScatter(fields["size"], fields["stride"], fields["low"])
         grad = b.view(grad, self.output_dims(orig_input.shape))  # refuses a gradient of another shape
-        return self.channels_back(b, b.apply(op, self.channels_last(b, orig_input), self.channels_last(b, grad)))
+        choice, route = b.apply(self.choice(orig_input.shape), orig_input), self.route(orig_input.shape)
+        where = self.layout
+        if where.channel > where.spatial[0] or not route.overlap():
+            return b.apply(route, choice, grad)
+        # An element of several windows is their sum: along the channels that is whole vectors, along a row it would be gathered.
+        last = (0, *where.spatial, where.channel)
+        route = WindowRoute(tuple(range(1, self.spatial_rank + 1)), route.size, route.stride, route.low, route.extents)
+        routed = b.apply(route, b.permute(choice, last), b.permute(grad, last))
+        return b.permute(routed, where.arrange(0, self.spatial_rank + 1, range(1, self.spatial_rank + 1)))
 
     def _whole(self, b: Any, x: Any, grad: Any) -> Any:
         """Where one large window covers the input: first the place of its maximum, then what belongs there."""
@@ -350,13 +354,10 @@ class MaxPoolGradGrad(Pooling):
         return TensorSpec(orig_input.dtype, self.output_dims(orig_input.dims))
 
     def reference(self, orig_input: Any, orig_output: Any, grad: Any) -> Any:
-        return self._pick(orig_input.shape).reference(orig_input, grad)
-
-    def _pick(self, shape: Sequence[Index]) -> WindowPick:
-        return WindowPick(**self.windows(shape), out=tuple(s.out for s in self.spans(shape)))
+        return self.numpy_picked(orig_input, grad)
 
     def decompose(self, b: Any, orig_input: Any, orig_output: Any, grad: Any) -> Any:
-        return b.apply(self._pick(orig_input.shape), orig_input, b.view(grad, orig_input.shape))
+        return self.picked(b, orig_input, b.view(grad, orig_input.shape))
 
     def gradient(self, node: Any, dy: Any) -> Sequence[Any]:
         x, y, _ = node.inputs
@@ -440,14 +441,12 @@ class MaxPoolWithArgmax(Pooling):
         places = np.arange(input.size, dtype=self.Targmax.as_numpy_dtype).reshape(input.shape)
         if not self.include_batch_in_index:
             places = places - places[:, :1, :1, :1]
-        op = WindowPick(**self.windows(input.shape), out=tuple(s.out for s in self.spans(input.shape)))
-        return op.reference(input, input), op.reference(input, places)
+        return self.numpy_picked(input, input), self.numpy_picked(input, places)
 
     def decompose(self, b: Any, input: Any) -> Any:
         count = product(input.shape if self.include_batch_in_index else input.shape[1:])
         places = b.view(b.iota((count,), 0, self.Targmax), input.shape if self.include_batch_in_index else input.shape[1:])
-        op = WindowPick(**self.windows(input.shape), out=tuple(s.out for s in self.spans(input.shape)))
-        return self.fold(b, input, "max"), b.apply(op, input, b.broadcast(places, input.shape))
+        return self.fold(b, input, "max"), self.picked(b, input, b.broadcast(places, input.shape))
 
     def gradient(self, node: Any, dy: Any, dargmax: Any) -> Sequence[Any]:
         return [make("MaxPoolGrad", node.inputs[0], node.outputs[0], dy, **self.attributes())]

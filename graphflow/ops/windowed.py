@@ -1,7 +1,6 @@
 """Core ops over windows: what pooling and its gradients are made of.
 
-A window op unrolls its window into one expression per result element, so that it fuses with what stands before and after. Only
-`MaxPoolScatter`, the gradient of the maximum, has a kernel of its own.
+A window op unrolls its window into one expression per result element, so that it fuses with what stands before and after.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from graphflow.dtypes import int32, uint8
 from graphflow.graph.op import Access, Case, TensorSpec
 from graphflow.kernel.expr import Expr, call, cast, const, guarded, maximum, position, select, within
-from graphflow.kernel.index import Index, ceildiv, product
+from graphflow.kernel.index import Index, product
 from graphflow.kernel.index import maximum as index_maximum
 from graphflow.kernel.index import minimum as index_minimum
-from graphflow.kernel.nodes import Mode
 from graphflow.ops.core import identity_of
-from graphflow.ops.families import Kernelised, Movement, ravel, unravel
+from graphflow.ops.families import Movement
 
 Shape = tuple[Index, ...]
 
@@ -55,9 +54,30 @@ class Windowed(Movement, abstract=True):
             out.append((tuple(at), inside))
         return out
 
+    def is_padded(self, extents: Shape, out: Sequence[Index]) -> bool:
+        """Whether some of `out` windows along the pooled dimensions reaches outside an input of this shape."""
+        return any(
+            not (isinstance(low, int) and low == 0 and within((n - 1) * s + k - 1, extents[a]) is None)
+            for a, k, s, low, n in zip(self.axes, self.size, self.stride, self.low, out, strict=True)
+        )
+
     def starts(self, index: Sequence[Index]) -> list[Index]:
         """Where the windows of the given output positions begin, per pooled dimension."""
         return [i * s - low for i, s, low in zip(index, self.stride, self.low, strict=True)]
+
+    def overlap(self) -> bool:
+        """Whether an element may belong to several windows."""
+        return any(k > s for k, s in zip(self.size, self.stride, strict=True))
+
+    def _chosen(self, number: int, place: Sequence[int], shape: Sequence[int]) -> tuple[int, ...] | None:
+        """For the references: where in an input of this shape the window at `place` has the place with this number; None if nowhere."""
+        if number >= np.prod(self.size):
+            return None
+        at = list(place)
+        offsets = np.unravel_index(number, self.size)
+        for axis, begin, offset in zip(self.axes, self.starts([place[a] for a in self.axes]), offsets, strict=True):
+            at[axis] = int(begin) + int(offset)  # type: ignore[arg-type]
+        return tuple(at) if all(0 <= i < n for i, n in zip(at, shape, strict=True)) else None
 
     def numpy_windows(self, x: Any, out: Sequence[int]) -> Any:
         """For the references: (output position, input slices) of every window; only the pooled dimensions are counted."""
@@ -73,6 +93,7 @@ class Windowed(Movement, abstract=True):
 
 
 _HALVES = {"axes": (1, 2), "size": (2, 2), "stride": (2, 2)}
+_CHOICE = np.uint8(np.arange(36).reshape(2, 2, 3, 3) * 3 % 5)
 
 
 class WindowFold(Windowed):
@@ -90,15 +111,10 @@ class WindowFold(Windowed):
 
     def infer(self, x: TensorSpec) -> TensorSpec:
         assert x.dims is not None
-        dims = list(x.dims)
-        for axis, n in zip(self.axes, self.out, strict=True):
-            dims[axis] = n
-        return TensorSpec(x.dtype, dims)
+        return TensorSpec(x.dtype, _replaced(x.dims, self.axes, self.out))
 
     def reference(self, x: Any) -> Any:
-        shape = list(x.shape)
-        for axis, n in zip(self.axes, self.out, strict=True):
-            shape[axis] = int(n)  # type: ignore[arg-type]
+        shape = [int(n) for n in _replaced(x.shape, self.axes, self.out)]
         y = np.zeros(shape, x.dtype)
         fold = {"max": np.max, "mean": np.mean, "add": np.sum}[self.combine]
         for where, cut in self.numpy_windows(x, [shape[a] for a in self.axes]):
@@ -118,16 +134,8 @@ class WindowFold(Windowed):
         if self.combine != "mean":
             return total
         begins = self.starts([index[a] for a in self.axes])
-        count = _count(begins, self.size, [x.shape[a] for a in self.axes]) if self.is_padded(x.shape) else product(self.size)
+        count = _count(begins, self.size, [x.shape[a] for a in self.axes]) if self.is_padded(x.shape, self.out) else product(self.size)
         return total / cast(position(count), x.type)
-
-    def is_padded(self, extents: Shape) -> bool:
-        """Whether some window reaches outside."""
-        return any(
-            not (isinstance(low, int) and low == 0 and within((n - 1) * s + k - 1, extents[a]) is None)
-            for a, k, s, low, n in zip(self.axes, self.size, self.stride, self.low, self.out, strict=True)
-        )
-
 
 class WindowSpread(Windowed):
     """Each input element's sum of what the windows that hold it give: dy, divided by the window's count where `mean`."""
@@ -145,16 +153,10 @@ class WindowSpread(Windowed):
 
     def infer(self, dy: TensorSpec) -> TensorSpec:
         assert dy.dims is not None
-        dims = list(dy.dims)
-        for axis, n in zip(self.axes, self.extents, strict=True):
-            dims[axis] = n
-        return TensorSpec(dy.dtype, dims)
+        return TensorSpec(dy.dtype, _replaced(dy.dims, self.axes, self.extents))
 
     def reference(self, dy: Any) -> Any:
-        shape = list(dy.shape)
-        for axis, n in zip(self.axes, self.extents, strict=True):
-            shape[axis] = int(n)  # type: ignore[arg-type]
-        dx = np.zeros(shape, dy.dtype)
+        dx = np.zeros([int(n) for n in _replaced(dy.shape, self.axes, self.extents)], dy.dtype)
         for where, cut in self.numpy_windows(dx, [dy.shape[a] for a in self.axes]):
             count = max(int(np.prod([dx[cut].shape[a] for a in self.axes])), 1) if self.mean else 1
             share = dy[where] / count
@@ -165,10 +167,7 @@ class WindowSpread(Windowed):
 
     def element(self, inputs: Sequence[Access], index: Shape) -> Expr:
         dy = inputs[0]
-        padded = any(
-            not (isinstance(low, int) and low == 0 and within((dy.shape[a] - 1) * s + k - 1, extent) is None)
-            for a, k, s, low, extent in zip(self.axes, self.size, self.stride, self.low, self.extents, strict=True)
-        )
+        padded = self.is_padded(_replaced(dy.shape, self.axes, self.extents), [dy.shape[a] for a in self.axes])
         total: Expr | None = None
         for back in combinations(*(range(-(-k // s)) for k, s in zip(self.size, self.stride, strict=True))):
             at = list(index)
@@ -189,246 +188,169 @@ class WindowSpread(Windowed):
         return total if padded or not self.mean else total / cast(position(product(self.size)), dy.type)
 
 
-class WindowPick(Windowed):
-    """What `values` holds where `x` has the first maximum of each window."""
+class WindowChoice(Windowed):
+    """The number of each window's first maximum among the window's places in row-major order, those outside the input counted as well;
+    how many places there are where none is inside. With `positive`, that too where the maximum is not above zero. What the gradients of a
+    maximum over windows need of x, in a byte for every window."""
 
-    arguments = ("x: T", "values: T2")
-    results = ("y: T2",)
+    arguments = ("x: T",)
+    results = ("choice: T2",)
     out: Shape
+    positive: bool = False
     cases = (
-        Case((2, 4, 6, 3), (2, 4, 6, 3), **_HALVES, low=(0, 0), out=(2, 3)),
-        Case((2, 5, 5), (2, 5, 5), axes=(1, 2), size=(3, 2), stride=(1, 2), low=(1, 0), out=(5, 3)),
+        Case((2, 4, 6, 3), **_HALVES, low=(0, 0), out=(2, 3)),
+        Case((2, 4, 6, 3), **_HALVES, low=(0, 0), out=(2, 3), positive=True),
+        Case((2, 5, 5), axes=(1, 2), size=(3, 2), stride=(1, 2), low=(1, 0), out=(5, 3)),
+        Case((9,), axes=(0,), size=(2,), stride=(4,), low=(1,), out=(4,)),
+        Case((300,), axes=(0,), size=(260,), stride=(40,), low=(0,), out=(2,)),
     )  # fmt: skip
 
-    def infer(self, x: TensorSpec, values: TensorSpec) -> TensorSpec:
-        assert x.dims is not None
-        dims = list(x.dims)
-        for axis, n in zip(self.axes, self.out, strict=True):
-            dims[axis] = n
-        return TensorSpec(values.dtype, dims)
+    @property
+    def places(self) -> int:
+        """How many places a window has."""
+        return int(np.prod(self.size))
 
-    def reference(self, x: Any, values: Any) -> Any:
-        shape = list(x.shape)
-        for axis, n in zip(self.axes, self.out, strict=True):
-            shape[axis] = int(n)  # type: ignore[arg-type]
-        y = np.zeros(shape, values.dtype)
+    def infer(self, x: TensorSpec) -> TensorSpec:
+        assert x.dims is not None
+        return TensorSpec(uint8 if self.places <= 255 else int32, _replaced(x.dims, self.axes, self.out))
+
+    def reference(self, x: Any) -> Any:
+        shape = [int(n) for n in _replaced(x.shape, self.axes, self.out)]
+        choice = np.full(shape, self.places, np.uint8 if self.places <= 255 else np.int32)
         for where, cut in self.numpy_windows(x, [shape[a] for a in self.axes]):
-            part, held = (_window_last(v[cut], self.axes) for v in (x, values))
-            y[where] = np.take_along_axis(held, part.argmax(-1)[..., None], -1)[..., 0]
+            if x[cut].size:
+                part = _window_last(x[cut], self.axes)
+                first = np.unravel_index(part.argmax(-1), [x[cut].shape[a] for a in self.axes])
+                begins = self.starts([where[a] for a in self.axes])
+                offsets = [f + max(-b, 0) for f, b in zip(first, begins, strict=True)]
+                chosen = np.ravel_multi_index(offsets, self.size)
+                choice[where] = np.where(part.max(-1) > 0, chosen, self.places) if self.positive else chosen
+        return choice
+
+    def element(self, inputs: Sequence[Access], index: Shape) -> Expr:
+        x = inputs[0]
+        nothing = const(self.places, "i32")
+        padded = self.is_padded(x.shape, self.out)
+        best: Expr | None = None
+        chosen: Expr = nothing
+        for number, (at, inside) in enumerate(self.taps(index, x.shape)):
+            inside = inside if padded else None
+            value = guarded(x(at), inside)
+            if best is None:
+                best, chosen = value, const(number, "i32") if inside is None else select(inside, const(number, "i32"), nothing)
+                continue
+            better = (best < value) | call("eq", chosen, nothing) if padded else best < value
+            if inside is not None:
+                better = better & inside
+            best, chosen = select(better, value, best), select(better, const(number, "i32"), chosen)
+        assert best is not None
+        if self.positive:
+            chosen = select(const(0, x.type) < best, chosen, nothing)
+        return cast(chosen, "u8") if self.places <= 255 else chosen
+
+    def above_zero(self) -> WindowChoice:
+        """The same with `positive`."""
+        return WindowChoice(self.axes, self.size, self.stride, self.low, self.out, True)
+
+    def is_of(self, op: Any) -> bool:
+        """Whether `op` takes the maximum of the same windows."""
+        return isinstance(op, WindowFold) and op.combine == "max" and all(
+            getattr(op, field) == getattr(self, field) for field in ("axes", "size", "stride", "low", "out")
+        )  # fmt: skip
+
+
+class WindowPick(Windowed):
+    """What `values` holds at the chosen place of each window, 0 where none is chosen: see WindowChoice."""
+
+    arguments = ("choice: T", "values: T2")
+    results = ("y: T2",)
+    cases = (
+        Case(_CHOICE, (2, 4, 6, 3), **_HALVES, low=(0, 0)),
+        Case(np.uint8([[[0, 4, 1], [6, 3, 2], [5, 1, 4], [2, 2, 0], [0, 1, 0]]]), (1, 5, 5), axes=(1, 2), size=(3, 2), stride=(1, 2),
+             low=(1, 0)),
+    )  # fmt: skip
+
+    def infer(self, choice: TensorSpec, values: TensorSpec) -> TensorSpec:
+        return TensorSpec(values.dtype, choice.dims)
+
+    def reference(self, choice: Any, values: Any) -> Any:
+        y = np.zeros(choice.shape, values.dtype)
+        for place in np.ndindex(choice.shape):
+            at = self._chosen(int(choice[place]), place, values.shape)
+            if at is not None:
+                y[place] = values[at]
         return y
 
     def element(self, inputs: Sequence[Access], index: Shape) -> Expr:
-        x, values = inputs
-        best: Expr | None = None
-        found: Expr | None = None
-        seen: Expr | None = None  # whether an element inside has been met; None: surely
-        for at, inside in self.taps(index, x.shape):
-            value, held = guarded(x(at), inside), guarded(values(at), inside)
-            if best is None or found is None:
-                best, found, seen = value, held, inside
-                continue
-            better = best < value
-            if seen is not None:
-                better = better | call("not", seen)
-            if inside is not None:
-                better = better & inside
-            best, found = select(better, value, best), select(better, held, found)
-            if seen is not None:
-                seen = None if inside is None else seen | inside
-        assert found is not None
+        choice, values = inputs
+        chosen = cast(choice(index), "i32")
+        found: Expr = const(0, values.type)
+        for number, (at, inside) in enumerate(self.taps(index, values.shape)):
+            found = select(call("eq", chosen, const(number, "i32")), guarded(values(at), inside), found)
         return found
 
 
 class WindowRoute(Windowed):
-    """dy of each window where x has the window's first maximum, 0 elsewhere: the gradient of a maximum over windows that do not overlap.
-    A movement, so that it is computed in whatever reads it: the gradient of an activation, the sums of a bias."""
+    """dy of each window at its chosen place (see WindowChoice), 0 elsewhere, summed over the windows: the gradient of a maximum."""
 
-    arguments = ("x: T", "dy: T")
+    arguments = ("choice: T2", "dy: T")
     results = ("dx: T",)
+    extents: Shape
     cases = (
-        Case((2, 4, 6, 3), (2, 2, 3, 3), **_HALVES, low=(0, 0)), Case((2, 5, 7, 3), (2, 2, 3, 3), **_HALVES, low=(0, 0)),
-        Case((2, 5, 7, 3), (2, 3, 4, 3), **_HALVES, low=(0, 0)), Case((1, 7, 4), (1, 3, 4), axes=(1,), size=(3,), stride=(3,), low=(1,)),
-        Case((0, 4, 4, 2), (0, 2, 2, 2), **_HALVES, low=(0, 0)),
-        Case((1, 5, 6, 2), (1, 2, 2, 2), axes=(1, 2), size=(1, 2), stride=(3, 3), low=(0, 0)),
-        Case((3, 8, 8, 16), (3, 4, 4, 16), **_HALVES, low=(0, 0)),
+        Case(_CHOICE, (2, 2, 3, 3), **_HALVES, low=(0, 0), extents=(4, 6)),
+        Case(_CHOICE, (2, 2, 3, 3), **_HALVES, low=(0, 0), extents=(5, 7)),
+        Case(np.uint8([[[0], [2], [1]]]), (1, 3, 1), axes=(1,), size=(3,), stride=(3,), low=(1,), extents=(7,)),
+        Case(np.uint8([[[8, 4, 1], [9, 3, 2]]]), (1, 2, 3), axes=(1, 2), size=(3, 3), stride=(2, 2), low=(1, 0), extents=(3, 7)),
+        Case(np.uint8(np.arange(16).reshape(4, 4) % 9), (4, 4), axes=(0, 1), size=(3, 3), stride=(1, 1), low=(1, 1), extents=(4, 4)),
+        Case(np.uint8(np.ones((0, 2, 2))), (0, 2, 2), **_HALVES, low=(0, 0), extents=(4, 4)),
+        Case(np.uint8([[[0, 1], [1, 2]]]), (1, 2, 2), axes=(1, 2), size=(1, 2), stride=(3, 3), low=(0, 0), extents=(5, 6)),
+        Case(np.uint8(np.arange(256).reshape(4, 4, 16) % 5), (4, 4, 16), axes=(0, 1), size=(2, 2), stride=(2, 2), low=(0, 0),
+             extents=(8, 8)),
     )  # fmt: skip
 
-    def infer(self, x: TensorSpec, dy: TensorSpec) -> TensorSpec:
-        return TensorSpec(x.dtype, x.dims)
+    def infer(self, choice: TensorSpec, dy: TensorSpec) -> TensorSpec:
+        assert dy.dims is not None
+        return TensorSpec(dy.dtype, _replaced(dy.dims, self.axes, self.extents))
 
-    def reference(self, x: Any, dy: Any) -> Any:
-        dx = np.zeros_like(x)
-        for where, cut in self.numpy_windows(x, [dy.shape[a] for a in self.axes]):
-            if x[cut].size:
-                part, share = _window_last(x[cut], self.axes), _window_last(np.zeros_like(x[cut]), self.axes)
-                np.put_along_axis(share, part.argmax(-1)[..., None], dy[where][..., None], -1)
-                kept = [n for a, n in enumerate(x[cut].shape) if a not in self.axes]
-                whole = share.reshape(*kept, *(x[cut].shape[a] for a in self.axes))
-                order = [*(a for a in range(x.ndim) if a not in self.axes), *self.axes]
-                dx[cut] = np.transpose(whole, np.argsort(order))
+    def reference(self, choice: Any, dy: Any) -> Any:
+        dx = np.zeros([int(n) for n in _replaced(dy.shape, self.axes, self.extents)], dy.dtype)
+        for place in np.ndindex(choice.shape):
+            at = self._chosen(int(choice[place]), place, dx.shape)
+            if at is not None:
+                dx[at] += dy[place]
         return dx
 
     def element(self, inputs: Sequence[Access], index: Shape) -> Expr:
-        x, dy = inputs
-        window = list(index)
-        exists: Expr | None = None
-        number: Index = 0
-        for axis, k, s, low in zip(self.axes, self.size, self.stride, self.low, strict=True):
-            window[axis], offset = (index[axis] + low) // s, (index[axis] + low) % s
-            number = number * k + offset
-            exists = _both(_both(exists, within(window[axis], dy.shape[axis])), within(offset, k))
-        best: Expr | None = None
-        started = False
-        chosen: Expr = const(-1, "i32")
-        for tap, (at, inside) in enumerate(self.taps(tuple(window), x.shape)):
-            value = guarded(x(at), inside)
-            if best is None:
-                best, chosen = value, const(tap, "i32") if inside is None else select(inside, const(tap, "i32"), chosen)
-                started = inside is None  # the first element of the window is one of the input
-                continue
-            better = best < value if started else (best < value) | (chosen < 0)
+        choice, dy = inputs
+        total: Expr | None = None
+        for back in combinations(*(range(-(-k // s)) for k, s in zip(self.size, self.stride, strict=True))):
+            at = list(index)
+            number: Index = 0
+            inside: Expr | None = None
+            for axis, j, k, s, low in zip(self.axes, back, self.size, self.stride, self.low, strict=True):
+                at[axis] = (index[axis] + low) // s - j
+                inside = _both(inside, within(at[axis], dy.shape[axis]))
+                if (j + 1) * s > k:
+                    inside = _both(inside, within((index[axis] + low) % s, k - j * s))
+                number = number * k + (index[axis] + low) % s + j * s
+            hit = call("eq", cast(guarded(choice(at), inside), "i32"), position(number, "i32"))
             if inside is not None:
-                better = better & inside
-            best, chosen = select(better, value, best), select(better, const(tap, "i32"), chosen)
-        hit = call("eq", chosen, position(number, "i32"))
-        if exists is not None:
-            hit = hit & exists
-        return select(hit, guarded(dy(window), exists), const(0, x.type))
+                hit = hit & inside
+            share = select(hit, guarded(dy(at), inside), const(0, dy.type))
+            total = share if total is None else total + share
+        assert total is not None
+        return total
+
+
+def _replaced(dims: Sequence[Any], axes: Sequence[int], sizes: Sequence[Any]) -> list[Any]:
+    """A shape with other sizes along some of its axes."""
+    found = list(dims)
+    for axis, n in zip(axes, sizes, strict=True):
+        found[axis] = n
+    return found
 
 
 def _window_last(x: Any, axes: Sequence[int]) -> Any:
     """The window's dimensions flattened into the last one."""
     kept = [a for a in range(x.ndim) if a not in axes]
     return np.transpose(x, (*kept, *axes)).reshape(*(x.shape[a] for a in kept), -1)
-
-
-class MaxPoolScatter(Kernelised):
-    """dy of each window, added to where x has the window's first maximum. Channels are last: x is (n, spatial..., c).
-
-    Windows that do not overlap are one pass that writes each input element once. Overlapping ones are two: the place of the first
-    maximum of every window, then each input element sums the windows that chose it. No pass needs zeros to begin with or atomics.
-    """
-
-    core = True
-    arguments = ("x: T", "dy: T")
-    results = ("dx: T",)
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    low: Shape
-    cases = (
-        Case((2, 4, 6, 3), (2, 2, 3, 3), size=(2, 2), stride=(2, 2), low=(0, 0)),
-        Case((2, 5, 7, 3), (2, 2, 3, 3), size=(2, 2), stride=(2, 2), low=(0, 0)),
-        Case((1, 5, 6, 17), (1, 3, 3, 17), size=(3, 3), stride=(2, 2), low=(1, 0)),
-        Case((2, 4, 4, 1), (2, 4, 4, 1), size=(3, 3), stride=(1, 1), low=(1, 1)),
-        Case((1, 7, 4), (1, 3, 4), size=(3,), stride=(3,), low=(1,)),
-        Case((0, 4, 4, 2), (0, 2, 2, 2), size=(2, 2), stride=(2, 2), low=(0, 0)),
-        Case((1, 5, 6, 2), (1, 2, 2, 2), size=(1, 2), stride=(3, 3), low=(0, 0)),
-        Case((1, 4, 4, 4, 3), (1, 2, 2, 2, 3), size=(2, 2, 2), stride=(2, 2, 2), low=(0, 0, 0)),
-    )  # fmt: skip
-
-    def infer(self, x: TensorSpec, dy: TensorSpec) -> TensorSpec:
-        return TensorSpec(x.dtype, x.dims)
-
-    def reference(self, x: Any, dy: Any) -> Any:
-        dx = np.zeros_like(x)
-        spatial = x.shape[1:-1]
-        for place in np.ndindex(dy.shape):
-            begin = [o * s - int(low) for o, s, low in zip(place[1:-1], self.stride, self.low, strict=True)]  # type: ignore[arg-type]
-            cut = tuple(slice(max(a, 0), max(min(a + k, e), 0)) for a, k, e in zip(begin, self.size, spatial, strict=True))
-            window = x[(place[0], *cut, place[-1])]
-            if window.size:
-                first = np.unravel_index(int(np.argmax(window)), window.shape)
-                dx[(place[0], *(c.start + f for c, f in zip(cut, first, strict=True)), place[-1])] += dy[place]
-        return dx
-
-    def lower(self, k: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        x, dy = inputs
-        (dx,) = outputs
-        if all(size <= stride for size, stride in zip(self.size, self.stride, strict=True)):
-            self._disjoint(k, x, dy, dx)
-        else:
-            self._overlapping(k, x, dy, dx)
-
-    def _choose(self, k: Any, x: Any, image: Index, window: Sequence[Index], channel: Index) -> tuple[Any, list[tuple[Shape, Expr | None]]]:
-        """The number of the first maximum of a window among its elements (-1: none inside), and the elements' places."""
-        spatial = x.shape[1:-1]
-        places: list[tuple[Shape, Expr | None]] = []
-        best: Any = None
-        chosen: Any = None
-        for number, offsets in enumerate(combinations(*(range(n) for n in self.size))):
-            at = tuple(w * s + o - low for w, s, o, low in zip(window, self.stride, offsets, self.low, strict=True))
-            inside: Expr | None = None
-            for a, extent in zip(at, spatial, strict=True):
-                inside = _both(inside, within(a, extent))
-            places.append((at, inside))
-            value = k.let("value", k.load(x, (image, *at, channel), inside))
-            if best is None:
-                best = value
-                chosen = const(0, "i32") if inside is None else select(inside, const(0, "i32"), const(-1, "i32"))
-                continue
-            better = best < value
-            if places[0][1] is not None:
-                better = better | (chosen < 0)
-            if inside is not None:
-                better = better & inside
-            better = k.let("better", better)
-            best = k.let("best", select(better, value, best))
-            chosen = k.let("chosen", select(better, const(number, "i32"), chosen))
-        return chosen, places
-
-    def _disjoint(self, k: Any, x: Any, dy: Any, dx: Any) -> None:
-        spatial, windows = x.shape[1:-1], dy.shape[1:-1]
-        blocks = tuple(ceildiv(extent + low, s) for extent, low, s in zip(spatial, self.low, self.stride, strict=True))
-        rows = (x.shape[0], *blocks[:-1])
-        zero = const(0, x.type)
-        with k.loop("row", product(rows), Mode.PARALLEL) as row:
-            image, *outer = unravel(row, rows)
-            with k.loop("block", blocks[-1]) as inner:
-                block = (*outer, inner)
-                with k.loop("c", x.shape[-1], Mode.VECTOR) as c:
-                    exists: Expr | None = None
-                    for at, count in zip(block, windows, strict=True):
-                        exists = _both(exists, within(at, count))
-                    chosen, _ = self._choose(k, x, image, block, c)
-                    gradient = k.let("gradient", k.load(dy, (image, *block, c), exists))
-                    for offsets in combinations(*(range(s) for s in self.stride)):
-                        at = tuple(b * s + o - low for b, s, o, low in zip(block, self.stride, offsets, self.low, strict=True))
-                        inside: Expr | None = None
-                        for a, extent in zip(at, spatial, strict=True):
-                            inside = _both(inside, within(a, extent))
-                        held = all(o < size for o, size in zip(offsets, self.size, strict=True))
-                        number = int(ravel(offsets, self.size)) if held else -1  # type: ignore[arg-type]
-                        share = select(call("eq", chosen, number), gradient, zero) if held else zero
-                        k.store(dx, (image, *at, c), share, inside)
-
-    def _overlapping(self, k: Any, x: Any, dy: Any, dx: Any) -> None:
-        spatial, windows = x.shape[1:-1], dy.shape[1:-1]
-        place = k.scratch("place", "i32", dy.shape)
-        rows = (x.shape[0], *windows[:-1])
-        with k.loop("row", product(rows), Mode.PARALLEL) as row:
-            image, *outer = unravel(row, rows)
-            with k.loop("window", windows[-1]) as inner, k.loop("c", x.shape[-1], Mode.VECTOR) as c:
-                chosen, _ = self._choose(k, x, image, (*outer, inner), c)
-                k.store(place, (image, *outer, inner, c), chosen)
-        k.next_phase()
-        rows = (x.shape[0], *spatial[:-1])
-        backs = list(combinations(*(range(-(-n // s)) for n, s in zip(self.size, self.stride, strict=True))))
-        with k.loop("row", product(rows), Mode.PARALLEL) as row:
-            image, *outer = unravel(row, rows)
-            with k.loop("column", spatial[-1]) as column, k.loop("c", x.shape[-1], Mode.VECTOR) as c:
-                total: Expr = const(0, x.type)
-                for back in backs:
-                    at: list[Index] = []
-                    number: Index = 0
-                    inside: Expr | None = None
-                    for i, j, n, s, low, count in zip((*outer, column), back, self.size, self.stride, self.low, windows, strict=True):
-                        window = (i + low) // s - j
-                        offset = (i + low) % s + j * s
-                        inside = _both(_both(inside, within(window, count)), within(offset, n))
-                        at.append(window)
-                        number = number * n + offset
-                    hit = call("eq", k.load(place, (image, *at, c), inside), position(number, "i32"))
-                    if inside is not None:
-                        hit = hit & inside
-                    total = total + select(hit, k.load(dy, (image, *at, c), inside), const(0, x.type))
-                k.store(dx, (image, *outer, column, c), total)

@@ -10,7 +10,7 @@ from graphflow.compiler.lower import lower_group
 from graphflow.compiler.pipeline import run_passes
 from graphflow.config import options
 from graphflow.kernel.nodes import Loop, Mode
-from graphflow.ops.windowed import WindowFold, WindowRoute, WindowSpread
+from graphflow.ops.windowed import WindowChoice, WindowFold, WindowRoute, WindowSpread
 from graphflow.runtime.interpreter import interpret
 from tests.compiler.llvm import native
 from tests.compiler.support import BATCH, feed, inputs_for, run_groups
@@ -28,7 +28,9 @@ def gradient(channels, height=6, width=8, size=(2, 2), sums=True):
     b = ProgramBuilder()
     x = feed(b, "x", BATCH, height, width, channels)
     dy = feed(b, "dy", BATCH, -(-height // size[0]), -(-width // size[1]), channels)
-    dx = b.apply(WindowRoute(axes=(1, 2), size=size, stride=size, low=(0, 0)), x, dy)
+    windows = {"axes": (1, 2), "size": size, "stride": size, "low": (0, 0)}
+    choice = b.apply(WindowChoice(**windows, out=dy.shape[1:3]), x)
+    dx = b.apply(WindowRoute(**windows, extents=(height, width)), choice, dy)
     dz = b.select(b.greater(x, 0.0), dx, 0.0)
     return b.finish([dz, b.reduce("add", dz, (0, 1, 2))] if sums else [dz], {"d0": ("x", 0)})
 

@@ -18,7 +18,7 @@ from graphflow.kernel.nodes import Loop, Mode, Store
 from graphflow.kernel.printer import text
 from graphflow.kernel.verify import verify
 from graphflow.ops.random import PhiloxNumbers
-from graphflow.ops.windowed import WindowRoute
+from graphflow.ops.windowed import WindowChoice, WindowRoute
 from tests.compiler.support import BATCH, check, feed, matmul, run_groups, run_native, same
 
 
@@ -46,13 +46,20 @@ def planes(channels, height=5, width=19, low=(0, 1, 2, 0), high=(0, 2, 1, 0)):
     return b.finish([b.halo(b.mul(b.permute(x, (0, 2, 3, 1)), 0.5), low, high, 0.25)], {"d0": ("x", 0)})
 
 
+def routed(b, x, dy, size):
+    """The gradient of the maximum over windows that lie side by side."""
+    windows = {"axes": (1, 2), "size": (size, size), "stride": (size, size), "low": (0, 0)}
+    choice = b.apply(WindowChoice(**windows, out=dy.shape[1:3]), x)
+    return b.apply(WindowRoute(**windows, extents=x.shape[1:3]), choice, dy)
+
+
 def pooled(channels=16, height=8, width=12, size=2):
     """The gradients of a pooled activation and of the bias before it."""
     b = ProgramBuilder()
     x = feed(b, "x", BATCH, height, width, channels)
     dy = feed(b, "dy", BATCH, -(-height // size), -(-width // size), channels)
     h = b.maximum(x, 0.0)
-    dx = b.apply(WindowRoute(axes=(1, 2), size=(size, size), stride=(size, size), low=(0, 0)), h, dy)
+    dx = routed(b, h, dy, size)
     dz = b.select(b.greater(h, 0.0), dx, 0.0)
     return b.finish([dz, b.reduce("add", dz, (0, 1, 2))], {"d0": ("x", 0)})
 
@@ -112,7 +119,7 @@ def test_a_pooled_gradient_overwrites_the_activation(channels, height, shares):
     x, w = feed(b, "x", BATCH, 20), feed(b, "w", 20, height * 12 * channels)
     dy = feed(b, "dy", BATCH, -(-height // 2), 6, channels)
     h = b.view(b.maximum(matmul(b, x, w), 0.0), (BATCH, height, 12, channels))
-    dx = b.apply(WindowRoute(axes=(1, 2), size=(2, 2), stride=(2, 2), low=(0, 0)), h, dy)
+    dx = routed(b, h, dy, 2)
     dz = b.select(b.greater(h, 0.0), dx, 0.0)
     program = b.finish([b.mul(dz, 2.0), b.reduce("add", dz, (0, 1, 2))], {"d0": ("x", 0)})
     low = kernels(program)["columns"]

@@ -317,6 +317,13 @@ class FunctionBuilder:
         if mask is None:
             self.emit(f"store {value.type} {value.ref}, ptr {address.ref}, align {align}")
             return
+        active = known_lanes(mask)
+        if active is not None and sum(active) == 1:
+            # LLVM 22 makes of a masked store of one lane of numbers that were cut, as to bytes, a store of the whole number.
+            lane = active.index(True)
+            one = self.instruction(scalar, f"extractelement {value.type} {value.ref}, i64 {lane}", "v")
+            self.store(one, self.element(address, self.i64(lane), scalar))
+            return
         function = f"llvm.masked.store.{mangle(value.type)}.p0"
         self.declarations.add(f"declare void @{function}({value.type}, ptr, i32 immarg, {mask.type})")
         self.emit(
@@ -448,3 +455,8 @@ def module(functions: Sequence[FunctionBuilder], texts: Sequence[str] = ()) -> s
     bodies = [f.finish() for f in functions]
     declared = sorted(set().union(*(f.declarations for f in functions)))
     return "\n".join([*texts, *bodies, *declared]) + "\n"
+
+
+def known_lanes(mask: Reg) -> list[bool] | None:
+    """The lanes that a mask lets through; None where it is computed."""
+    return [bit.endswith("true") for bit in mask.ref[1:-1].split(",")] if mask.ref.startswith("<") else None

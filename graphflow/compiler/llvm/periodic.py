@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graphflow.compiler.llvm.builder import Reg, vector
+from graphflow.compiler.llvm.builder import known_lanes, vector
 from graphflow.compiler.llvm.scope import Placed, Turn
 from graphflow.kernel.expr import Load
 from graphflow.kernel.index import symbol
@@ -64,7 +64,7 @@ def _vectors(em: Emitter, s: Loop, turn: Turn, end: int, writes: frozenset[str])
 def load_pattern(em: Expressions, e: Load, steps: Sequence[int], level: int) -> Placed | None:
     """Elements at fixed distances from lane 0's, of a load without a guard; None where they must be gathered. Nothing before the first or
     behind the last of them is touched."""
-    active = known_lanes(em.mask, em.lanes)
+    active = [True] * em.lanes if em.mask is None else known_lanes(em.mask)
     if active is None:
         return None
     b, lanes = em.b, em.lanes
@@ -99,9 +99,3 @@ def load_pattern(em: Expressions, e: Load, steps: Sequence[int], level: int) -> 
             value = b.shuffle(value, chosen, part) if chosen != list(range(lanes)) else value
         return value, level
 
-
-def known_lanes(mask: Reg | None, lanes: int) -> list[bool] | None:
-    """The lanes that a mask lets through; None where it is computed."""
-    if mask is None:
-        return [True] * lanes
-    return [bit.endswith("true") for bit in mask.ref[1:-1].split(",")] if mask.ref.startswith("<") else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from graphflow.compiler.groups import Group, beside, unit
@@ -11,9 +11,10 @@ from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import blocked, split, takes_blocks
 from graphflow.compiler.program import Node, Value
 from graphflow.graph.op import Kind
-from graphflow.kernel.expr import Const, Expr, Local, local
+from graphflow.kernel.expr import Const, Expr, Local, guarded, local, within
 from graphflow.kernel.index import Index, product
 from graphflow.kernel.nodes import Let, Loop, Mode, Stmt, Store
+from graphflow.ops import core
 from graphflow.ops.families import ravel
 
 Phases = list[tuple[Stmt, ...]]
@@ -33,7 +34,38 @@ def lower_pointwise(scope: Scope) -> Phases:
     joined = _joined(scope)
     if joined is not None:
         return _parts(scope, *joined)
+    framed = border_of(group.nodes, group.outputs)
+    if framed is not None:
+        return [_framed_nest(scope, reader, framed)]
     return [domain_nest(scope, reader, group.outputs)]
+
+
+def border_of(nodes: Iterable[Node], outputs: Collection[Value]) -> Node | None:
+    """The node that puts a border around what one output is made of, where all other outputs have the shape without it."""
+    stored = {v.id for v in outputs}
+    for node in nodes:
+        if isinstance(node.op, core.Halo) and node.outputs[0].id in stored and len(stored) > 1 and not any(node.op.interior):
+            rest = [v for v in outputs if v.id != node.outputs[0].id]
+            return node if all(v.shape == node.inputs[0].shape for v in rest) else None
+    return None
+
+
+def _framed_nest(scope: Scope, reader: Reader, halo: Node) -> tuple[Stmt, ...]:
+    """All outputs in a nest over the one with a border, the others where that is not the border."""
+    assert isinstance(halo.op, core.Halo)
+    framed = halo.outputs[0]
+    axes, index = axes_of(framed.shape, "i")
+    at = tuple([i - low for i, low in zip(index, halo.op.low, strict=True)])
+    inside: Expr | None = None
+    for i, low, high, size in zip(at, halo.op.low, halo.op.high, halo.inputs[0].shape, strict=True):
+        part = None if low == 0 and high == 0 else within(i, size)
+        inside = part if inside is None else inside if part is None else inside & part
+    body = [Store(scope.target(framed).name, ravel(index, framed.shape), reader.at(framed, index))]
+    for value in scope.group.outputs:
+        if value.id != framed.id:
+            expr = guarded(reader.at(value, at), inside)
+            body.append(Store(scope.target(value).name, ravel(at, value.shape), expr, inside))
+    return split(parallel_nest(axes, body), scope.machine)
 
 
 def joins_of(group: Group) -> list[Node]:

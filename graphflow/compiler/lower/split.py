@@ -380,7 +380,7 @@ def _decided(e: Expr, again: Any, ranges: Mapping[str, Range]) -> Expr | None:
     if e.function in _COMPARE:
         difference = _difference(e)
         if difference is None:
-            return None
+            return _one_of(call("eq", *map(again, e.arguments))) if e.function == "eq" else None
         low, high = limits(difference, ranges)
         yes, no = _COMPARE[e.function]
         return const(True, "bool") if yes(low, high) else const(False, "bool") if no(low, high) else None
@@ -399,3 +399,22 @@ def _decided(e: Expr, again: Any, ranges: Mapping[str, Range]) -> Expr | None:
             return again(e.arguments[1 if condition.value else 2])  # type: ignore[no-any-return]
         return select(condition, again(e.arguments[1]), again(e.arguments[2]))
     return None
+
+
+def _one_of(e: Expr) -> Expr:
+    """An equation that never holds where the left side is one of a few numbers, none of which is the right one."""
+    if isinstance(e, Call) and e.function == "eq":
+        few, number = _few(e.arguments[0]), e.arguments[1]
+        if isinstance(number, Const) and few and number.value not in few:
+            return const(False, "bool")
+    return e
+
+
+def _few(e: Expr) -> set[Any]:
+    """The numbers of which `e` is one; none where that is not known."""
+    if isinstance(e, Const):
+        return {e.value}
+    if isinstance(e, Call) and e.function == "select":
+        yes, no = map(_few, e.arguments[1:])
+        return yes | no if yes and no else set()
+    return set()

@@ -211,6 +211,8 @@ class Clusters:
             for n in self.reads[number]:
                 self._refuse((number,), self.of[n], refusals.CONTRACTED)
             self.of[number] = Cluster(Shape.CONTRACTION, number, longer(node.outputs[0].shape), self.reads[number])
+        elif kind is Kind.MOVEMENT:
+            self.of[number] = Cluster(Shape.POINTWISE, number, longer(node.outputs[0].shape), self.reads[number])
 
     def _elementwise(self, number: int, node: Node) -> None:
         reads = self.reads[number]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from graphflow.compiler.groups import Group, Shape, beside, grouped, inlined, singleton
+from graphflow.compiler.groups import Group, Shape, beside, grouped, inlined, kept, singleton
 from graphflow.compiler.lower.overlap import overlapping
+from graphflow.compiler.lower.pointwise import border_of
 from graphflow.compiler.lower.windows import within_combs, within_windows
 from graphflow.compiler.passes.clusters import Cluster, Clusters, Past
 from graphflow.compiler.program import Node, Program, Value
@@ -64,6 +65,7 @@ class _Grouping:
         self._join()
         self._absorb()
         self._borders()
+        self._pair()
         groups = [self._group(d) for d in self.drafts.values()]
         return self.program._replace(nodes=tuple(ordered(groups)))
 
@@ -142,6 +144,39 @@ class _Grouping:
             for v in draft.inputs:
                 readers[v] = readers.get(v, 0) + 1
         return readers
+
+    def _pair(self) -> None:
+        """What finds the places of maxima over windows is computed with the maxima themselves: both look at the same elements."""
+        for number, fold in kept(self.nodes).items():
+            mine = self.drafts.get(id(self.clusters.of[number]))
+            if mine is None or fold < 0:
+                continue
+            choice = self.nodes[number].outputs[0]
+            for draft in self.drafts.values():
+                outputs = [*draft.outputs.values(), choice]
+                if draft.form is Shape.POINTWISE and fold in draft.nodes and (
+                    all(v.shape == choice.shape for v in outputs) or border_of(draft.nodes.values(), outputs)
+                ):
+                    if not self._reaches(draft, mine):
+                        draft.nodes.update(mine.nodes)
+                        draft.outputs.update(mine.outputs)
+                        del self.drafts[id(self.clusters.of[number])]
+                    break
+
+    def _reaches(self, draft: _Draft, other: _Draft) -> bool:
+        """Whether what `draft` reads depends on a result of `other`."""
+        makers = {v: d for d in self.drafts.values() for v in d.outputs}
+        seen: set[int] = set()
+        stack = [draft]
+        while stack:
+            for value in stack.pop().inputs:
+                maker = makers.get(value)
+                if maker is other:
+                    return True
+                if maker is not None and id(maker) not in seen:
+                    seen.add(id(maker))
+                    stack.append(maker)
+        return False
 
     def _join(self) -> None:
         """A kernel stores its results side by side where only their concatenation is read."""

@@ -13,6 +13,7 @@ from graphflow.compiler.groups import uniform
 from graphflow.compiler.passes.rewrite import Rewriter, rewrite
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.ops import core
+from graphflow.ops.windowed import WindowChoice, WindowRoute
 
 Values = tuple[Value, ...]
 Rule = Callable[[Rewriter, Node, Values], Any]
@@ -123,6 +124,15 @@ def select_literal(b: Rewriter, node: Node, inputs: Values) -> Any:
     return None if chosen is None else _shaped(node, inputs[1 if chosen else 2])
 
 
+def positive_choice(b: Rewriter, node: Node, inputs: Values) -> Any:
+    """Relu'(route(choice(x), dy), x) -> route(positive choice(x), dy)"""
+    routed = b.maker(inputs[0])
+    chosen = b.maker(routed.inputs[0]) if routed is not None and isinstance(routed.op, WindowRoute) else None
+    if routed is None or chosen is None or not isinstance(chosen.op, WindowChoice) or chosen.inputs[0] is not inputs[1]:
+        return None
+    return b.apply(routed.op, b.apply(chosen.op.above_zero(), inputs[1]), routed.inputs[1])
+
+
 RULES: dict[str, tuple[Rule, ...]] = {
     "AddV2": (neutral(0, (0, 1)), add_negative, expanded_operand),
     "Sub": (neutral(0, (1,)), subtract_negative, expanded_operand),
@@ -139,6 +149,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Pow": (power, expanded_operand),
     "Select": (select_literal,),
     "SelectV2": (select_literal,),
+    "ReluGrad": (positive_choice,),
 }  # fmt: skip
 
 

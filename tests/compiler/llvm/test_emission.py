@@ -175,6 +175,19 @@ def test_column_sums_with_serial_loop_inside_vector_loop(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("columns", [1, 2, 9, 17, 33, 34, 65])
+def test_cut_numbers_do_not_touch_their_neighbours(columns: int, name: str) -> None:
+    """Also where one of them is left over: that LLVM would store uncut (Builder.store). The memory around the last one is looked at."""
+    k = KernelBuilder("cut")
+    x, y = k.input("x", "f32", (n, columns)), k.output("y", "u8", (n, columns))
+    with k.loop("i", n, PARALLEL) as i, k.loop("j", columns, VECTOR) as j:
+        value = k.load(x, (i, j))
+        few = select(value < 0, const(3, "i32"), const(1, "i32"))
+        k.store(y, (i, j), cast(select(value < 1, few, const(2, "i32")), "u8"))
+    compare(k.build(), {"x": values("f32", (3, columns))}, {"n": 3}, name)
+
+
+@pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("type_", ["f32", "u8", "i64", "bool"])
 def test_pad_by_guard_transpose_by_gather_and_reverse(type_: str, name: str) -> None:
     rows, columns = 7, 22
