@@ -28,6 +28,7 @@ from graphflow.compiler.linear import announce, linearise
 from graphflow.compiler.lower import KERNEL_NAME, Lowered, lower_group
 from graphflow.compiler.passes.borders import note_borders
 from graphflow.compiler.passes.canonicalise import canonicalise
+from graphflow.compiler.passes.channels import channels_last
 from graphflow.compiler.passes.cleanup import cse, dce, fold_constants
 from graphflow.compiler.passes.clusters import Past
 from graphflow.compiler.passes.fuse import fuse
@@ -81,6 +82,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("hoist", hoist, "before fusion, which would write it into the loop's kernels"),
     Pass("unset", unset, "after cse, which would make one memory of all"),
     Pass("dce", dce, "what simplification left unused must not be fused"),
+    Pass("channels", channels_last, "before layout, which has contractions read through the transpositions that are left"),
     Pass("gather_sums", gather_sums, "before fusion: a product takes the sum of those before it into its epilogue"),
     Pass("layout", choose_layout, "before fusion: what feeds a contraction is then read in place", establishes=(LAYOUT,)),
     Pass("turn", turn, "after layout, which has products read what is transposed where it lies", requires=(LAYOUT,)),

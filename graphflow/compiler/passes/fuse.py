@@ -16,6 +16,8 @@ from graphflow.compiler.lower.windows import within_combs, within_windows
 from graphflow.compiler.passes.clusters import Cluster, Clusters, Past
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.graph.op import Effect, Kind
+from graphflow.ops import core
+from graphflow.ops.windowed import Windowed
 
 INLINES = (Shape.POINTWISE, Shape.ROWS, Shape.COLUMNS, Shape.CONTRACTION)  # forms whose operands may be index arithmetic
 REPEATS = frozenset(("Expand", "Take"))  # movements that read an element of their operand many times
@@ -113,16 +115,16 @@ class _Grouping:
                 if maker in nodes:
                     continue
                 if value.known is not None or maker in floating:
-                    self._read(draft, value, inline)
+                    self._read(draft, value, inline, node)
                 else:
                     draft.inputs[value.id] = value
                     if maker is not None:
                         self._draft(maker).outputs[value.id] = value
 
-    def _read(self, draft: _Draft, value: Value, inline: bool) -> None:
-        stack = [value]
+    def _read(self, draft: _Draft, value: Value, inline: bool, reader: Node) -> None:
+        stack = [(value, reader)]
         while stack:
-            v = stack.pop()
+            v, reader = stack.pop()
             if v.known is not None:
                 if not (inline and inlined(v)):
                     draft.inputs[v.id] = v
@@ -130,9 +132,9 @@ class _Grouping:
             number = self.producer.get(v.id)
             if number in draft.nodes:
                 continue
-            if number is not None and inline and number in self.clusters.floating and self.nodes[number].op.type != "Join":
-                draft.nodes[number] = self.nodes[number]
-                stack.extend(self.nodes[number].inputs)
+            if number is not None and inline and number in self.clusters.floating and _written_into(self.nodes[number], reader):
+                node = draft.nodes[number] = self.nodes[number]
+                stack.extend((operand, node) for operand in node.inputs)
                 continue
             draft.inputs[v.id] = v
             self._need(v)
@@ -251,6 +253,15 @@ class _Grouping:
         nodes = tuple([draft.nodes[n] for n in sorted(draft.nodes)])
         outputs = tuple([draft.outputs[v] for v in sorted(draft.outputs)])
         return grouped(draft.form, nodes, tuple(draft.inputs.values()), outputs, draft.root)
+
+
+def _written_into(movement: Node, reader: Node) -> bool:
+    """Whether a movement may be index arithmetic in what reads it. A concatenation tests where it is, and windows that are read across the
+    grain, or that read so, are gathered element by element."""
+    if movement.op.type == "Join":
+        return False
+    across = any(isinstance(n.op, core.Permute) for n in (movement, reader))
+    return not (across and any(isinstance(n.op, Windowed) for n in (movement, reader)))
 
 
 def _skipped(root: Node, halo: Node) -> bool:

@@ -35,7 +35,7 @@ def choose_layout(program: Program) -> Program:
         if isinstance(node.op, core.Permute):
             inner = b.maker(inputs[0])
             if inner is not None and isinstance(inner.op, core.SumOfProducts) and only_reader(node):
-                return (b.apply(_reordered(inner.op, node.op.perm), *inner.inputs),)
+                return (b.apply(reordered(inner.op, node.op.perm), *inner.inputs),)
         if isinstance(node.op, core.Section):
             inner = b.maker(inputs[0])
             if inner is not None and isinstance(inner.op, core.SumOfProducts) and only_reader(node):
@@ -81,7 +81,7 @@ def _through(node: Node, forms: Any) -> Any:
     return None
 
 
-def _reordered(op: core.SumOfProducts, perm: tuple[int, ...]) -> core.SumOfProducts:
+def reordered(op: core.SumOfProducts, perm: tuple[int, ...]) -> core.SumOfProducts:
     """The contraction whose result axis i is the old axis perm[i]."""
     number = {old: new for new, old in enumerate(perm)}
     number.update((a, a) for a in range(op.free, len(op.extents)))
