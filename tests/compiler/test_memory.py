@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphflow.compiler.memory import ALIGN, Block, lower_bound, place
+from graphflow.compiler.memory import ALIGN, NEAR, SLACK, Block, lower_bound, migrations, place
 from tests.fuzzing import examples
 
 ONE = st.tuples(st.integers(0, 40), st.integers(0, 30), st.integers(0, 12)).map(lambda b: Block(b[0] * ALIGN, b[1], b[1] + b[2]))
@@ -50,6 +51,24 @@ def test_a_search_helps_where_every_greedy_order_wastes_memory():
     assert "searched" in placement.method
     assert placement.total <= 1.01 * placement.bound
     assert place([Block(n * 12800, first, last) for n, first, last in sizes]) == placement, "the same every time"
+
+
+def test_lines_that_another_thread_gets():
+    whole, half = Block(1280, 0, 0), Block(640, 1, 1)
+    assert migrations([whole, whole._replace(first=1, last=1)], [0, 0]) == 0  # each half stays with its thread
+    assert migrations([whole, half], [0, 320]) == 0  # in the middle: so do these
+    assert migrations([whole, half], [0, 0]) == 2 * 320  # the second half of it, and back again in the next step
+    assert migrations([whole, half], [0, 1280]) == 0  # nothing is shared
+
+
+@pytest.mark.parametrize("unit", [ALIGN, NEAR])
+def test_a_small_arena_may_be_larger_for_lines_that_stay(unit):
+    """There is room for the last block where others were, the halves of which would go to the other thread."""
+    blocks = [Block(n * unit, first, last) for n, first, last in [(1, 0, 2), (5, 0, 0), (5, 0, 2), (9, 0, 0), (4, 1, 3)]]
+    placement, small = place(blocks), unit == ALIGN
+    assert (placement.total == placement.bound) is not small
+    assert (migrations(blocks, placement.offsets) == 0) is small
+    assert placement.total <= SLACK * placement.bound
 
 
 def test_nothing_to_place():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from graphflow import errors
 from graphflow.compiler.builder import ProgramBuilder
 from graphflow.compiler.llvm.target import target
+from graphflow.compiler.memory import NEAR, SLACK
 from graphflow.compiler.pipeline import PASSES, compile_program, run_passes
 from graphflow.config import options
 from graphflow.runtime.interpreter import interpret
@@ -175,7 +176,7 @@ def test_the_plan_stays_near_its_lower_bound():
     compiled = compile_program(program, default_jit(), options(), ["x", "y"])
     for batch in (1, 100, 10000):
         placement = compiled.bind([(batch, 400), (batch, 10)]).placement
-        assert placement.bound <= placement.total <= 1.05 * placement.bound
+        assert placement.bound <= placement.total <= (1.05 if placement.bound > NEAR else SLACK) * placement.bound
 
 
 def test_report_and_dump(tmp_path):
