@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 ALIGN = 64
 GOOD = 1.01  # times the lower bound: not worth a search
-FEW = 200  # blocks, of more of which only the size of a placement is looked at
+FEW = 64  # blocks, of more of which only the size of a placement is looked at
 SLACK = 1.2  # times the lower bound that a small arena may have for fewer lines that change threads
 NEAR = 8 << 20  # bytes of an arena whose lines are still in some core's cache when they are needed again
 LARGE = 0.005  # of the lower bound: smaller blocks find a place whatever the order of the large ones
@@ -76,7 +76,9 @@ def place(blocks: Sequence[Block]) -> Placement:
     pairs = 0
 
     def consider(name: str, offsets: list[int], total: int) -> tuple[float, int, str, list[int]]:
-        cost = total + weight * migrations(blocks, offsets) if few and total <= SLACK * bound else total + few * unplanned
+        cost: float = total
+        if few:
+            cost += weight * migrations(blocks, offsets) if total <= SLACK * bound else unplanned
         return (cost, total, name, offsets) if best is None or cost < best[0] else best
 
     for name, order in ORDERS.items():

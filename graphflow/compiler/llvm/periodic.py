@@ -98,4 +98,3 @@ def load_pattern(em: Expressions, e: Load, steps: Sequence[int], level: int) -> 
                     chosen.append(lane if n > 1 else step - starts[0])
             value = b.shuffle(value, chosen, part) if chosen != list(range(lanes)) else value
         return value, level
-
