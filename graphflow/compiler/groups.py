@@ -6,7 +6,7 @@ its own little program; its inputs and outputs are the values that exist in memo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -125,12 +125,11 @@ def inlined(value: Value) -> bool:
     return value.inline
 
 
-def floating(nodes: Sequence[Node]) -> frozenset[int]:
+def floating(nodes: Sequence[Node], held: Container[int]) -> frozenset[int]:
     """Numbers of the nodes that belong to no group but are written into every one that reads them: movements, and arithmetic on single
     literals (broadcast or not). Not among them are the gradient of a maximum over windows, which costs more than reading it, and the places
-    of the maxima where they are kept: see `kept`."""
+    of the maxima that are `held`: see `kept`."""
     found: set[int] = set()
-    held = kept(nodes)
     light: set[int] = set()  # values that are one literal number everywhere
     for number, node in enumerate(nodes):
         op = node.op

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from graphflow.compiler.groups import Group, floating
+from graphflow.compiler.groups import Group, floating, kept
 from graphflow.compiler.program import Node, Program, Source, Value
 from graphflow.compiler.regions import Loop, Region, body_operands
 from graphflow.compiler.views import plan_problems
@@ -118,7 +118,7 @@ class _Found(list[str]):
         inner: dict[int, Value | None] = {v.id: v for n in group.nodes for v in n.inputs if v.known is not None}
         if not self.defined.keys().isdisjoint([v.id for n in group.nodes for v in n.outputs]):
             # Movements and the like may also stand in other groups, and in memory.
-            repeated = [v.id for number in floating(group.nodes) for v in group.nodes[number].outputs]
+            repeated = [v.id for number in floating(group.nodes, kept(group.nodes)) for v in group.nodes[number].outputs]
             inner.update(dict.fromkeys(repeated))
             for value in (v for n in group.nodes for v in n.outputs if v.id in self.defined and v.id not in inner):
                 self.append(f"%{value.id} is defined twice")

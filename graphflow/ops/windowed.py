@@ -54,6 +54,23 @@ class Windowed(Movement, abstract=True):
             out.append((tuple(at), inside))
         return out
 
+    def holders(self, index: Shape, windows: Shape) -> list[tuple[Shape, Expr | None, Index]]:
+        """The indices, in a result of the shape `windows`, of the windows that may hold an input element; each with the condition that it
+        does and with the number of the element's place in it, row-major."""
+        out: list[tuple[Shape, Expr | None, Index]] = []
+        for back in combinations(*(range(-(-k // s)) for k, s in zip(self.size, self.stride, strict=True))):
+            at = list(index)
+            inside: Expr | None = None
+            number: Index = 0
+            for axis, j, k, s, low in zip(self.axes, back, self.size, self.stride, self.low, strict=True):
+                at[axis] = (index[axis] + low) // s - j
+                inside = _both(inside, within(at[axis], windows[axis]))
+                if (j + 1) * s > k:
+                    inside = _both(inside, within((index[axis] + low) % s, k - j * s))
+                number = number * k + (index[axis] + low) % s + j * s
+            out.append((tuple(at), inside, number))
+        return out
+
     def is_padded(self, extents: Shape, out: Sequence[Index]) -> bool:
         """Whether some of `out` windows along the pooled dimensions reaches outside an input of this shape."""
         return any(
@@ -169,14 +186,7 @@ class WindowSpread(Windowed):
         dy = inputs[0]
         padded = self.is_padded(_replaced(dy.shape, self.axes, self.extents), [dy.shape[a] for a in self.axes])
         total: Expr | None = None
-        for back in combinations(*(range(-(-k // s)) for k, s in zip(self.size, self.stride, strict=True))):
-            at = list(index)
-            inside: Expr | None = None
-            for axis, j, k, s, low in zip(self.axes, back, self.size, self.stride, self.low, strict=True):
-                at[axis] = (index[axis] + low) // s - j
-                inside = _both(inside, within(at[axis], dy.shape[axis]))
-                if (j + 1) * s > k:
-                    inside = _both(inside, within((index[axis] + low) % s, k - j * s))
+        for at, inside, _ in self.holders(index, dy.shape):
             value = guarded(dy(at), inside)
             if self.mean and padded:
                 count = _count(self.starts([at[a] for a in self.axes]), self.size, self.extents)
@@ -323,16 +333,7 @@ class WindowRoute(Windowed):
     def element(self, inputs: Sequence[Access], index: Shape) -> Expr:
         choice, dy = inputs
         total: Expr | None = None
-        for back in combinations(*(range(-(-k // s)) for k, s in zip(self.size, self.stride, strict=True))):
-            at = list(index)
-            number: Index = 0
-            inside: Expr | None = None
-            for axis, j, k, s, low in zip(self.axes, back, self.size, self.stride, self.low, strict=True):
-                at[axis] = (index[axis] + low) // s - j
-                inside = _both(inside, within(at[axis], dy.shape[axis]))
-                if (j + 1) * s > k:
-                    inside = _both(inside, within((index[axis] + low) % s, k - j * s))
-                number = number * k + (index[axis] + low) % s + j * s
+        for at, inside, number in self.holders(index, dy.shape):
             hit = call("eq", cast(guarded(choice(at), inside), "i32"), position(number, "i32"))
             if inside is not None:
                 hit = hit & inside

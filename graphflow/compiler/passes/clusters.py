@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from graphflow.compiler.groups import Shape, beside, floating, inlined, reduction_form, unit
+from graphflow.compiler.groups import Shape, beside, floating, inlined, kept, reduction_form, unit
 from graphflow.compiler.passes import refusals
 from graphflow.compiler.passes.refusals import NODES, OPERANDS, Refusal
 from graphflow.compiler.program import Node, Program, Value
@@ -126,7 +126,8 @@ class Clusters:
         self.refusals = refusals
         self.nodes = program.nodes
         self.producer: dict[int, int] = {v.id: k for k, n in enumerate(self.nodes) for v in n.outputs}
-        self.floating = floating(self.nodes)
+        self.kept = kept(self.nodes)
+        self.floating = floating(self.nodes, self.kept)
         begun, fork = (Past() if past is None else past).recall(self.nodes)
         # By node: the computing nodes whose results it sees element by element in place, those seen elsewhere (through a permutation, a
         # slice, a gather), all of them, ids of the values that it needs in memory or computed, and its cluster. By id of a value, `_shown`:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from graphflow.compiler.groups import Group, Shape, beside, grouped, inlined, kept, singleton
+from graphflow.compiler.groups import Group, Shape, beside, grouped, inlined, singleton
 from graphflow.compiler.lower.overlap import overlapping
 from graphflow.compiler.lower.pointwise import border_of
 from graphflow.compiler.lower.windows import within_combs, within_windows
@@ -149,7 +149,7 @@ class _Grouping:
 
     def _pair(self) -> None:
         """What finds the places of maxima over windows is computed with the maxima themselves: both look at the same elements."""
-        for number, fold in kept(self.nodes).items():
+        for number, fold in self.clusters.kept.items():
             mine = self.drafts.get(id(self.clusters.of[number]))
             if mine is None or fold < 0:
                 continue
