@@ -103,6 +103,7 @@ def test_gradient_of_a_pooled_activation(channels, height, width, size):
 
 def test_a_pooled_gradient_is_one_kernel_without_divisions():
     low = kernels(pooled())["columns"]
+    assert low.text.count("add=") == 1, "a window's gradients are added up before they are added to the sum, for which the next one waits"
     first = low.kernel.phases[0]
     batch = low.kernel.buffers[0].shape[0]
     stores = [s for s in everything(first) if isinstance(s, Store) and low.kernel.buffer(s.buffer).shape[0] == batch]

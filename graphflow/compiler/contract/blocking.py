@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from graphflow.compiler.contract.analyse import fills, window_rows
+from graphflow.compiler.contract.core import core_of
 from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies, whole_pitch
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
 from graphflow.compiler.contract.price import (
@@ -34,9 +35,7 @@ WINDOW_BODY = 200  # multiply-adds of an iteration that takes several steps
 AHEAD, FAR_AHEAD = 8, 96  # steps of the innermost loop by which operands are prefetched: from the second-level cache, from beyond
 BODY = 0.015  # of the price, for each tile shape beyond the first
 AWAITED_BYTES = 384 << 10  # that an epilogue reads and fills, from which they are asked for: less may still be near
-PACKED_BYTES = 128 << 10  # of a copied panel
 EARLY_BYTES = 32 << 10  # of a copied panel where the next one comes into the cache meanwhile, its lines in few sets
-CHUNK_BYTES = 256 << 10  # of the rows that pass over one panel after another
 
 
 @dataclass(frozen=True)
@@ -120,8 +119,9 @@ def tiles_at_a_time(shape: Shape, plan: Plan) -> int:
         steps = min(steps, plan.packed.length)
     row = steps * shape.itemsize
     tallest = max(height for _, _, height in plan.runs)
-    some = CHUNK_BYTES // (row * tallest)
-    return some if some >= 6 and shape.size[plan.rows] * row > 4 * CHUNK_BYTES else 0
+    most = core_of(shape.target).chunk
+    some = most // (row * tallest)
+    return some if some >= 6 and shape.size[plan.rows] * row > 4 * most else 0
 
 
 def dot_axes(shape: Shape) -> list[str]:
@@ -220,7 +220,7 @@ def whole_length(shape: Shape, plan: Plan) -> int:
     if not isinstance(steps, int) or not isinstance(shape.axis(plan.vector).extent, int) or not short_rows(shape, plan):
         return 0
     length = math.ceil(steps / 16) * 16
-    return length if length * whole_pitch(plan) * shape.itemsize <= PACKED_BYTES else 0
+    return length if length * whole_pitch(plan) * shape.itemsize <= core_of(shape.target).packed else 0
 
 
 def goes_along(shape: Shape, plan: Plan) -> bool:
@@ -284,11 +284,11 @@ def _candidates(
                 if length:
                     yield from _row_cuts(shape, replace(base, packed=Packed(*pack, length, whole=True)), most)
                 most -= 1  # measured to be 1 to 2 % faster than tiles that leave no register free
-            if most < deep or (pack and pack[1] and columns > 2):  # shuffles are slow to compile
+            if most < deep or (pack and pack[1] and columns > 4):
                 continue
             if pack:
                 early = not pack[1] and shape.result_bytes <= L2_BYTES  # sums wait there from block to block
-                length = packed_length(shape.contract.reduced[0].extent, panels, EARLY_BYTES if early else PACKED_BYTES)
+                length = packed_length(shape.contract.reduced[0].extent, panels, EARLY_BYTES if early else core_of(shape.target).packed)
                 base = replace(base, packed=Packed(*pack, length, early))
             yield from _row_cuts(shape, base, most // deep)
 

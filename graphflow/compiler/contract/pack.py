@@ -49,7 +49,7 @@ def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], bloc
     width = panel_width(panel)
     place = panel_memory(tiles)
     if plan.packed.turned:
-        _turned(tiles, panel.pieces, first, place, width, count)
+        _turned_columns(tiles, panel.pieces, first, place, width, count)
         return place
     move = strides(tiles.contract, name).operand(side)
     step = em.index(move)
@@ -66,27 +66,31 @@ def pack_panel(tiles: TileEmitter, panel: Panel, columns: Sequence[Column], bloc
 
 def pack_whole(tiles: TileEmitter) -> Reg:
     """Emit the transposition of all panels and return where the first column lies: steps are `whole_pitch` apart."""
-    em, b, plan, lanes = tiles.em, tiles.b, tiles.plan, tiles.lanes
+    em, plan, lanes = tiles.em, tiles.plan, tiles.lanes
     assert plan.packed is not None
     side, name = plan.packed.side, plan.order[0]
     source = tiles.contract.right if side else tiles.contract.left
     first = em.address(source.buffer, substitute(em.rename(source.offset), {name: 0, plan.vector: 0}))[0]
-    across = em.index(strides(tiles.contract, plan.vector).operand(side))
     extent, pitch = tiles.extent(plan.vector), whole_pitch(plan)
     assert isinstance(extent, int), "columns that are transposed are counted before"
     place = tiles.packed_memory(plan.packed.length * pitch)
-    last = extent // lanes * lanes
-
-    def columns(at: Reg, pieces: Sequence[Piece]) -> None:
-        here = b.element(first, b.mul(at, across), tiles.source)
-        _turned(tiles, pieces, here, b.element(place, at, tiles.source), pitch, tiles.block_length(None))
-
-    if last:
-        with b.loop("turn", b.i64(0), b.i64(last), b.i64(lanes)) as loop:
-            columns(loop.index, (Piece(0, lanes, lanes),))
-    if last < extent:
-        columns(b.i64(last), cut_registers(extent - last, lanes, em.target.masks))
+    _turned_columns(tiles, cut_registers(extent, lanes, em.target.masks), first, place, pitch, tiles.block_length(None))
     return place
+
+
+def _turned_columns(tiles: TileEmitter, pieces: Sequence[Piece], first: Reg, place: Reg, pitch: int, count: Reg) -> None:
+    """Transpose `count` steps of the columns of `pieces`, whose first element lies at `first`, into rows `pitch` apart; register after
+    register in one loop, for shuffles are slow to compile."""
+    em, b, lanes = tiles.em, tiles.b, tiles.lanes
+    assert tiles.plan.packed is not None
+    across = em.index(strides(tiles.contract, tiles.plan.vector).operand(tiles.plan.packed.side))
+    full = sum(piece.active == piece.lanes == lanes for piece in pieces)
+    if full:
+        with b.loop("turn", b.i64(0), b.i64(full * lanes), b.i64(lanes)) as loop:
+            here = b.element(first, b.mul(loop.index, across), tiles.source)
+            _turned(tiles, (Piece(0, lanes, lanes),), here, b.element(place, loop.index, tiles.source), pitch, count)
+    if full < len(pieces):
+        _turned(tiles, pieces[full:], first, place, pitch, count)
 
 
 def _turned(tiles: TileEmitter, pieces: Sequence[Piece], first: Reg, place: Reg, pitch: int, count: Reg) -> None:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from graphflow.compiler.contract.analyse import window_rows
+from graphflow.compiler.contract.core import Core, core_of
 from graphflow.compiler.contract.cuts import dynamic_tiles, guess, panel_bytes, panel_bytes_of, varies, whole_pitch
 from graphflow.compiler.contract.plan import Plan
 from graphflow.compiler.contract.shape import (
@@ -32,8 +33,8 @@ LINE, PAGE = 64, 4096
 OVERTAKEN = 0.65  # of the end of a tile of sums across the lanes
 PAIR = 128  # bytes: the second-level cache fetches lines by twos
 L1_WAYS = 12
-L2_WAY = 128 << 10  # bytes of one way of the second-level cache
 L2_LINES = 16 << 10  # that the second-level cache of usual size holds
+LOST_CYCLES = 3.0  # of a step, for a line that comes from beyond that cache because others took its place
 PIXEL_CYCLES = 1.5  # of a step, for a line of pixels that few sets of that cache hold
 PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 6.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
 FUSED_CYCLES, FEW_PASSES = 4.0, 12  # of one that the first tile copies; and of how few tiles it does so
@@ -55,6 +56,7 @@ SCATTERED = 1024  # bytes: rows of results at least as far apart do not follow e
 
 def price(shape: Shape, plan: Plan) -> float:
     """Cycles of the whole contraction on the busier of two threads."""
+    core = core_of(shape.target)
     deep = shape.size[plan.sub] if plan.sub else 1
     steps = shape.steps
     inner = shape.size[plan.order[-1]] if plan.order else 1
@@ -78,6 +80,8 @@ def price(shape: Shape, plan: Plan) -> float:
     panels = [side for side in (0, 1) if plan.vector and shape.side(plan.vector, side) != 0]
     # the panel comes from the second-level cache for every tile
     spills = panel_memory(shape, plan, length, panels) >= L1_BYTES or any(scattered(shape, plan, side, steps) for side in (0, 1))
+    streams_by = spills or (plan.split == "tiles" and max((shape.side_bytes[side] for side in panels), default=0) > L1_BYTES)
+    comes = (core.fill + (0.0 if plan.packed else core.ask)) if streams_by else 0.0
     thrash = max((thrashing(shape, plan, side, steps) for side in panels if not (plan.packed and plan.packed.side == side)), default=0.0)
     beneath = [side for side in (0, 1) if side not in panels and plan.rows and shape.side(plan.rows, side) == 1]
     torn = max((thrashing(shape, plan, side, steps) for side in beneath), default=0.0)
@@ -111,10 +115,10 @@ def price(shape: Shape, plan: Plan) -> float:
             if side in beneath and not plan.window and shape.side_bytes[side] > L1_BYTES:
                 loads += LINE_LOADS * math.ceil(count * size / 64)
         step = (
-            step_cycles(count, columns, loads if plan.fold else loads + straddling, turns)
+            step_cycles(core, count, columns, loads if plan.fold else loads + straddling, comes * columns, turns)
             + shuffles * FOLD_CYCLES
             + (GROUP_CYCLES * loads if plan.fold and not plan.window else 0)
-            + (0.35 * columns if spills else 0)
+            + (core.spill * columns if spills else 0)
             + thrash * columns
             + torn * (1 + count * size / 64)
             + lost
@@ -186,12 +190,15 @@ def put_beside(shape: Shape, plan: Plan, columns: int) -> tuple[int, int]:
     return vectors, columns * max(1, vectors - 1)
 
 
-def step_cycles(rows: int, columns: int, loads: float, turns: int = 0) -> float:
-    """Cycles of one step of the reduction; `turns`: how many of them an iteration takes, where rows share what they load."""
+def step_cycles(core: Core, rows: int, columns: int, loads: float, arriving: float = 0.0, turns: int = 0) -> float:
+    """Cycles of one step of the reduction, with so many loads and so many cycles of their ports for cache lines that arrive; `turns`: how
+    many steps an iteration takes, where rows share what they load."""
     sums = rows * columns
+    ports = core.load * loads + arriving + 0.3
     if not turns:
-        return max(sums / 2 + 0.8, LATENCY + 1.0, 0.55 * loads + 0.3)
-    return max(sums * (0.5 - USUAL_LOADS) + LOAD_CYCLES * max(0.0, loads - FREE_LOADS * sums) + 0.8 / turns, LATENCY + 1.0 / turns)
+        return max(sums / 2 + core.step, LATENCY + 1.0, ports)
+    usual = sums * (0.5 - USUAL_LOADS) + LOAD_CYCLES * max(0.0, loads - FREE_LOADS * sums) + core.step / turns
+    return max(usual, LATENCY + 1.0 / turns, ports)
 
 
 def first_copies(shape: Shape, plan: Plan) -> bool:
@@ -340,12 +347,15 @@ def panelwise(shape: Shape, plan: Plan) -> bool:
 
 def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
     """Whether every tile reads its panel from beyond the second-level cache: it is longer than that holds and not taken in blocks, or all
-    panels, which pass by for each unit of a window's tiles and of products along the lanes, are more than it holds."""
+    panels, which pass by for each tile of rows that goes along them, for each unit of a window's tiles and of products along the lanes, are
+    more than it holds."""
     if plan.turned or plan.packed or not plan.vector:
         return False
     if not plan.dot and steps * max(panel_bytes(plan), PAIR) > L2_BYTES:
         return reduction_block(shape, plan) is None
     along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
+    if plan.split == "tiles" and not plan.dot:
+        return any(shape.side_bytes[n] > 2 * L2_BYTES and shape.side(plan.rows, n) == 0 for n in along)
     if (plan.window is None and not plan.dot) or panelwise(shape, plan):
         return False
     return any(shape.side_bytes[n] > 2 * L2_BYTES and any(shape.side(name, n) == 0 for name in plan.outer) for n in along)
@@ -458,5 +468,7 @@ def thrashing(shape: Shape, plan: Plan, side: int, steps: int) -> float:
     if apart < 1024:
         return 0.0
     length = min(steps, shape.size[plan.order[-1]])
-    sets = L2_WAY // math.gcd(apart, L2_WAY)
-    return 3.0 if length > 16 * sets else 0.0
+    core = core_of(shape.target)
+    taken = length / (core.ways * core.way // math.gcd(apart, core.way))
+    some, all_ = core.lost
+    return LOST_CYCLES * (float(taken > some) if taken > all_ or taken <= some else (taken - some) / (all_ - some))

@@ -152,6 +152,8 @@ def _filled(contract: Contract) -> float:
 def _ways(contract: Contract, pair: Pair) -> Iterator[Way]:
     """What may stand beside the contraction."""
     yield partial(_planned, pair=pair)
+    if any(a.extent == 0 for a in contract.reduced):
+        return  # nothing is read
     for sides in ((0,), (1,), (0, 1)):
         for along in _copy_axes(contract, sides):
             yield partial(_copied, sides=sides, along=along.name, pair=pair)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from graphflow.compiler.contract.analyse import Strides, fills, first_store, strides
+from graphflow.compiler.contract.core import core_of
 from graphflow.compiler.contract.cuts import guess, lengths
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.llvm.target import Target
@@ -125,7 +126,7 @@ def lanes_of(shape: Shape) -> int:
 def far_bytes(shape: Shape, plan: Plan) -> int:
     """Bytes of the operand that columns read, where that is more than the second-level cache holds."""
     total = sum(shape.side_bytes[side] for side in (0, 1) if plan.vector and shape.side(plan.vector, side) != 0)
-    return total if total > 4 * L2_BYTES else 0
+    return total if total > core_of(shape.target).far else 0
 
 
 def gapless(plan: Plan, axis: Axis, moves: Callable[[str], Strides], lanes: int, target: Target) -> bool:

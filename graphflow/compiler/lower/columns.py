@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphflow.compiler.groups import unit
 from graphflow.compiler.lower.narrow import within_reach
-from graphflow.compiler.lower.nest import Axis, axes_of, indices_in, innermost, merge, offsets_of, renamed
+from graphflow.compiler.lower.nest import Axis, axes_of, indices_in, innermost, merge, offsets_of, renamed, tree
 from graphflow.compiler.lower.pointwise import Phases, domain_nest, element
-from graphflow.compiler.lower.rows import lower_wide, split_shape, tree
+from graphflow.compiler.lower.rows import lower_wide, split_shape
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.lower.split import split
 from graphflow.graph.op import Kind

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from graphflow.compiler.llvm.transpose import recognise
 from graphflow.kernel import nodes
-from graphflow.kernel.expr import Expr, Load, Position, replace, walk
+from graphflow.kernel.expr import Expr, Load, Position, call, replace, walk
 from graphflow.kernel.index import (
     Index,
     IndexExpr,
@@ -198,3 +198,10 @@ def share(axes: Sequence[Axis], body: Sequence[Stmt]) -> tuple[Stmt, ...]:
     index = unravel(part, tuple(a.extent for a in axes[:taken]))
     env = {a.name: i for a, i in zip(axes, index, strict=False)}
     return (Loop("p", count, Mode.PARALLEL, tuple(renamed(s, env) for s in stmts)),)
+
+
+def tree(combine: str, terms: list[Expr]) -> Expr:
+    """Terms combined pairwise in a fixed order."""
+    while len(terms) > 1:
+        terms = [call(combine, *terms[k : k + 2]) if k + 1 < len(terms) else terms[k] for k in range(0, len(terms), 2)]
+    return terms[0]

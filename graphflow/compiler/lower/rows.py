@@ -16,12 +16,12 @@ from dataclasses import replace
 from typing import Any
 
 from graphflow.compiler.groups import unit
-from graphflow.compiler.lower.nest import Axis, axes_of, innermost, merge, offsets_of, parallel_nest, renamed, share
+from graphflow.compiler.lower.nest import Axis, axes_of, innermost, merge, offsets_of, parallel_nest, renamed, share, tree
 from graphflow.compiler.lower.pointwise import Phases, element, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.program import Node, Value
 from graphflow.graph.op import Kind
-from graphflow.kernel.expr import Expr, call, const, load, local
+from graphflow.kernel.expr import Expr, const, load, local
 from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
 from graphflow.kernel.nodes import Accumulate, Buffer, Let, Loop, Mode, Stmt, Store, Var
 from graphflow.ops.core import identity_of
@@ -301,10 +301,3 @@ def _whole(scope: Scope, rows: Rows) -> Phases:
         combine = node.op.combine  # type: ignore[attr-defined]
         _fix_row(reader, node.outputs[0], rows.row, tree(combine, [load(buffer.name, buffer.type, p) for p in range(PARTS)]))
     return [first, tuple(_row_values(scope, rows, reader, 1, set()))]
-
-
-def tree(combine: str, terms: list[Expr]) -> Expr:
-    """Terms combined pairwise in a fixed order."""
-    while len(terms) > 1:
-        terms = [call(combine, *terms[k : k + 2]) if k + 1 < len(terms) else terms[k] for k in range(0, len(terms), 2)]
-    return terms[0]

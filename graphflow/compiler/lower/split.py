@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from graphflow.compiler.lower.narrow import fill
-from graphflow.compiler.lower.nest import Axis, merge, offsets_of, renamed
+from graphflow.compiler.lower.nest import Axis, merge, offsets_of, renamed, tree
 from graphflow.kernel.expr import Call, Const, Expr, Load, Local, Position, call, const, load, local, rebuild, select, walk
 from graphflow.kernel.index import Index, IndexExpr, Pair, Quotient, Remainder, coefficient, symbol, symbols_of
 from graphflow.kernel.nodes import Accumulate, If, Let, Loop, Mode, Set, Stmt, Store, Var
@@ -219,7 +219,23 @@ def _stores_last(statements: Sequence[Stmt]) -> Sequence[Stmt]:
         return statements
     if any(isinstance(e, Load) and e.buffer in stored for root in _all(statements) for e in walk(root)):
         return statements
-    return sorted(statements, key=lambda s: isinstance(s, Store))
+    return [*_joined([s for s in statements if not isinstance(s, Store)]), *(s for s in statements if isinstance(s, Store))]
+
+
+def _joined(statements: Sequence[Stmt]) -> list[Stmt]:
+    """Straight-line statements of which those that add to one sum are one, last: additions to a sum wait for each other, those of a tree
+    of terms do not."""
+    terms: dict[tuple[str, str], list[Expr]] = {}
+    others: list[Stmt] = []
+    for s in statements:
+        if isinstance(s, Accumulate):
+            terms.setdefault((s.name, s.combine), []).append(s.value)
+        else:
+            others.append(s)
+    names = {name for name, _ in terms}
+    if len(names) < len(terms) or any(isinstance(e, Local) and e.name in names for root in _all(statements) for e in walk(root)):
+        return list(statements)
+    return [*others, *(Accumulate(name, combine, tree(combine, values)) for (name, combine), values in terms.items())]
 
 
 def relabelled(s: Stmt, names: Mapping[str, str]) -> Stmt:

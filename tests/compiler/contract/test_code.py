@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphflow.compiler.contract import schedule_contract
+from graphflow.compiler.contract import core, schedule_contract
 from graphflow.compiler.contract.foresee import lines_of
 from graphflow.compiler.llvm.target import AVX2, AVX512, Target, target
 from graphflow.kernel.expr import load, local
@@ -20,6 +20,7 @@ from graphflow.kernel.verify import verify
 from tests.compiler.contract.cases import Case, Compiled, aligned, axes, check, conv, conv_filter, conv_input, inputs, matmul, plain, sums
 
 N = symbol("N", 0, None)
+INTEL = replace(AVX512, name="intel", cpu="icelake-server")
 MAIN = {
     "NN": matmul(N, 512, 784),
     "TN": matmul(784, 512, N, "TN"),
@@ -60,13 +61,12 @@ def innermost_loops(assembly: str) -> list[list[str]]:
     return [body for body in bodies if any("vfmadd" in x for x in body)]
 
 
-@pytest.mark.parametrize("machine", [AVX512, AVX2], ids=lambda m: m.name)
+@pytest.mark.parametrize("machine", [AVX512, AVX2, INTEL], ids=lambda m: m.name)
 @pytest.mark.parametrize("name", MAIN)
-def test_inner_loops_do_not_touch_the_stack(name: str, machine: object) -> None:
-    host = target("native")
-    if not host.masks and machine is AVX512:
+def test_inner_loops_do_not_touch_the_stack(name: str, machine: Target) -> None:
+    if not target("native").masks and machine.masks:
         pytest.skip("this machine cannot run AVX-512 code")
-    loops = innermost_loops(Compiled(MAIN[name], machine).assembly())  # type: ignore[arg-type]
+    loops = innermost_loops(Compiled(MAIN[name], machine).assembly())
     assert loops
     for loop in loops:  # rbp is a register like any other here: functions have no frame pointer
         assert not any("(%rsp" in line for line in loop), "\n".join(loop)
@@ -98,6 +98,24 @@ def test_the_interpreter_agrees_with_the_native_code(number: int) -> None:
     np.testing.assert_allclose(interpreted.reshape(want.shape), want, rtol=1e-4, atol=1e-5 * scale.max())
 
 
+@pytest.mark.parametrize("name", ["TN", "TN in groups", "NN copied", "NT transposed"])
+def test_tiles_are_wide_where_loads_take_longer(name: str) -> None:
+    """Two registers of columns take a load for two multiply-adds and more; a core that loads little more than one in a cycle waits then."""
+    narrow, wide = (len(Compiled(MAIN[name], machine).plan().panels[0].pieces) for machine in (AVX512, INTEL))
+    assert narrow == 2 < wide
+
+
+@pytest.mark.parametrize("steps", [7, 16, 40, 600])
+@pytest.mark.parametrize("columns", [75, 128, 200])
+def test_panels_of_several_registers_are_transposed_one_after_another(columns: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a core of that kind has them, on the target at hand."""
+    monkeypatch.setattr(core, "ZEN5", core.SUNNY_COVE)
+    compiled = check(matmul(N, columns, steps, "NT"), {"N": 131}, AVX512 if target("native").masks else AVX2)
+    if compiled.target.masks and steps >= 40:
+        plan = compiled.plan()
+        assert plan.packed is not None and plan.packed.turned and len(plan.panels[0].pieces) > 2
+
+
 def test_an_operand_that_lies_across_the_results_is_copied_panel_by_panel() -> None:
     compiled = Compiled(matmul(512, 512, 512, "NT"))
     assert len(compiled.kernel.phases) == 1
@@ -122,7 +140,7 @@ def test_pixels_that_share_few_sets_of_the_cache_are_copied_apart(machine: str) 
 
 
 def test_tiles_that_read_more_than_the_caches_hold_go_by_in_groups() -> None:
-    plan = Compiled(matmul(3136, 128, N, "TN")).plan()
+    plan = Compiled(matmul(3136, 128, N, "TN"), AVX512).plan()
     assert plan.packed is not None
     assert 6 <= plan.chunk < 224
 
@@ -283,9 +301,9 @@ def test_operands_that_stay_in_the_first_cache_are_not_prefetched() -> None:
 
 
 def test_results_that_lie_far_apart_are_gone_through_row_by_row() -> None:
-    plan = Compiled(matmul(3136, 1024, N, "TN")).plan()
+    plan = Compiled(matmul(3136, 1024, N, "TN"), AVX512).plan()
     assert plan.split == "tiles", "a tile of rows passes over all columns before the next one's turn"
-    assert Compiled(matmul(256, 256, N, "TN")).plan().split != "tiles", "these results stay in the cache"
+    assert Compiled(matmul(256, 256, N, "TN"), AVX512).plan().split != "tiles", "these results stay in the cache"
 
 
 COPIED = {

@@ -1,0 +1,51 @@
+"""What a core takes for the parts of a step that differ from one maker's cores to another's; measured, not looked up.
+
+Elsewhere prices are those of the core that the project began on, AMD's Zen 5, which other cores resemble.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphflow.compiler.llvm.target import Target
+
+
+@dataclass(frozen=True)
+class Core:
+    """`step`: cycles of a step beside its multiply-adds. `load`: cycles of the load ports for a vector, or for an element for all lanes;
+    `fill`: the same for a cache line that comes from the second-level cache meanwhile, `ask`: for one that is asked for. `spill`: cycles of
+    a step for each line that comes, whatever the ports do.
+
+    `way`, `ways`: bytes of one way of the second-level cache, and how many of them; `lost`: which part of the ways lines a way apart may
+    take before some are lost, and from which part on all are. `far`: bytes of an operand from which tiles ask for its next panel while they
+    pass over one. `packed`: most bytes of a copied panel. `chunk`: bytes of the rows that pass over one panel after another before further
+    ones do; 0 for all of them."""
+
+    step: float
+    load: float
+    fill: float
+    ask: float
+    spill: float
+    way: int
+    ways: int
+    lost: tuple[float, float]
+    far: int
+    packed: int
+    chunk: int
+
+
+ZEN5 = Core(
+    step=0.8, load=0.55, fill=0.0, ask=0.0, spill=0.35, way=128 << 10, ways=16, lost=(1.0, 1.0), far=3 << 20, packed=128 << 10,
+    chunk=256 << 10,
+)  # fmt: skip
+# Loads of 512 bits: 1.13 in a cycle instead of two (elements for all lanes count as such; of 256 bits 1.66, of 128 bits two). What comes
+# from the third-level cache takes long: an operand is better asked for early than read again by a few rows after another.
+SUNNY_COVE = Core(
+    step=0.2, load=0.885, fill=0.65, ask=0.5, spill=0.0, way=64 << 10, ways=20, lost=(0.5, 1.2), far=1 << 20, packed=256 << 10, chunk=0,
+)  # fmt: skip
+INTEL = frozenset({"icelake-server", "icelake-client", "rocketlake", "tigerlake", "sapphirerapids", "emeraldrapids", "graniterapids"})
+
+
+def core_of(target: Target) -> Core:
+    """The core that code for a target is priced for. Only vectors of 512 bits differ from one to another."""
+    return SUNNY_COVE if target.cpu in INTEL and target.vector_bytes == 64 else ZEN5
