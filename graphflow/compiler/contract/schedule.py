@@ -23,7 +23,7 @@ from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, var
 from graphflow.compiler.contract.matrix_plan import matrix_plan
 from graphflow.compiler.contract.plan import PART, PARTS, Plan, Spans
 from graphflow.compiler.contract.price import crossing
-from graphflow.compiler.contract.shape import shape_of
+from graphflow.compiler.contract.shape import L2_BYTES, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Expr, Load, load, local
 from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
@@ -34,6 +34,7 @@ COPY_CYCLES = 1.3  # of an element copied across the grain
 EVERY_CYCLES, EVERY = 0.5, 3  # of one of every second or third element, which whole vectors are read for
 SHORT_ROW = 16  # elements
 PLAIN_COPY_CYCLES = 0.7  # of an element copied along it
+PART_BYTES, MOST_PARTS = 2 * L2_BYTES, 64  # that a part of a long reduction reads, and of how many parts
 BARRIER = 800  # cycles that a further phase costs
 CROWDED = 2048  # bytes: rows a multiple of this apart share few sets of the caches; of pixels, which are more, half as far
 TILES_WORTH = 0.9  # of the price of another way: the terms take room in the caches (an LSTM's small products lost 6 % of their step so)
@@ -367,7 +368,7 @@ def _copy(source: Load, order: list[Axis], name: str) -> tuple[tuple[Stmt, ...],
 
 
 def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf, *, pair: Pair) -> Schedule | None:
-    """The contraction with its longest reduced axis in PARTS parts; None where there are results enough for all threads."""
+    """The contraction with its longest reduced axis in PARTS parts, or more; None where there are results enough for all threads."""
     results = 1
     for axis in contract.free:
         results *= guess(axis.extent)
@@ -377,13 +378,27 @@ def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf
     if contract.left.type == "f16" or results * terms < WORTH_CUTTING or results > 4096 or terms < 512:
         return None
     long = max(contract.reduced, key=lambda a: guess(a.extent) if isinstance(a.extent, int) else 1 << 30)
-    if guess(long.extent) < PARTS or varies(long, contract.free) or long.name in pair:
+    parts = _parts(contract)
+    if guess(long.extent) < parts or varies(long, contract.free) or long.name in pair:
         return None
-    partly, after, buffer = _in_parts(contract, long, PARTS, prefix)
+    partly, after, buffer = _in_parts(contract, long, parts, prefix)
     way = _planned(partly, target, prefix, pair=pair)
     if way is None:
         return None
-    return replace(way, cycles=way.cycles + BARRIER + results * PARTS / 8, after=after, scratch=(*way.scratch, buffer))
+    return replace(way, cycles=way.cycles + BARRIER + results * parts / 8, after=after, scratch=(*way.scratch, buffer))
+
+
+def _parts(contract: Contract) -> int:
+    """In how many parts a long reduction is cut: PARTS, or as many more as it takes for what a part reads of both operands to stay in the
+    second-level cache while one tile after another passes over it."""
+    size = 0
+    for source in (contract.left, contract.right):
+        moves = ((coefficient(source.offset, a.name), a.extent) for a in (*contract.free, *contract.reduced))
+        size += TYPES[source.type].itemsize * sum(guess(move) * (guess(extent) - 1) for move, extent in moves if move)
+    parts = PARTS
+    while size / parts > PART_BYTES and parts < MOST_PARTS:
+        parts *= 2
+    return parts
 
 
 def _in_parts(contract: Contract, long: Axis, parts: int, prefix: str) -> tuple[Contract, Phases, Buffer]:

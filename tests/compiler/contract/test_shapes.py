@@ -136,6 +136,13 @@ def test_few_results_of_a_long_reduction_are_summed_in_parts() -> None:
     assert len(compiled.kernel.phases) == len(again.kernel.phases) == 2
 
 
+def test_parts_of_a_long_reduction_are_so_many_that_a_cache_holds_what_one_reads() -> None:
+    """All tiles pass over a part before the next part's turn."""
+    parts = [Compiled(conv_filter(n, 34, 34, 3, 3, 32)).kernel.buffers[-1].shape[0] for n in (20, 128)]
+    assert parts == [8, 16]
+    check(conv_filter(96, 34, 34, 3, 3, 32), threads=(1, 2, 3))
+
+
 def test_a_reduction_too_long_for_the_caches_goes_by_in_blocks() -> None:
     compiled = check(matmul(60, 80, 6000, "TN"), threads=(1, 3))
     plan = compiled.plan()
