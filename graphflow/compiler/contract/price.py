@@ -37,7 +37,7 @@ L2_LINES = 16 << 10  # that the second-level cache of usual size holds
 LOST_CYCLES = 3.0  # of a step, for a line that comes from beyond that cache because others took its place
 PIXEL_CYCLES = 1.5  # of a step, for a line of pixels that few sets of that cache hold
 PACK_CYCLES, TURN_CYCLES, EARLY_CYCLES = 8.0, 6.0, 5.0  # of a register of a panel copied, transposed, and copied from the cache
-FUSED_CYCLES, FEW_PASSES = 4.0, 12  # of one that the first tile copies; and of how few tiles it does so
+FUSED_CYCLES, FEW_ROWS = 4.0, 160  # of one that the first tile copies; and of how few rows it does so
 WOVEN_CYCLES, SHUFFLE_CYCLES = 1.0, 0.6  # of a register of interleaved results: its epilogue and its store, and each shuffle
 KEPT_CYCLES, WAITING_CYCLES = 1.0, 2.5  # of what the epilogue does with a register that goes straight into it; of one that waits in memory
 TORN_CYCLES = 3.0  # of a store for the second cache line that it touches
@@ -205,10 +205,8 @@ def first_copies(shape: Shape, plan: Plan) -> bool:
     """Whether the first tile that passes over a panel copies what it reads: a body of code of its own, worth it beside few others."""
     if plan.packed is None or plan.packed.turned or plan.chunk:
         return False
-    if plan.runs:
-        return 1 < sum(n for _, n, _ in plan.runs) < FEW_PASSES
     rows = shape.size[plan.rows] / (2 if plan.split == "rows" else 1)
-    return plan.tallest < rows < FEW_PASSES * plan.tallest
+    return plan.tallest < rows < FEW_ROWS
 
 
 def first_passes(shape: Shape, plan: Plan, steps: int, tile: Callable[[int, int], float]) -> float:
