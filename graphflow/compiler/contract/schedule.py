@@ -394,7 +394,7 @@ def _parts(contract: Contract) -> int:
     size = 0
     for source in (contract.left, contract.right):
         moves = ((coefficient(source.offset, a.name), a.extent) for a in (*contract.free, *contract.reduced))
-        size += TYPES[source.type].itemsize * sum(guess(move) * (guess(extent) - 1) for move, extent in moves if move)
+        size += TYPES[source.type].itemsize * sum(guess(m) * (guess(extent) - 1) for m, extent in moves if m is not None and m != 0)
     parts = PARTS
     while size / parts > PART_BYTES and parts < MOST_PARTS:
         parts *= 2
