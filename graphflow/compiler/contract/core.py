@@ -1,6 +1,6 @@
 """What a core takes for the parts of a step that differ from one maker's cores to another's; measured, not looked up.
 
-Elsewhere prices are those of the core that the project began on, AMD's Zen 5, which other cores resemble.
+All other prices are those of the core that the project began on, AMD's Zen 5, and taken to hold for every core.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ ZEN5 = Core(
 SUNNY_COVE = Core(
     step=0.2, load=0.885, fill=0.65, ask=0.5, spill=0.0, way=64 << 10, ways=20, lost=(0.5, 1.2), far=1 << 20, packed=256 << 10, chunk=0,
 )  # fmt: skip
+# Measured on the first; on a Xeon with AMX, which LLVM took for the third, the same tiles had the same shares of the peak.
 INTEL = frozenset({"icelake-server", "icelake-client", "rocketlake", "tigerlake", "sapphirerapids", "emeraldrapids", "graniterapids"})
 
 
