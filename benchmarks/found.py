@@ -100,6 +100,7 @@ def heading(about: dict[str, Any]) -> str:
         f"{about['cpu']} ({about['code_for']}), {about['cpus']} CPUs, load {about['load']:.1f}; "
         + ", ".join(f"{name} {version}" for name, version in about["versions"].items())
         + f"\none core      {rates(one)}\n{about['threads']} together    {rates(every)}"
+        + (f"; a cache line to another core and back in {every['handing'] * 1e9:.0f} ns" if every.get("handing") else "")
     )
 
 

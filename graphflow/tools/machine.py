@@ -1,4 +1,5 @@
-"""What this machine can do: fused multiply-adds per second of one core and of all, and bytes per second from each level of memory.
+"""What this machine can do: fused multiply-adds per second of one core and of all, bytes per second from each level of memory, and how long
+a cache line takes from one core to another and back.
 
 The loops are built with the compiler's own IR builder, so the peak is the peak of code that graphflow could emit.
 """
@@ -21,16 +22,19 @@ from graphflow.compiler.llvm.target import target
 from graphflow.config import options
 from graphflow.runtime.buffers import address, aligned
 from graphflow.runtime.jit import default_jit
+from graphflow.runtime.walk import Native
 
 ACCUMULATORS = 24
 SAMPLES = {"l2": 1 << 20, "l3": 16 << 20, "dram": 256 << 20}  # bytes that are read again and again; a smaller level is not counted
-FUNCTIONS = ("graphflow.peak.fma", "graphflow.peak.read")
+FUNCTIONS = ("graphflow.peak.fma", "graphflow.peak.read", "graphflow.peak.hand")
 ROUNDS = 20_000
+HANDED, HANDINGS = 500, 20  # times that a line is handed over and back in one measurement, and measurements
 
 
 class Machine(NamedTuple):
     """Rates of `threads` threads together: floating-point operations a second, and bytes a second out of each level of memory.
-    `sizes`: bytes of the levels, for one core where each has its own. `lanes`: float32 numbers in a vector."""
+    `sizes`: bytes of the levels, for one core where each has its own. `lanes`: float32 numbers in a vector. `handing`: seconds for a cache
+    line from one core to another and back, 0 for one thread: hosts move the cores of a virtual machine closer or further apart."""
 
     threads: int
     lanes: int
@@ -40,6 +44,7 @@ class Machine(NamedTuple):
     l3: float
     dram: float
     sizes: dict[str, int]
+    handing: float = 0.0
 
     def level(self, working_set: float) -> tuple[str, float]:
         """Where that many bytes stay between two uses, and the rate of that level: "L2", "L3" or "DRAM"."""
@@ -72,6 +77,21 @@ def read_loop(lanes: int) -> FunctionBuilder:
     for c in loop.results[1:]:
         total = b.binary("fadd", total, c)
     b.store(total, b.params[0])
+    return b
+
+
+def hand_loop() -> FunctionBuilder:
+    """Two threads add to one word in turn, `count` times each: `data` holds its address and the number that the thread begins at."""
+    b = Native("", FUNCTIONS[2], [("ptr", "data"), ("i64", "count")])
+    line, first = b.get(b.params[0], 0, "ptr"), b.get(b.params[0], 1)
+    with b.loop("i", b.i64(0), b.params[1], b.i64(1)) as loop:
+        mine = b.add(b.mul(loop.index, b.i64(2)), first)
+        wait, go = b.label("wait"), b.label("go")
+        b.branch(wait)
+        b.start(wait)
+        b.branch_if(b.compare("icmp eq", b.get_atomic(line, "acquire"), mine), go, wait)
+        b.start(go)
+        b.put_atomic(line, b.add(mine, b.i64(1)), "release")
     return b
 
 
@@ -113,26 +133,51 @@ def cache_sizes(root: str = "/sys/devices/system/cpu/cpu0/cache") -> dict[str, i
     return {"l2": found["l2"], "l3": max(found["l3"], found["l2"])}
 
 
-def _loops() -> tuple[int, Any, Any]:
-    """Floats in a vector, and the two loops in machine code."""
+def _loops() -> tuple[int, Any, Any, Any]:
+    """Floats in a vector, and the three loops in machine code."""
     lanes = target(options().target).vector_bytes // 4
-    code = default_jit().compile(f"machine's peak, {lanes} lanes", lambda: module([fma_loop(lanes), read_loop(lanes)]), FUNCTIONS)
+
+    def text() -> str:
+        return module([fma_loop(lanes), read_loop(lanes), hand_loop()])
+
+    code = default_jit().compile(f"machine's peak, {lanes} lanes", text, FUNCTIONS)
     types = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-    fma, read = (types(code[name]) for name in FUNCTIONS)
-    return lanes, fma, read
+    fma, read, hand = (types(code[name]) for name in FUNCTIONS)
+    return lanes, fma, read, hand
 
 
 def peak_flops(threads: int, seconds: float) -> float:
     """What the cores do now, in floating-point operations a second: clocks change with what goes on around. Takes `seconds`."""
-    lanes, fma, _ = _loops()
+    lanes, fma, _, _ = _loops()
     scratch = [aligned((lanes * ACCUMULATORS,), np.float32, 0) for _ in range(threads)]
     turns: Iterator[Any] = iter(scratch)
     return threads * 2.0 * lanes * ACCUMULATORS * ROUNDS / _together(threads, lambda: _best(fma, address(next(turns)), ROUNDS, seconds))
 
 
+def handing(threads: int) -> float:
+    """Seconds for a cache line from one core to another and back, the least of several measurements; 0 for one thread. Takes 5 ms, and as
+    long as the system keeps one of two threads waiting."""
+    if min(threads, available()) < 2:
+        return 0.0
+    *_, hand = _loops()
+    lines = aligned((HANDINGS, 8), np.int64, 0)  # one of its own for each measurement: a thread may be late for it
+    turns = iter((0, 1))
+
+    def work() -> float:
+        first, least = next(turns), float("inf")
+        for k in range(HANDINGS):
+            data = np.array([address(lines) + 64 * k, first], np.int64)
+            start = time.perf_counter()
+            hand(address(data), HANDED)
+            least = min(least, time.perf_counter() - start)
+        return least
+
+    return _together(2, work) / HANDED
+
+
 def measure(threads: int, seconds: float = 0.1) -> Machine:
     """Measures for `threads` threads; takes about eight times `seconds`."""
-    lanes, _, read = _loops()
+    lanes, _, read, _ = _loops()
     one, every = peak_flops(1, seconds), peak_flops(threads, seconds)
     sizes = cache_sizes()
     rates: dict[str, float] = {}
@@ -142,7 +187,7 @@ def measure(threads: int, seconds: float = 0.1) -> Machine:
         whole = aligned((count * (1 if name == "l3" else threads),), np.float32, 0)
         starts = iter([address(whole) + (0 if name == "l3" else 4 * count * k) for k in range(threads)])
         rates[name] = 4.0 * count * threads / _together(threads, lambda s=starts, n=count: _best(read, next(s), n, seconds))  # type: ignore[misc]
-    return Machine(threads, lanes, every, one, rates["l2"], rates["l3"], rates["dram"], sizes)
+    return Machine(threads, lanes, every, one, rates["l2"], rates["l3"], rates["dram"], sizes, handing(threads))
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 import graphflow as tf
 from benchmarks import found, picture, table, workloads
 from benchmarks.peers import tf1
+from graphflow.runtime.buffers import address, aligned
+from graphflow.tools import machine
 from graphflow.tools.machine import Machine
 from graphflow.tools.step_limit import about_run, limits_of, step_limit
 
@@ -104,12 +107,32 @@ class TestLimit:
         assert step_limit(plan, [3], EVEN) == tuple(3 * part for part in one)
 
 
+def test_a_cache_line_is_handed_over_as_often_as_two_threads_are_asked_to():
+    assert machine.handing(1) == 0.0
+    words = aligned((1, 8), np.int64, 0)
+    *_, hand = machine._loops()
+    blocks = [np.array([address(words), first], np.int64) for first in (0, 1)]
+    threads = [Thread(target=hand, args=(address(block), 7)) for block in blocks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert words[0, 0] == 14
+    if machine.available() > 1:
+        assert 0 < machine.handing(2) < 1
+
+
 class TestReport:
     RESULTS = {
         "mlp/32": {"graphflow": figures(2.0, 1.0, 3.0), "torch": figures(5.0), "jax": figures(4.0)},
         "lenet5/32": {"graphflow": figures(2.0), "torch": {"error": "out of luck"}, "jax": figures(40.0)},
     }
     ABOUT = {"cpu": "A & B <CPU>", "code_for": "x", "threads": 2}
+
+    def test_the_heading_says_how_far_apart_the_cores_are(self):
+        rates = EVEN._replace(handing=2.84e-7)._asdict()
+        about = {"cpu": "c", "code_for": "x", "cpus": 2, "threads": 2, "load": 0.0, "versions": {}, "machine": rates, "core": rates}
+        assert found.heading(about).count("a cache line to another core and back in 284 ns") == 1
 
     def test_ratios_are_those_of_the_best_peer(self):
         assert table.ratio(self.RESULTS["mlp/32"]) == 2.0
