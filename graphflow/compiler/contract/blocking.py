@@ -31,6 +31,7 @@ from graphflow.kernel.index import Index, coefficient, symbols_of
 from graphflow.kernel.nodes import Axis, Contract, Let, Store
 
 TALLEST = 28
+WIDEST_TURNED = 4  # registers of a transposed panel; wider ones were not measured
 WINDOW_BODY = 200  # multiply-adds of an iteration that takes several steps
 AHEAD, FAR_AHEAD = 8, 96  # steps of the innermost loop by which operands are prefetched: from the second-level cache, from beyond
 BODY = 0.015  # of the price, for each tile shape beyond the first
@@ -284,7 +285,7 @@ def _candidates(
                 if length:
                     yield from _row_cuts(shape, replace(base, packed=Packed(*pack, length, whole=True)), most)
                 most -= 1  # measured to be 1 to 2 % faster than tiles that leave no register free
-            if most < deep or (pack and pack[1] and columns > 4):
+            if most < deep or (pack and pack[1] and columns > WIDEST_TURNED):
                 continue
             if pack:
                 early = not pack[1] and shape.result_bytes <= L2_BYTES  # sums wait there from block to block

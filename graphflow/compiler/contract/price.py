@@ -1,7 +1,7 @@
 """What a plan costs: cycles of arithmetic, of loads, and of waiting for memory.
 
-A step of a tile with R x C accumulators costs R*C/2 cycles of multiply-add, or its loads at two a cycle, or the latency of one
-multiply-add, whichever is most (`make bench-kernels` measures them). Waiting depends on where the operands come from, and
+A step of a tile with R x C accumulators costs R*C/2 cycles of multiply-add, or its loads at the rate of the core's ports (core.py), or the
+latency of one multiply-add, whichever is most (`make bench-kernels` measures them). Waiting depends on where the operands come from, and
 on whether their lines fall into few sets of the caches.
 """
 
@@ -80,8 +80,8 @@ def price(shape: Shape, plan: Plan) -> float:
     panels = [side for side in (0, 1) if plan.vector and shape.side(plan.vector, side) != 0]
     # the panel comes from the second-level cache for every tile
     spills = panel_memory(shape, plan, length, panels) >= L1_BYTES or any(scattered(shape, plan, side, steps) for side in (0, 1))
-    streams_by = spills or (plan.split == "tiles" and max((shape.side_bytes[side] for side in panels), default=0) > L1_BYTES)
-    comes = (core.fill + (0.0 if plan.packed else core.ask)) if streams_by else 0.0
+    passed = spills or (plan.split == "tiles" and max((shape.side_bytes[side] for side in panels), default=0) > L1_BYTES)
+    comes = (core.fill + (0.0 if plan.packed else core.ask)) if passed else 0.0
     thrash = max((thrashing(shape, plan, side, steps) for side in panels if not (plan.packed and plan.packed.side == side)), default=0.0)
     beneath = [side for side in (0, 1) if side not in panels and plan.rows and shape.side(plan.rows, side) == 1]
     torn = max((thrashing(shape, plan, side, steps) for side in beneath), default=0.0)
@@ -353,10 +353,12 @@ def from_afar(shape: Shape, plan: Plan, steps: int) -> bool:
         return reduction_block(shape, plan) is None
     along = [side for side in (0, 1) if shape.side(plan.vector, side) != 0]
     if plan.split == "tiles" and not plan.dot:
-        return any(shape.side_bytes[n] > 2 * L2_BYTES and shape.side(plan.rows, n) == 0 for n in along)
-    if (plan.window is None and not plan.dot) or panelwise(shape, plan):
+        again: tuple[str, ...] = (plan.rows,)
+    elif (plan.window is None and not plan.dot) or panelwise(shape, plan):
         return False
-    return any(shape.side_bytes[n] > 2 * L2_BYTES and any(shape.side(name, n) == 0 for name in plan.outer) for n in along)
+    else:
+        again = plan.outer
+    return any(shape.side_bytes[n] > 2 * L2_BYTES and any(shape.side(name, n) == 0 for name in again) for n in along)
 
 
 def far_lines(shape: Shape, plan: Plan, side: int) -> bool:
@@ -469,4 +471,6 @@ def thrashing(shape: Shape, plan: Plan, side: int, steps: int) -> float:
     core = core_of(shape.target)
     taken = length / (core.ways * core.way // math.gcd(apart, core.way))
     some, all_ = core.lost
-    return LOST_CYCLES * (float(taken > some) if taken > all_ or taken <= some else (taken - some) / (all_ - some))
+    if taken <= some:
+        return 0.0
+    return LOST_CYCLES * (1.0 if taken > all_ else (taken - some) / (all_ - some))

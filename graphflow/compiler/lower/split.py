@@ -213,7 +213,7 @@ def _together(copies: Sequence[tuple[Stmt, ...]]) -> tuple[Stmt, ...]:
 
 
 def _stores_last(statements: Sequence[Stmt]) -> Sequence[Stmt]:
-    """Straight-line statements with the stores at the end, where none of them reads what another one stores."""
+    """Straight-line statements with what they add to sums joined and the stores at the end, where none reads what another one stores."""
     stored = {s.buffer for s in statements if isinstance(s, Store)}
     if not all(isinstance(s, Let | Accumulate | Store) for s in statements):
         return statements
