@@ -27,8 +27,8 @@ Large products in single precision go through the matrix tiles of the machines t
 For the emitter (compiler/llvm/stmt.py), which meets such a statement: `emit_contract(emitter, contract)`.
 """
 
-from graphflow.compiler.contract.cuts import priced_for
+from graphflow.compiler.contract.cuts import even_parts, priced_for
 from graphflow.compiler.contract.emit import emit_contract
 from graphflow.compiler.contract.schedule import schedule_contract
 
-__all__ = ["emit_contract", "priced_for", "schedule_contract"]
+__all__ = ["emit_contract", "even_parts", "priced_for", "schedule_contract"]

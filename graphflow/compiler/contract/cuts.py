@@ -141,6 +141,7 @@ def whole_pitch(plan: Plan) -> int:
     return (math.ceil(columns / 16) | 1) * 16
 
 
+PART_BYTES, MOST_PARTS = 512 << 10, 64  # that a part goes through, and how many there are at most before sharing evenly is looked at
 _usual: ContextVar[Mapping[str, int]] = ContextVar("usual sizes", default=MappingProxyType({}))
 
 
@@ -159,6 +160,20 @@ def guess(extent: Index, known: Mapping[str, int] | None = None) -> int:
     if not isinstance(extent, IndexExpr):
         return max(1, extent)
     return max(1, evaluate(extent, {**dict.fromkeys(symbols_of(extent), GUESS), **_usual.get(), **(known or {})}))
+
+
+def even_parts(extent: Index, fewest: int, size: Index) -> int:
+    """In how many parts to cut `extent` steps that go through `size` bytes, each part the same number of steps but for the last ones: so
+    many that what a part goes through stays in the second-level cache, and of the numbers from there to twice as many the one that
+    leaves the busiest of two threads, and of four, the fewest steps. At least `fewest`."""
+    while guess(size) / fewest > PART_BYTES and fewest < MOST_PARTS:
+        fewest *= 2
+    steps = guess(extent)
+
+    def busiest(parts: int) -> tuple[int, int]:
+        return sum(n * math.ceil(parts / n) for n in (2, 4)) * math.ceil(steps / parts), parts
+
+    return min(range(fewest, 2 * fewest + 1), key=busiest)
 
 
 def varies(axis: Axis, free: Sequence[Axis]) -> bool:

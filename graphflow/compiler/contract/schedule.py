@@ -19,11 +19,11 @@ from types import MappingProxyType
 
 from graphflow.compiler.contract.analyse import axis_symbol, normalise, rewrite, strides, window_pair
 from graphflow.compiler.contract.blocking import choose
-from graphflow.compiler.contract.cuts import guess, lengths, padded_columns, varies
+from graphflow.compiler.contract.cuts import even_parts, guess, lengths, padded_columns, varies
 from graphflow.compiler.contract.matrix_plan import matrix_plan
 from graphflow.compiler.contract.plan import PART, PARTS, Plan, Spans
 from graphflow.compiler.contract.price import crossing
-from graphflow.compiler.contract.shape import L2_BYTES, shape_of
+from graphflow.compiler.contract.shape import shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Expr, Load, load, local
 from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
@@ -34,7 +34,6 @@ COPY_CYCLES = 1.3  # of an element copied across the grain
 EVERY_CYCLES, EVERY = 0.5, 3  # of one of every second or third element, which whole vectors are read for
 SHORT_ROW = 16  # elements
 PLAIN_COPY_CYCLES = 0.7  # of an element copied along it
-PART_BYTES, MOST_PARTS = 2 * L2_BYTES, 64  # that a part of a long reduction reads, and of how many parts
 BARRIER = 800  # cycles that a further phase costs
 CROWDED = 2048  # bytes: rows a multiple of this apart share few sets of the caches; of pixels, which are more, half as far
 TILES_WORTH = 0.9  # of the price of another way: the terms take room in the caches (an LSTM's small products lost 6 % of their step so)
@@ -378,7 +377,7 @@ def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf
     if contract.left.type == "f16" or results * terms < WORTH_CUTTING or results > 4096 or terms < 512:
         return None
     long = max(contract.reduced, key=lambda a: guess(a.extent) if isinstance(a.extent, int) else 1 << 30)
-    parts = _parts(contract)
+    parts = even_parts(long.extent, PARTS, sum(_reach(contract, source) for source in (contract.left, contract.right)))
     if guess(long.extent) < parts or varies(long, contract.free) or long.name in pair:
         return None
     partly, after, buffer = _in_parts(contract, long, parts, prefix)
@@ -388,17 +387,10 @@ def _cut(contract: Contract, target: Target, prefix: str, most: float = math.inf
     return replace(way, cycles=way.cycles + BARRIER + results * parts / 8, after=after, scratch=(*way.scratch, buffer))
 
 
-def _parts(contract: Contract) -> int:
-    """In how many parts a long reduction is cut: PARTS, or as many more as it takes for what a part reads of both operands to stay in the
-    second-level cache while one tile after another passes over it."""
-    size = 0
-    for source in (contract.left, contract.right):
-        moves = ((coefficient(source.offset, a.name), a.extent) for a in (*contract.free, *contract.reduced))
-        size += TYPES[source.type].itemsize * sum(guess(m) * (guess(extent) - 1) for m, extent in moves if m is not None and m != 0)
-    parts = PARTS
-    while size / parts > PART_BYTES and parts < MOST_PARTS:
-        parts *= 2
-    return parts
+def _reach(contract: Contract, source: Load) -> int:
+    """Bytes from the first element of an operand that is read to the last."""
+    moves = ((coefficient(source.offset, a.name), a.extent) for a in (*contract.free, *contract.reduced))
+    return TYPES[source.type].itemsize * sum(guess(m) * (guess(extent) - 1) for m, extent in moves if m is not None and m != 0)
 
 
 def _in_parts(contract: Contract, long: Axis, parts: int, prefix: str) -> tuple[Contract, Phases, Buffer]:

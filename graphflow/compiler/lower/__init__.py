@@ -38,6 +38,7 @@ __all__ = ["CannotFuse", "Lowered", "Notes", "lower_group", "lower_traced", "sym
 
 KERNEL_NAME = "k"  # of every kernel: names for people are the plan's
 REMEMBERED = 4096  # kernels of this process
+PRICED = (Shape.COLUMNS, Shape.CONTRACTION)  # forms whose kernels depend on what sizes the first run has
 
 _known: dict[Any, Lowered] = {}
 SizeT = TypeVar("SizeT")
@@ -69,7 +70,7 @@ def lower_group(group: Group, target: Any, notes: Notes | None = None, usual: Ma
     with `notes` other processes too. `usual`: what the Program's symbols are in its first run, which plans of contractions are priced for;
     what a group has been lowered for once it keeps."""
     if group.lowered is None or group.lowered[0] is not target:
-        if group.form is Shape.CONTRACTION:
+        if group.form in PRICED:
             group.usual = {name: usual[name] for name in symbols_of_group(group) if name in usual} if usual else usual
         group.lowered = target, _found(group, target, notes)
     lowered: Lowered = group.lowered[1]
@@ -178,13 +179,11 @@ def _lower(group: Group, target: Any, given: Numbers, usual: Mapping[str, int], 
             phases = lower_pointwise(scope)
         elif group.form is Shape.ROWS:
             phases = lower_rows(scope)
-        elif group.form is Shape.COLUMNS:
-            phases = lower_columns(scope)
-        elif group.form is Shape.CONTRACTION:
+        elif group.form in PRICED:
             from graphflow.compiler.contract import priced_for  # the cost model is needed only where something is compiled
 
             with priced_for({c: usual[n] for c, n in back.items() if n in usual}):
-                phases = lower_contraction(scope, target)
+                phases = lower_columns(scope) if group.form is Shape.COLUMNS else lower_contraction(scope, target)
         else:
             raise TypeError(f"a group of form {group.form.value} has no kernel")
         kernel = Kernel(KERNEL_NAME, tuple(scope.buffers), canonical, tuple(phases) or ((),), tuple(scope.checks))

@@ -73,11 +73,11 @@ def lower_columns(scope: Scope) -> Phases:
     total = product(shape)
     leading = next(a for a in range(len(shape)) if a in axes and not unit(shape[a]))
     outer = [a for a in loops if a.name != "s" and int(a.name[1:]) < leading]
-    parts = 1 if outer or (isinstance(total, int) and total <= SERIAL_BELOW) else PARTS
     head = shape[leading]
+    parts = 1 if outer or (isinstance(total, int) and total <= SERIAL_BELOW) else _parts(scope, head)
     if isinstance(head, int) and leading + 1 < len(shape) and leading + 1 not in axes:
         parts = max(1, min(parts, head))
-    part: Index = symbol("p", 0, PARTS - 1) if parts > 1 else 0
+    part: Index = symbol("p", 0, parts - 1) if parts > 1 else 0
     before = sum(a not in axes for a in range(leading))
     around, within = kept[:before], kept[before:]  # of the rows that are reduced
     places = tuple(i for a, i in enumerate(index) if a not in axes)
@@ -125,6 +125,15 @@ def lower_columns(scope: Scope) -> Phases:
     return [*phases, domain_nest(scope, reader, columns)] if columns else phases
 
 
+def _parts(scope: Scope, head: Index) -> int:
+    """In how many parts the reduced range is cut: a number that leaves threads equally many of the outermost axis' steps, and so large that
+    what a part reads and writes stays near for whoever goes on with it."""
+    from graphflow.compiler.contract import even_parts  # the cost model is needed only where something is compiled
+
+    moved = sum((v.size * v.dtype.size for v in (*scope.group.inputs, *scope.group.outputs)), start=0)
+    return even_parts(head, PARTS, moved)
+
+
 def _side_by_side(
     shape: Sequence[Index], axes: Sequence[int], values: Sequence[Expr], loops: tuple[Axis, ...], index: tuple[Index, ...],
     target: Target,
@@ -146,8 +155,6 @@ def _side_by_side(
             return loops, index, 1, 0
         few = inner[0].extent
         assert isinstance(few, int)
-        if target.masks and 4 * few >= target.lanes("f32"):
-            return loops, index, 1, 0  # sums in registers go through an image in strides: from beyond the caches that costs more
         lane = symbol("s", 0, beside * few - 1)
         side, inner, behind = lane // few, (Axis("s", beside * few),), tuple(substitute(i, {inner[0].name: lane % few}) for i in behind)
     else:

@@ -137,9 +137,9 @@ def test_few_results_of_a_long_reduction_are_summed_in_parts() -> None:
 
 
 def test_parts_of_a_long_reduction_are_so_many_that_a_cache_holds_what_one_reads() -> None:
-    """All tiles pass over a part before the next part's turn."""
-    parts = [Compiled(conv_filter(n, 34, 34, 3, 3, 32)).kernel.buffers[-1].shape[0] for n in (20, 128)]
-    assert parts == [8, 16]
+    """All tiles pass over a part before the next part's turn. No thread has more images than another where that can be."""
+    parts = [Compiled(conv_filter(n, 34, 34, 3, 3, 32)).kernel.buffers[-1].shape[0] for n in (33, 50, 128)]
+    assert parts == [17, 25, 64], "of two images each"
     check(conv_filter(96, 34, 34, 3, 3, 32), threads=(1, 2, 3))
 
 
