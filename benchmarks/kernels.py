@@ -30,8 +30,9 @@ import graphflow as tf
 from benchmarks import found
 from benchmarks.contractions import Product, Row, fixed, groups, request
 from benchmarks.peers.timing import BURST, best
+from graphflow.compiler.calls import BoundCall, BoundJump
 from graphflow.compiler.llvm.stmt import inner
-from graphflow.compiler.plan import BoundCall, BoundJump, BoundPlan
+from graphflow.compiler.plan import BoundPlan
 from graphflow.kernel.nodes import Contract, Stmt
 from graphflow.runtime.buffers import ALIGNMENT, HUGE_PAGE, Arena
 from graphflow.runtime.executor import Executor
@@ -69,7 +70,7 @@ class Measured:
 
     def _repeated(self, count: int) -> Callable[[], Any]:
         arrays = self.arrays
-        plan = self.executor.plan(self.launch._entries() * count, len(arrays), 1.0, (self.launch, arrays))
+        plan = self.executor.plan(self.launch._plain() * count, len(arrays), 1.0, (self.launch, arrays))
         return lambda: plan.run(arrays)
 
     @property

@@ -25,8 +25,9 @@ from graphflow.graph.printer import graph_text
 from graphflow.kernel.printer import body_text
 
 if TYPE_CHECKING:
+    from graphflow.compiler.calls import Step
     from graphflow.compiler.llvm.target import Target
-    from graphflow.compiler.plan import BoundPlan, CompiledProgram, Step
+    from graphflow.compiler.plan import BoundPlan, CompiledProgram
 
 
 class Stage(NamedTuple):
@@ -133,6 +134,9 @@ def plan_text(bound: BoundPlan) -> str:
         arguments = getattr(call, "arguments", ())
         shown = ", ".join(_argument(a) for a in arguments if a.kind != "status")
         meet = "" if getattr(call, "barrier", True) else "  (no barrier after it)"
+        if number in bound.links:
+            link = bound.links[number].link
+            meet = f"  (share by share with the next: {link.shares} shares, of {link.stride} bytes that pass)"
         lines.append(f"  {number:3d} {step.name}({shown}){meet}")
     lines += ["", "memory (bytes: from offset, steps first..last, what it holds)"]
     for block, place, symbolic in zip(bound.blocks, bound.placement.offsets, compiled.blocks, strict=True):

@@ -22,11 +22,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from graphflow.compiler.calls import ArenaBlock, JumpTo, Location, Measuring, RowAt, Step
 from graphflow.compiler.groups import Group, Shape
 from graphflow.compiler.lower import CannotFuse, Lowered
 from graphflow.compiler.passes.fuse import explode
 from graphflow.compiler.passes.rewrite import highest_id
-from graphflow.compiler.plan import ArenaBlock, JumpTo, Location, Measuring, RowAt, Step, bytes_of
+from graphflow.compiler.plan import bytes_of
 from graphflow.compiler.program import Input, Node, Program, Source, Value
 from graphflow.compiler.regions import Branch, Loop, Region, body_operands
 from graphflow.compiler.rows import RowUse, found_rows

@@ -7,189 +7,39 @@ where every reader of the old one has finished; otherwise it waits in the arena 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphflow.compiler.groups import Group, Shape
+from graphflow.compiler.calls import (
+    STATUS,
+    ArenaBlock,
+    Argument,
+    BoundCall,
+    BoundJump,
+    BoundLink,
+    BoundMeasuring,
+    BoundRow,
+    HostArgument,
+    HostCall,
+    Location,
+    OutputPlace,
+    PlanCall,
+    RowAt,
+    State,
+    Step,
+    Touched,
+)
+from graphflow.compiler.chains import MOST_MOVED, WORTH, Passed, linked
+from graphflow.compiler.groups import Shape
 from graphflow.compiler.lower import Lowered
 from graphflow.compiler.memory import Block, Placement, aligned, place
 from graphflow.compiler.program import Input, Program, Source, Value
-from graphflow.dtypes import DType
-from graphflow.graph.op import Op
 from graphflow.kernel.index import Index, evaluate, largest, substitute, symbols_of
-from graphflow.kernel.nodes import Check, Role
+from graphflow.kernel.nodes import Role
 
 KEPT = 64  # bound plans that are remembered
-NO_WORD = re.compile(r"\W")
-
-
-class State(NamedTuple):
-    """A variable (or the position of a random op, "random/<op name>", uint64[2]) that the program touches. reads: its value at the start
-    is used, so it must be initialised; writes: it has a new value afterwards."""
-
-    name: str
-    dtype: DType
-    shape: tuple[Index, ...]
-    reads: bool
-    writes: bool
-
-
-class Location(NamedTuple):
-    """Where a value is: kind "feed" (number), "state" (number), "constant" (number), "output" (number), "block" (number), or "object": a
-    Python object (strings) kept under the number for one run."""
-
-    kind: str
-    number: int
-
-
-class JumpTo(NamedTuple):
-    """Go on at step `target` where the bool scalar `value` is `on`."""
-
-    value: Value
-    on: bool
-    target: int
-
-
-class Measuring(NamedTuple):
-    """The size `symbol`, from 0 to `limit`, gets the value of the int64 scalar `value`. `tentative`: a larger one is nothing unusual."""
-
-    symbol: str
-    limit: Index
-    value: Value
-    tentative: bool
-
-
-class RowAt(NamedTuple):
-    """The values at Location("row", number) are row `at` of `array`, which has `rows` rows. `check`: what is wrong with other numbers."""
-
-    number: int
-    array: Value
-    at: Value
-    rows: Index
-    check: Check
-
-
-class Step(NamedTuple):
-    """One kernel call; without a kernel a jump, the measuring of a size, the finding of a row, or one call of Python. `weight`: how often
-    it is expected to run. `what`: for people, where it is not what the group computes."""
-
-    number: int
-    group: Group
-    lowered: Lowered | None
-    jump: JumpTo | None = None
-    weight: float = 1.0
-    measuring: Measuring | None = None
-    row: RowAt | None = None
-    what: str = ""
-
-    @property
-    def name(self) -> str:
-        """A name for people: the number, and the scope of what is computed."""
-        what = self.what or next((NO_WORD.sub("_", o.name)[:60] for o in reversed(self.group.origins)), self.group.form.value)
-        return f"k{self.number}_{what}"
-
-    @property
-    def checks(self) -> tuple[Check, ...]:
-        """The run-time checks of the kernel."""
-        if self.row is not None:
-            return (self.row.check,)
-        return () if self.lowered is None else self.lowered.kernel.checks
-
-    @property
-    def may_begin_again(self) -> bool:
-        """Whether a run may turn out here to need more memory, or another Program."""
-        return self.measuring is not None and self.measuring.tentative or any(c.error == "Overrun" for c in self.checks)
-
-
-class ArenaBlock(NamedTuple):
-    """A block with its symbolic size: bytes of what it holds in turn, from step `first` to step `last`."""
-
-    size: Index
-    first: int
-    last: int
-    holds: str
-
-
-class Argument(NamedTuple):
-    """One argument of a kernel call: kind "feed", "state", "constant", "output" or "arena" with a number or a byte offset, "size" with
-    the number itself, "measured" with the number of a size that depends on data, "row" with that of a BoundRow, "status" with the address
-    of the call's status block."""
-
-    kind: str
-    value: int
-
-
-STATUS = Argument("status", 0)
-
-
-class BoundCall(NamedTuple):
-    """A kernel call with its arguments; `kernel` is the number of the kernel among CompiledProgram.kernels."""
-
-    kernel: int
-    arguments: tuple[Argument, ...]
-    parallel: tuple[bool, ...]
-    barrier: bool
-
-
-class HostArgument(NamedTuple):
-    """An operand or result of a call of Python: where it is, and what it looks like."""
-
-    place: Argument
-    shape: tuple[Index, ...]  # symbolic only in sizes that depend on data
-    dtype: DType
-
-
-class HostCall(NamedTuple):
-    """A call of `op.run`."""
-
-    op: Op
-    inputs: tuple[HostArgument, ...]
-    outputs: tuple[HostArgument, ...]
-
-
-class BoundJump(NamedTuple):
-    """Go on at call `target` where the byte at `place` is `on`, at the next call otherwise. `target` is a number among BoundPlan.calls, or
-    their count: the end; it may lie ahead (a branch) or behind (a loop)."""
-
-    place: Argument
-    on: bool
-    target: int
-
-
-class BoundMeasuring(NamedTuple):
-    """From here on the size `number` is what the int64 at `place` says, which must not be above `limit`."""
-
-    place: Argument
-    number: int
-    limit: int
-
-
-class BoundRow(NamedTuple):
-    """From here on the argument Argument("row", number) is the address of the row of the array at `place` whose number is at `at` (an
-    int64 if `wide`). It has `rows` rows of `size` bytes."""
-
-    place: Argument
-    at: Argument
-    wide: bool
-    rows: int
-    size: int
-    number: int
-
-
-PlanCall = BoundCall | HostCall | BoundJump | BoundMeasuring | BoundRow
-
-
-class OutputPlace(NamedTuple):
-    """What a fetched tensor is: computed into a fresh array of this shape, or contents known already. `measured`: its sizes, where some of
-    them depend on data; then `shape` is one that has room for all its elements."""
-
-    shape: tuple[int, ...]
-    dtype: DType
-    known: np.ndarray[Any, Any] | None
-    measured: tuple[Index, ...] | None = None
 
 
 class Parameters(NamedTuple):
@@ -277,13 +127,15 @@ class BoundPlan:
 
         self.number = number
 
-        self.blocks = tuple([Block(aligned(number(b.size)), b.first, b.last) for b in compiled.blocks])
+        self.links = {} if limits else self._links(number)  # by the number of the first call
+        self.blocks = tuple([Block(aligned(number(b.size)), *self._life(b)) for b in compiled.blocks])
         self.placement: Placement = place(self.blocks)
         self.constants = tuple([filled(i, sizes) for i in compiled.constants])
         self.states = tuple([(s.name, tuple(map(number, s.shape)), s.dtype) for s in compiled.states])
         self._known_places: dict[int, Argument] = {}
         calls = [self._bound(n, step, number) for n, step in enumerate(compiled.steps)]
         self.rows = {call.number: call for call in calls if isinstance(call, BoundRow)}
+        self.links = {n: link for n, link in self.links.items() if self._apart(calls, n, link)}
         self.calls = self._with_barriers(calls)
         outputs = []
         for value in compiled.program.outputs:
@@ -295,6 +147,51 @@ class BoundPlan:
                 outputs.append(OutputPlace((number(value.size),), value.dtype, data, sizes_))
         self.outputs = tuple(outputs)
         self.cost = self._cost(number)
+
+    def _links(self, number: Callable[[Index], int]) -> dict[int, BoundLink]:
+        """The calls that may run share by share with the next one, which alone reads what they make."""
+        compiled = self.compiled
+        targets = {step.jump.target for step in compiled.steps if step.jump is not None}
+        found: dict[int, BoundLink] = {}
+        for block, held in enumerate(compiled.blocks):
+            n = held.first
+            if held.last != n + 1 or n - 1 in found or n + 1 in found or n + 1 in targets or number(held.size) < WORTH:
+                continue
+            first, second = (compiled.steps[k].lowered for k in (n, n + 1))
+            if first is None or second is None:
+                continue
+            place = Location("block", block)
+            written, read = (
+                tuple(k for k, v in enumerate(low.values) if v is not None and compiled.places[v] == place) for low in (first, second)
+            )
+            if len(written) != 1 or not 0 < len(read) <= MOST_MOVED:
+                continue
+            passed = Passed(written[0], read, number(held.size))
+            link = linked(first, second, passed, (first.sizes(self.sizes.__getitem__), second.sizes(self.sizes.__getitem__)))
+            if link is not None:
+                found[n] = BoundLink(link, passed)
+        return found
+
+    def _life(self, block: ArenaBlock) -> tuple[int, int]:
+        """The first and the last step that need a block. Linked calls need at once what each of them does."""
+        first, last = block.first, block.last
+        return (first - 1 if first - 1 in self.links else first), (last + 1 if last in self.links else last)
+
+    def _apart(self, calls: Sequence[PlanCall], n: int, bound: BoundLink) -> bool:
+        """Whether linked calls may run in any order but for what passes between them."""
+        first, second = calls[n], calls[n + 1]
+        assert isinstance(first, BoundCall) and isinstance(second, BoundCall)
+        if any(a.kind in ("row", "measured") for a in (*first.arguments, *second.arguments)):
+            return False
+        link, lowered = bound.link, self.compiled.steps[n + 1].lowered
+        assert lowered is not None
+        early = lowered.uses[link.phases[1]].touched  # of the second call, before the meeting behind the first one
+        if any(second.arguments[k].kind == "state" and lowered.kernel.buffers[k].role is Role.OUT for k in early):
+            return False
+        read, made = self._touched(n, first, {})
+        wanted, written = self._touched(n + 1, second, {}, frozenset(bound.passed.read))
+        kept = self._touched(n, first, {}, frozenset((bound.passed.written,)))[1]
+        return not (written.meets(read) or written.meets(made) or kept.meets(wanted))
 
     def _cost(self, number: Callable[[Index], int]) -> float:
         """A rough guess of a run's seconds on one thread: calls of one kernel with the same sizes cost the same."""
@@ -379,7 +276,8 @@ class BoundPlan:
             mine_in, mine_out = self._touched(n, call, sizes)
             before = out[n - 1] if n else None
             if isinstance(before, BoundCall):
-                if mine_in.meets(writes) or mine_out.meets(writes) or mine_out.meets(reads) or (failing and mine_out.updates):
+                linked = n - 1 in self.links or n - 2 in self.links  # some of their work is done before or after its turn
+                if linked or mine_in.meets(writes) or mine_out.meets(writes) or mine_out.meets(reads) or (failing and mine_out.updates):
                     reads, writes, failing = Touched(), Touched(), False
                 else:
                     out[n - 1] = BoundCall(before.kernel, before.arguments, before.parallel, False)
@@ -388,8 +286,10 @@ class BoundPlan:
             failing = failing or bool(self.compiled.steps[n].checks)
         return tuple(out)
 
-    def _touched(self, n: int, call: BoundCall, known: dict[Any, list[int]]) -> tuple[Touched, Touched]:
-        """Memory that a call reads and that it writes. `known`: sizes of the buffers of other calls."""
+    def _touched(
+        self, n: int, call: BoundCall, known: dict[Any, list[int]], without: frozenset[int] = frozenset()
+    ) -> tuple[Touched, Touched]:
+        """Memory that a call reads and that it writes, but for the buffers `without`. `known`: sizes of the buffers of other calls."""
         step = self.compiled.steps[n]
         lowered, told = step.lowered, _told(step, call)
         assert lowered is not None
@@ -397,7 +297,9 @@ class BoundPlan:
         if sizes is None:
             sizes = known[told] = self._buffer_sizes(lowered)
         reads, writes, read = Touched(), Touched(), Role.IN
-        for buffer, size, (kind, where) in zip(lowered.kernel.buffers, sizes, call.arguments, strict=False):
+        for number, (buffer, size, (kind, where)) in enumerate(zip(lowered.kernel.buffers, sizes, call.arguments, strict=False)):
+            if number in without:
+                continue
             mine = reads if buffer.role is read else writes
             if kind == "row":
                 whole = self.rows[where]
@@ -422,36 +324,6 @@ def _told(step: Step, call: BoundCall) -> tuple[int, tuple[Argument, ...]]:
     """The kernel that a step calls, and what the call tells it of sizes."""
     assert step.lowered is not None
     return call.kernel, call.arguments[len(step.lowered.values) :]
-
-
-class Touched:
-    """Memory: whole variables, feeds and outputs by kind and number, and parts of the arena from a byte to another."""
-
-    __slots__ = ("whole", "spans")
-
-    def __init__(self) -> None:
-        self.whole: set[tuple[str, int]] = set()
-        self.spans: list[tuple[int, int]] = []
-
-    def add(self, other: Touched) -> None:
-        """This and the other."""
-        self.whole |= other.whole
-        self.spans += other.spans
-
-    @property
-    def updates(self) -> bool:
-        """Whether a variable is among it."""
-        return any(kind == "state" for kind, _ in self.whole)
-
-    def meets(self, other: Touched) -> bool:
-        """Whether some byte belongs to both."""
-        if not self.whole.isdisjoint(other.whole):
-            return True
-        for begin, end in self.spans:
-            for first, last in other.spans:
-                if begin < last and first < end:
-                    return True
-        return False
 
 
 def filled(given: Input, sizes: Mapping[str, int]) -> np.ndarray[Any, Any]:

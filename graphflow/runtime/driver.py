@@ -18,6 +18,8 @@ from graphflow.runtime.layout import (
     FUTEX_WAKE_PRIVATE,
     JOB_SHIFT,
     JUST_RESTED,
+    Chain,
+    Link,
     Patch,
     Plan,
     Pool,
@@ -27,6 +29,7 @@ from graphflow.runtime.walk import Native, internal, walking
 
 FUNCTIONS = (
     "graphflow.enter", "graphflow.resume", "graphflow.worker", "graphflow.stop", "graphflow.pauses", "graphflow.measure", "graphflow.rows",
+    "graphflow.chain", "graphflow.nothing",
 )  # fmt: skip
 
 
@@ -301,12 +304,44 @@ def _rows(machine: str) -> str:
     return b.finish()
 
 
+def _chain(machine: str) -> str:
+    """A kernel that calls others: all of them for the first of this thread's shares, then for the next. Each is told that it is one of as
+    many threads as there are shares. A buffer that moves lies where the thread's own share of it is, whichever share is at hand."""
+    b = Native(machine, "graphflow.chain", [("ptr", "args"), ("i64", "thread"), ("i64", "threads")])
+    args, thread, threads = b.params
+    shares = b.get(args, Chain.SHARES)
+    begin, end = (b.binary("udiv", b.mul(shares, t), threads) for t in (thread, b.add(thread, b.i64(1))))
+    moved, count = b.alloca("i64", Link.MOST_WORDS), b.get(args, Chain.COUNT)
+    with b.loop("share", begin, end, b.i64(1)) as share:
+        back = b.binary("sub", thread, share.index)
+        with b.loop("link", b.i64(0), count, b.i64(1)) as loop:
+            link = b.word(args, b.add(b.mul(loop.index, b.i64(Link.SIZE)), b.i64(Chain.LINKS)))
+            given = b.get(link, Link.ARGUMENTS, "ptr")
+            with b.loop("word", b.i64(0), b.get(link, Link.WORDS), b.i64(1)) as word:
+                b.store(b.load("i64", b.word(given, word.index)), b.word(moved, word.index))
+            with b.loop("move", b.i64(0), b.get(link, Link.MOVED), b.i64(1)) as move:
+                pair = b.word(link, b.add(b.mul(move.index, b.i64(2)), b.i64(Link.FIRST)))
+                place = b.word(moved, b.get(pair, 0))
+                b.store(b.add(b.load("i64", place), b.mul(back, b.get(pair, 1))), place)
+            begun = b.clock()
+            b.run("void", b.get(link, Link.FUNCTION, "ptr").ref, moved, share.index, shares)
+            ticks = b.word(b.get(args, Chain.TICKS, "ptr"), b.add(b.mul(thread, count), loop.index))
+            b.store(b.add(b.load("i64", ticks), b.binary("sub", b.clock(), begun)), ticks)
+    return b.finish()
+
+
+def _nothing(machine: str) -> str:
+    """A kernel that does nothing: what a call is whose work is done in another one's chain."""
+    return Native(machine, "graphflow.nothing", [("ptr", "args"), ("i64", "thread"), ("i64", "threads")]).finish()
+
+
 def driver_text(triple: str) -> str:
     """The module with all `FUNCTIONS`."""
     machine = architecture(triple)
     walks, declarations = walking(machine)
     inner = [*walks, _wake(machine), _park(machine), _announce(machine), _go(machine)]
     outer = [_enter(machine), _resume(machine), _worker(machine), _stop(machine), _pauses(machine), _measure(machine), _rows(machine)]
+    outer += [_chain(machine), _nothing(machine)]
     probe = Native(machine, "probe", [])
     probe.pause()
     probe.clock()

@@ -18,6 +18,7 @@ import numpy as np
 from graphflow.config import options
 from graphflow.runtime import layout
 from graphflow.runtime.buffers import HEAD, Array, address, aligned
+from graphflow.runtime.entries import NOTHING, STATUS, Argument, Call, Chain, Entry, Find, Jump, Measure, Row, Size, Slot, Status
 from graphflow.runtime.jit import Jit, default_jit
 from graphflow.runtime.room import LIMITED, apart, cramped
 from graphflow.runtime.threads import SPIN, Pool
@@ -30,94 +31,6 @@ LOCKED_SLICE = 1e-3  # the same where it holds the interpreter's lock
 TICKS = 1 << 14  # words that timed runs are given at once to leave their ticks in
 
 
-class Slot(NamedTuple):
-    """An argument that is known at the run only: the address of array `number` of that run, plus `offset` bytes."""
-
-    number: int
-    offset: int = 0
-
-
-class _Status:
-    """The argument that is the address of the call's own status block."""
-
-    def __repr__(self) -> str:
-        return "STATUS"
-
-
-STATUS = _Status()
-
-
-class Size(NamedTuple):
-    """An argument that is known only in the middle of a run: the size `number`, which a Measure before the call gives its value."""
-
-    number: int
-
-
-class Row(NamedTuple):
-    """An argument that changes in a run: the address of the row that the Find `number` has found last."""
-
-    number: int
-
-
-Argument = int | Slot | Size | Row | _Status
-
-
-class Call(NamedTuple):
-    """One kernel with its arguments. Its phases are `functions`, all with the same arguments; threads meet after each but the last.
-
-    parallel   for each phase whether all threads share it; otherwise `owner` runs it alone
-    barrier    whether the next call needs what this one wrote (or may overwrite what it reads)
-    cost       estimated seconds of one execution on one thread; None: an equal part of the plan's
-    weight     how often it is expected to run in a step
-    """
-
-    functions: Sequence[int]
-    arguments: Sequence[Argument]
-    parallel: Sequence[bool]
-    barrier: bool = True
-    owner: int = 0
-    cost: float | None = None
-    weight: float = 1.0
-
-
-class Jump(NamedTuple):
-    """Go on at entry `target` of the list (its length is the end) where the byte at `place` is not zero, with `on` false where it is zero;
-    otherwise at the next entry. Threads meet here, so what stands before needs no barrier. A failed step goes to the end."""
-
-    place: int | Slot
-    on: bool
-    target: int
-    weight: float = 1.0
-
-
-class Measure(NamedTuple):
-    """From here on the size `number` is what the int64 at `place` says. The step fails where that is above `limit`."""
-
-    place: int | Slot
-    number: int
-    limit: int
-    weight: float = 1.0
-
-
-class Find(NamedTuple):
-    """From here on the row `number` is the one of the array at `place` whose number stands at `at` (an int64 where `wide`, else an
-    int32). A number that is not below `rows` fails the step: check 0, which shows it. `size`: bytes of a row."""
-
-    place: int | Slot
-    at: int | Slot
-    wide: bool
-    rows: int
-    size: int
-    number: int
-    weight: float = 1.0
-
-
-class Pause(NamedTuple):
-    """Return to Python, which does something at this place. Threads have met before it and meet after it."""
-
-    weight: float = 1.0
-
-
 class Failure(NamedTuple):
     """What a run-time check reported: which call of the plan, which of its kernel's checks, and the value it wants shown."""
 
@@ -126,20 +39,31 @@ class Failure(NamedTuple):
     value: int
 
 
+class Passed(NamedTuple):
+    """Of what a chain's record has taken, the `ticks` of each thread that belong to another record, whose phase was done in the chain."""
+
+    chain: int
+    other: int
+    ticks: Array
+
+
 class Timing:
     """What a timed run spent where, [record, thread].
 
     ticks   the block that the native walk has filled: [thread, record, layout.Times]
     rate    ticks in a second
     calls   for each record the entry of the plan's list that it belongs to; it never falls
+    passed  what in `ticks` stands at a chain and belongs elsewhere; `start` and `busy` have it there, as if the phases of a chain had
+            been done one after the other
 
     A run pays for no arithmetic on them: what is asked for is computed then.
     """
 
-    def __init__(self, ticks: Array, rate: float, calls: Array) -> None:
+    def __init__(self, ticks: Array, rate: float, calls: Array, passed: Sequence[Passed] = ()) -> None:
         self.ticks = ticks
         self.rate = rate
         self.calls = calls
+        self.passed = tuple(passed)
 
     @property
     def times(self) -> Array:
@@ -151,15 +75,21 @@ class Timing:
         """When it entered the record first, in seconds since the first entry of all; NaN where it had no part in it."""
         entered = self.times > 0
         first = self.ticks[..., layout.Times.FIRST].T
-        return np.where(entered, (first - first.min(where=entered, initial=np.iinfo(np.int64).max)) / self.rate, np.nan)
+        start = np.where(entered, (first - first.min(where=entered, initial=np.iinfo(np.int64).max)) / self.rate, np.nan)
+        for chain, other, _ in self.passed:
+            early, late = min(chain, other), max(chain, other)
+            start[early] = start[chain]
+            start[late] = start[chain] + self.busy[early]
+        return start
 
     @cached_property
     def busy(self) -> Array:
         """The seconds that it was in the record, all its times together."""
-        return self.ticks[..., layout.Times.TOTAL].T / self.rate
-
-
-Entry = Call | Jump | Measure | Find | Pause
+        busy: Array = self.ticks[..., layout.Times.TOTAL].T / self.rate
+        for chain, other, ticks in self.passed:
+            busy[other] = ticks / self.rate
+            busy[chain] -= busy[other]
+        return busy
 
 
 class NativePlan:
@@ -200,6 +130,8 @@ class NativePlan:
         firsts: list[int] = []
         readers: dict[int, list[int]] = {n: [address(self.sizes) + n * layout.WORD] for n in range(len(self.sizes))}
         words = sum([len(e.arguments) if isinstance(e, Call) else isinstance(e, Jump) for e in entries])
+        chains = [f for e in entries if isinstance(e, Call) for f in e.functions if isinstance(f, Chain)]
+        words += sum(layout.Chain.LINKS + sum(layout.Link.SIZE + len(k.arguments) for k in c.links) for c in chains)
         row_readers: dict[int, list[int]] = {}
         kinds = {*map(type, entries)}
         if Measure in kinds:
@@ -216,6 +148,8 @@ class NativePlan:
         held = [0] * (words + 1)  # what goes into the arguments
         position = 0
         measures: list[tuple[int, Measure, int]] = []
+        self._chains: list[tuple[int, Array]] = []  # their records, and the ticks that their links take, by thread
+        self._idle: list[int] = []  # the records of phases that are done in a chain elsewhere, one for each chain
 
         def block(number: int, arguments: Sequence[Argument]) -> tuple[int, int]:
             """Lays out one argument block; its address, and the status block's where one of the arguments is that."""
@@ -232,13 +166,24 @@ class NativePlan:
                     readers[argument.number].append(start + position * layout.WORD)
                 elif isinstance(argument, Row):
                     row_readers.setdefault(argument.number, []).append(start + position * layout.WORD)
-                elif isinstance(argument, _Status):
+                elif isinstance(argument, Status):
                     status = first_status + number * 8 * layout.WORD
                     held[position] = status
                 else:
                     held[position] = argument
                 position += 1
             return first, status
+
+        def chained(number: int, chain: Chain) -> int:
+            """Lays out the arguments of a chain; their address."""
+            ticks = aligned((self._pool.threads, len(chain.links)), np.int64, 0)
+            self._chains.append((len(records), ticks))
+            described = [chain.shares, len(chain.links), address(ticks)]
+            for link in chain.links:
+                moved = [word for pair in link.moved for word in pair]
+                described += link.function, block(number, link.arguments)[0], len(link.arguments), len(link.moved), *moved
+                described += [0] * (2 * layout.Link.MOST_MOVED - len(moved))
+            return block(number, described)[0]
 
         for number, (entry, after) in enumerate(zip(entries, (*entries[1:], None), strict=True) if entries else ()):
             firsts.append(len(records))
@@ -249,7 +194,14 @@ class NativePlan:
                 last = len(entry.functions) - 1
                 for phase, (function, parallel) in enumerate(zip(entry.functions, entry.parallel, strict=True)):
                     flags = (layout.Record.PARALLEL if parallel else 0) | entry.owner << layout.Record.OWNER_SHIFT
-                    records.append((function, arguments, flags | (layout.Record.BARRIER if phase < last or meet else 0), status))
+                    flags |= layout.Record.BARRIER if phase < last or meet else 0
+                    if isinstance(function, Chain):
+                        records.append((self.executor.chain, chained(number, function), flags, status))
+                    elif function == NOTHING:
+                        self._idle.append(len(records))
+                        records.append((self.executor.nothing, arguments, flags, status))
+                    else:
+                        records.append((function, arguments, flags, status))
             elif isinstance(entry, Jump):
                 if not 0 <= entry.target <= len(entries):
                     raise ValueError(f"entry {number} jumps to entry {entry.target} of {len(entries)}")
@@ -344,11 +296,18 @@ class NativePlan:
             self._ticks = zip(itertools.count(address(blocks), blocks.strides[0]), blocks, strict=False)
             place, ticks = next(self._ticks)
         self._block[layout.Plan.TIMES] = place
+        for _, taken in self._chains:
+            taken.fill(0)
         try:
             failure = self.run(arrays, python)
         finally:
             self._block[layout.Plan.TIMES] = 0
-        return failure, Timing(ticks, self.executor.ticks_per_second(), self._owners)
+        # of a chain's links the second one's ticks belong to the other call where that comes after it, the first one's where before
+        passed = [
+            Passed(chain, other, taken[: len(ticks), int(other > chain)].copy())
+            for (chain, taken), other in zip(self._chains, self._idle, strict=True)
+        ]
+        return failure, Timing(ticks, self.executor.ticks_per_second(), self._owners, passed)
 
 
 def judge(entries: Sequence[Entry], cost: float, most: int) -> int:
@@ -404,6 +363,8 @@ class Executor:
         self.resume_locked: Any = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(resume)
         self.measure: int = code["graphflow.measure"]
         self.rows: int = code["graphflow.rows"]
+        self.chain: int = code["graphflow.chain"]
+        self.nothing: int = code["graphflow.nothing"]
         self._ticks_per_second = 0.0
 
     @property

@@ -13,26 +13,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphflow import errors
-from graphflow.compiler.plan import Argument, BoundCall, BoundJump, BoundMeasuring, BoundPlan, BoundRow, HostArgument, HostCall, cost_of
+from graphflow.compiler.calls import Argument, BoundCall, BoundJump, BoundMeasuring, BoundRow, HostArgument, HostCall
+from graphflow.compiler.plan import BoundPlan, cost_of
 from graphflow.kernel.index import evaluate
 from graphflow.kernel.nodes import Check
+from graphflow.runtime import layout
 from graphflow.runtime.buffers import Arena, address, aligned_copy
-from graphflow.runtime.executor import (
-    STATUS,
-    Call,
-    Entry,
-    Executor,
-    Failure,
-    Find,
-    Jump,
-    Measure,
-    NativePlan,
-    Pause,
-    Row,
-    Size,
-    Slot,
-    Timing,
-)
+from graphflow.runtime.entries import NOTHING, STATUS, Call, Chain, Entry, Find, Jump, Link, Measure, Pause, Row, Size, Slot
+from graphflow.runtime.executor import Executor, Failure, NativePlan, Timing
 from graphflow.runtime.steps import Overrun
 
 Array = np.ndarray[Any, Any]
@@ -64,9 +52,28 @@ class Launch:
         self._plan: NativePlan | None = None
         self._pauses = any(isinstance(call, HostCall) for call in bound.calls)
         if bound.calls:
-            self._plan = executor.plan(self._entries(), self._feeds + len(computed), bound.cost, self._keep)
+            self._plan = executor.plan(self._entries(executor.threads), self._feeds + len(computed), bound.cost, self._keep)
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self, threads: int) -> list[Entry]:
+        """`_plain`, linked calls in chains. What passes between them is kept by as many threads as it has room for."""
+        entries = self._plain()
+        for n, (link, passed) in self.bound.links.items():
+            pair = entries[n], entries[n + 1]
+            assert isinstance(pair[0], Call) and isinstance(pair[1], Call)
+            if max(len(call.arguments) for call in pair) > layout.Link.MOST_WORDS:
+                continue
+            near = threads * link.stride <= passed.size
+            moved = [[(k, link.stride) for k in buffers if near] for buffers in ((passed.written,), passed.read)]
+            links = [
+                Link(call.functions[phase], call.arguments, some) for call, phase, some in zip(pair, link.phases, moved, strict=True)
+            ]
+            for number, (call, phase) in enumerate(zip(pair, link.phases, strict=True)):
+                functions = list(call.functions)
+                functions[phase] = Chain(links, link.shares) if number == link.late else NOTHING
+                entries[n + number] = call._replace(functions=functions)
+        return entries
+
+    def _plain(self) -> list[Entry]:
         """The calls as the executor takes them, with what it must know to choose the number of threads."""
         bound = self.bound
         straight = all(isinstance(call, (BoundCall, BoundMeasuring)) for call in bound.calls)

@@ -59,6 +59,23 @@ class Patch:
     WORDS = 3
 
 
+class Chain:
+    """The arguments of the kernel that does shares of several kernels in turn: how many shares and how many kernels there are, and the
+    address of a word for each thread and kernel, to which the ticks are added that it takes; then for each kernel a Link."""
+
+    SHARES, COUNT, TICKS, LINKS = range(4)
+
+
+class Link:
+    """FUNCTION with WORDS arguments at ARGUMENTS, of which MOVED are the addresses of buffers that each thread has one share of: pairs of
+    the number of such an argument and the bytes of a share."""
+
+    FUNCTION, ARGUMENTS, WORDS, MOVED, FIRST = range(5)
+    MOST_MOVED = 2
+    SIZE = FIRST + 2 * MOST_MOVED
+    MOST_WORDS = 64
+
+
 class Pool:
     """Fields of the pool, lines and words of its threads, and how a worker sleeps."""
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from graphflow import errors
+from graphflow.compiler.calls import Argument, BoundCall, HostCall
 from graphflow.compiler.groups import Group
 from graphflow.compiler.lower import renamed_op
-from graphflow.compiler.plan import Argument, BoundCall, HostCall
 from graphflow.compiler.program import Node, Program, Value
 from graphflow.kernel.expr import TYPES
 from graphflow.kernel.index import Index, evaluate
 from graphflow.kernel.nodes import Role
-from graphflow.runtime.executor import Entry, Jump, Pause
+from graphflow.runtime.entries import Entry, Jump, Pause
 from graphflow.runtime.interpreter import contents
 from graphflow.runtime.launch import Launch
 
@@ -40,8 +40,8 @@ class WatchedLaunch(Launch):
         self._pauses = True
         self._names = dict(_names(self.bound.compiled.program))
 
-    def _entries(self) -> list[Entry]:
-        plain = super()._entries()
+    def _entries(self, threads: int) -> list[Entry]:
+        plain = self._plain()
         made: list[Entry] = []
         starts: list[int] = []
         for number, entry in enumerate(plain):

@@ -12,9 +12,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from graphflow.compiler.calls import Argument, BoundCall
 from graphflow.compiler.groups import Shape
 from graphflow.compiler.lower.windows import combs_of
-from graphflow.compiler.plan import Argument, BoundCall, BoundPlan
+from graphflow.compiler.plan import BoundPlan
 from graphflow.kernel.index import evaluate
 from graphflow.tools.machine import Machine
 from graphflow.tools.roofline import kernel_sizes, traffic_of

@@ -282,7 +282,7 @@ def test_few_columns_are_summed_side_by_side():
     program = b.finish([y, b.reduce("max", y, (0, 1, 2))], {"d0": ("x", 0)})
     (group,) = groups(program)
     scratch = [x.shape for x in lower_group(group, None).kernel.buffers if x.role.value == "scratch"]
-    assert scratch == [(20, 24, 6)] * 2, "100 images, as an unknown number is taken to be: five for each part"
+    assert scratch == [(8, 24, 6)] * 2, "100 images, as an unknown number is taken to be: thirteen for each part"
     check(program, tolerance=1e-3)
     check(program, batch=40, tolerance=1e-3)
 

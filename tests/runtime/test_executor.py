@@ -14,7 +14,8 @@ import graphflow.config as config
 from graphflow.runtime import executor as executor_module
 from graphflow.runtime import threads as threads_module
 from graphflow.runtime.buffers import address, aligned
-from graphflow.runtime.executor import STATUS, Call, Executor, Failure, Slot
+from graphflow.runtime.entries import STATUS, Call, Slot
+from graphflow.runtime.executor import Executor, Failure
 from graphflow.runtime.jit import Jit
 from tests.runtime import native
 

@@ -13,7 +13,8 @@ import pytest
 
 from graphflow.runtime import layout
 from graphflow.runtime.buffers import address, aligned
-from graphflow.runtime.executor import STATUS, Call, Executor, Failure, Jump, Pause, Slot, judge
+from graphflow.runtime.entries import STATUS, Call, Jump, Pause, Slot
+from graphflow.runtime.executor import Executor, Failure, judge
 from graphflow.runtime.jit import Jit
 from tests.runtime import native
 

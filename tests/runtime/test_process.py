@@ -19,7 +19,8 @@ import os, sys, threading, time
 import numpy as np
 
 from graphflow.runtime.buffers import address, aligned
-from graphflow.runtime.executor import Call, Executor
+from graphflow.runtime.entries import Call
+from graphflow.runtime.executor import Executor
 from graphflow.runtime.jit import Jit
 from tests.runtime import native
 jit = Jit(cache_dir="")

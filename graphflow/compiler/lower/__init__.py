@@ -27,6 +27,7 @@ from graphflow.compiler.lower.pointwise import lower_pointwise
 from graphflow.compiler.lower.provenance import Provenance
 from graphflow.compiler.lower.rows import lower_rows
 from graphflow.compiler.lower.scope import CannotFuse, Scope
+from graphflow.compiler.lower.shares import PhaseUse, uses_of
 from graphflow.compiler.program import Node, Value, field_indices
 from graphflow.graph.op import Op
 from graphflow.kernel.expr import TYPES
@@ -48,7 +49,7 @@ class Lowered(NamedTuple):
     """A kernel and what it is called with. values: what each buffer holds (an id of the group's values; None for scratch). symbols: the
     Program's symbol, or the number, behind each size of the kernel. inplace: pairs (input buffer number, output buffer number) that may be
     one memory. text: the kernel as text, which is what tells kernels apart. parallel: for each phase whether all threads share it.
-    bytes: of each buffer, over the sizes of the kernel."""
+    bytes: of each buffer, over the sizes of the kernel. uses: for each phase what threads' shares of it touch."""
 
     kernel: Kernel
     values: tuple[int | None, ...]
@@ -57,6 +58,7 @@ class Lowered(NamedTuple):
     text: str
     parallel: tuple[bool, ...]
     bytes: tuple[Index, ...]
+    uses: tuple[PhaseUse, ...]
 
     def sizes(self, of: Callable[[str], SizeT]) -> dict[str, SizeT | int]:
         """What the sizes of the kernel are; `of` says it of those of the Program."""
@@ -105,7 +107,7 @@ def _found(group: Group, target: Any, notes: Notes | None) -> Lowered:
         kernel = kernel.written_by(lambda: _lower(group, target, given, usual).kernel)
     values = tuple([None if n is None else numbers[n] for n in found.values])
     symbols = tuple([given[s][0] if s in given else s for s in found.symbols]) if given else found.symbols
-    return Lowered(kernel, values, symbols, found.inplace, found.text, found.parallel, found.bytes)
+    return Lowered(kernel, values, symbols, found.inplace, found.text, found.parallel, found.bytes, found.uses)
 
 
 def _text_of(key: Any) -> str:
@@ -191,7 +193,8 @@ def _lower(group: Group, target: Any, given: Numbers, usual: Mapping[str, int], 
     values = tuple(None if v is None else v.id for v in held)
     parallel = tuple(shared(phase) for phase in kernel.phases)
     sizes = tuple(product(b.shape) * TYPES[b.type].itemsize for b in kernel.buffers)
-    return Lowered(kernel, values, tuple(back[s] for s in kernel.symbols), aliasable(kernel), body_text(kernel), parallel, sizes)
+    symbols = tuple(back[s] for s in kernel.symbols)
+    return Lowered(kernel, values, symbols, aliasable(kernel), body_text(kernel), parallel, sizes, uses_of(kernel))
 
 
 def symbols_of_group(group: Group) -> tuple[str, ...]:

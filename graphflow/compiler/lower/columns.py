@@ -74,7 +74,7 @@ def lower_columns(scope: Scope) -> Phases:
     leading = next(a for a in range(len(shape)) if a in axes and not unit(shape[a]))
     outer = [a for a in loops if a.name != "s" and int(a.name[1:]) < leading]
     head = shape[leading]
-    parts = 1 if outer or (isinstance(total, int) and total <= SERIAL_BELOW) else _parts(scope, head)
+    parts = 1 if outer or (isinstance(total, int) and total <= SERIAL_BELOW) else _parts(scope, head, bool(full))
     if isinstance(head, int) and leading + 1 < len(shape) and leading + 1 not in axes:
         parts = max(1, min(parts, head))
     part: Index = symbol("p", 0, parts - 1) if parts > 1 else 0
@@ -125,13 +125,14 @@ def lower_columns(scope: Scope) -> Phases:
     return [*phases, domain_nest(scope, reader, columns)] if columns else phases
 
 
-def _parts(scope: Scope, head: Index) -> int:
-    """In how many parts the reduced range is cut: a number that leaves threads equally many of the outermost axis' steps, and so large that
-    what a part reads and writes stays near for whoever goes on with it."""
+def _parts(scope: Scope, head: Index, writes: bool) -> int:
+    """In how many parts the reduced range is cut: a number that leaves threads equally many of the outermost axis' steps. Where what is
+    summed is written, too, so many that a part of it stays near for whoever goes on with it: the gradient of a filter is summed in the same
+    parts then, mostly."""
     from graphflow.compiler.contract import even_parts  # the cost model is needed only where something is compiled
 
     moved = sum((v.size * v.dtype.size for v in (*scope.group.inputs, *scope.group.outputs)), start=0)
-    return even_parts(head, PARTS, moved)
+    return even_parts(head, PARTS // 2, moved) if writes else even_parts(head, PARTS, 0)
 
 
 def _side_by_side(
