@@ -9,8 +9,10 @@ import pytest
 
 import graphflow as tf
 from graphflow.compiler import chains, plan
-from graphflow.compiler.lower.shares import Share, Touch
+from graphflow.compiler.lower.shares import Share, Touch, uses_of
+from graphflow.kernel.expr import as_index, cast, load
 from graphflow.kernel.index import evaluate, floordiv, maximum, minimum, mod, symbol
+from graphflow.kernel.nodes import Buffer, Kernel, Loop, Mode, Role, Store
 from graphflow.tools.recorder import Recorder, recording
 
 
@@ -179,6 +181,30 @@ def test_what_a_share_touches_lies_in_the_range_that_is_found(seed):
         assert all(low[v] <= x <= high[v] for x in found)
         if not units:
             assert low[v] > high[v]
+
+
+def test_phases_that_are_not_shared_out_by_their_first_loop_are_not_looked_at():
+    n, i, j = symbol("n"), symbol("i"), symbol("j")
+    buffers = (Buffer("x", "f32", (n, 40, 40), Role.IN), Buffer("y", "f32", (n, 40, 40), Role.OUT))
+
+    def shares(*statements, parallel=n):
+        inner = Loop("i", 40, Mode.SERIAL, (Loop("j", 40, Mode.VECTOR, statements),))
+        kernel = Kernel("k", buffers, ("n",), ((Loop("p", parallel, Mode.PARALLEL, (inner,)),),))
+        (use,) = uses_of(kernel)
+        assert use.touched == {0, 1}
+        return use.shares
+
+    p = symbol("p")
+    straight = Store("y", 1600 * p + 40 * i + j, load("x", "f32", 1600 * p + 40 * i + j))
+    (share,) = shares(straight)
+    assert share.units == (("p", n),) and {t.buffer for t in share.touches} == {0, 1}
+    turned = Store("y", 1600 * p + 40 * i + j, load("x", "f32", 1600 * p + i + 40 * j))
+    assert shares(turned) is None, "threads share the blocks of a transposition"
+    assert shares(straight, turned) is not None, "which this is not"
+    lookup = as_index(cast(load("x", "f32", j), "i64"), 0, 39)
+    assert shares(Store("y", 1600 * p + 40 * i + j, load("x", "f32", 1600 * p + lookup))) is None, "it depends on data"
+    simple = Kernel("k", buffers, ("n",), ((Loop("p", 1600 * n, Mode.PARALLEL, (Store("y", p, load("x", "f32", p)),)),),))
+    assert uses_of(simple)[0].shares is None, "threads share whole vectors"
 
 
 def test_shares_that_reach_into_others_are_not_linked():

@@ -413,10 +413,12 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
         return
     for runs in even_runs(extent, most):
         even = replace(base, runs=runs)
-        yield _priced(shape, even)
-        if outer or panel_count(panels) != 1:
+        several, tiles = panel_count(panels) != 1, bool(rows) and not plan.packed
+        if outer or not (several or (tiles and sum(n for _, n, _ in runs) > 1)):  # else it were one unit, for one thread
+            yield _priced(shape, even)
+        if outer or several:
             yield _priced(shape, replace(even, split="panels"))
-        if rows and not plan.packed:
+        if tiles:
             yield _priced(shape, replace(even, split="tiles"))
 
 

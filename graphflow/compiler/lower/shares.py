@@ -12,6 +12,7 @@ from typing import NamedTuple
 from graphflow.compiler.contract.plan import Plan
 from graphflow.compiler.llvm.kernel import shared
 from graphflow.compiler.llvm.stmt import everything, expressions
+from graphflow.compiler.llvm.transpose import recognise
 from graphflow.kernel.expr import Load, values_in, walk
 from graphflow.kernel.index import Index, IndexExpr
 from graphflow.kernel.nodes import Contract, If, Kernel, Loop, Role, Stmt, Store
@@ -65,14 +66,14 @@ def _share(s: Stmt, numbers: dict[str, int]) -> Share | None:
     """How threads share a statement; None where it is not by whole units."""
     if isinstance(s, Contract):
         plan = s.plan
-        if not isinstance(plan, Plan) or plan.matrix or plan.split != "units" or not plan.outer:
-            return None
+        if not isinstance(plan, Plan) or plan.matrix or plan.split != "units" or plan.outer[:1] != (s.free[0].name,):
+            return None  # what stands for an empty sum is shared out along the first axis
         extents = {a.name: a.extent for a in s.free}
         units = tuple((name, extents[name]) for name in plan.outer)
-    elif isinstance(s, Loop) and any(isinstance(x, Loop | Contract) for x in everything(s.body)):
+    elif isinstance(s, Loop) and any(isinstance(x, Loop | Contract) for x in everything(s.body)) and recognise(s) is None:
         units = ((s.var, s.extent),)
     else:
-        return None  # elements are shared out in whole vectors
+        return None  # elements are shared out in whole vectors, transpositions in blocks
     outer = {name for name, _ in units}
     merged: dict[tuple[int, bool, Index, Loops], tuple[int, int]] = {}
     for name, written, offset, loops in _touches((s,), ()):
