@@ -29,7 +29,7 @@ Span = tuple[Any, Any]  # lowest and highest, a number or one for each share
 WORTH = 1 << 20  # bytes that pass from one kernel to the other: fewer are near in any case
 SHARE_BYTES = 128 << 10  # of them in a share: well inside a second-level cache, and work enough for the calls
 MOST_MOVED = 2  # buffers of a call that are the memory of what passes
-FEWEST_SHARES = 8
+FEWEST_SHARES, MOST_SHARES = 8, 4096
 CROWD_BYTES = 384 << 10  # that each share reads besides its own: weights which would leave the cache between shares
 
 
@@ -92,7 +92,7 @@ def _numbers(
         uneven = sum(t * math.ceil(many / t) / many - 1 for t in (2, 4))
         return abs(math.log2(size / many / SHARE_BYTES)) + 20 * uneven
 
-    found = [n for n in range(FEWEST_SHARES, most + 1) if most % n == 0 and size / n <= 4 * SHARE_BYTES]
+    found = [n for n in range(FEWEST_SHARES, min(most, MOST_SHARES) + 1) if most % n == 0 and size / n <= 4 * SHARE_BYTES]
     return sorted(found, key=badness)[:2]
 
 

@@ -103,7 +103,8 @@ class CompiledProgram:
 
 
 class BoundPlan:
-    """A CompiledProgram for given sizes: arena offsets, arguments of every call, shapes of the outputs."""
+    """A CompiledProgram for given sizes: arena offsets, arguments of every call, shapes of the outputs; `links`: calls that run share by
+    share with the next one."""
 
     def __init__(self, compiled: CompiledProgram, sizes: Mapping[str, int]) -> None:
         self.compiled = compiled

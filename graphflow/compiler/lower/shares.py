@@ -109,7 +109,7 @@ def _touches(statements: Sequence[Stmt], loops: Loops) -> Iterator[tuple[str, bo
         elif isinstance(s, Contract):
             inner = (*loops, *((a.name, a.start, a.extent) for a in (*s.free, *s.reduced)))
             roots, body = [s.left, s.right], s.epilogue
-        for e in {e for root in roots for e in walk(root)}:
+        for e in dict.fromkeys(e for root in roots for e in walk(root)):
             if isinstance(e, Load):
                 yield e.buffer, False, e.offset, inner if isinstance(s, Contract) else loops
         yield from _touches(body, inner)
