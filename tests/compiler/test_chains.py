@@ -203,6 +203,9 @@ def test_phases_that_are_not_shared_out_by_their_first_loop_are_not_looked_at():
     assert shares(straight, turned) is not None, "which this is not"
     lookup = as_index(cast(load("x", "f32", j), "i64"), 0, 39)
     assert shares(Store("y", 1600 * p + 40 * i + j, load("x", "f32", 1600 * p + lookup))) is None, "it depends on data"
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.placeholder(tf.float32, [None])
+        assert session.run(tf.tensordot(x, 2 * x, 1), {x: [1, 2, 3]}) == 28, "a contraction without a loop to share"
     simple = Kernel("k", buffers, ("n",), ((Loop("p", 1600 * n, Mode.PARALLEL, (Store("y", p, load("x", "f32", p)),)),),))
     assert uses_of(simple)[0].shares is None, "threads share whole vectors"
 

@@ -66,7 +66,7 @@ def _share(s: Stmt, numbers: dict[str, int]) -> Share | None:
     """How threads share a statement; None where it is not by whole units."""
     if isinstance(s, Contract):
         plan = s.plan
-        if not isinstance(plan, Plan) or plan.matrix or plan.split != "units" or plan.outer[:1] != (s.free[0].name,):
+        if not isinstance(plan, Plan) or plan.matrix or plan.split != "units" or not plan.outer or plan.outer[0] != s.free[0].name:
             return None  # what stands for an empty sum is shared out along the first axis
         extents = {a.name: a.extent for a in s.free}
         units = tuple((name, extents[name]) for name in plan.outer)
