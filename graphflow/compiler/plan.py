@@ -275,6 +275,10 @@ class BoundPlan:
                 reads, writes, failing = Touched(), Touched(), False
                 continue
             mine_in, mine_out = self._touched(n, call, sizes)
+            after = out[n + 1] if n in self.links else None
+            if isinstance(after, BoundCall):  # some of its work is done before the meeting behind this call
+                for mine, its in zip((mine_in, mine_out), self._touched(n + 1, after, sizes), strict=True):
+                    mine.add(its)
             before = out[n - 1] if n else None
             if isinstance(before, BoundCall):
                 linked = n - 1 in self.links or n - 2 in self.links  # some of their work is done before or after its turn
