@@ -60,12 +60,22 @@ def lenet(x):
     return pool(convolve(pool(convolve(x, "a", 5, 6)), "b", 5, 16))
 
 
+def beside(x):
+    """The second call of a chain reads what a call before it made and the first one does not touch."""
+    w = tf.Variable(np.random.RandomState(1).randn(28 * 28, 12 * 12 * 6).astype(np.float32) / 28)
+    made = tf.reshape(tf.matmul(tf.reshape(x, [-1, 28 * 28]), w), [-1, 12, 12, 6])
+    with tf.control_dependencies([made]):
+        x = tf.identity(x)
+    return pool(convolve(x, "a", 5, 6, padding="VALID")) + made
+
+
 NETS = {
     "lenet": (lenet, (28, 28, 1), 64),
     "lenet, valid": (lambda x: pool(convolve(x, "a", 5, 6, padding="VALID")), (28, 28, 1), 96),
     "few images": (lambda x: pool(convolve(x, "a", 3, 32)), (64, 64, 3), 10),
     "minimal filtering": (lambda x: pool(convolve(pool(convolve(x, "a", 3, 32)), "b", 3, 32)), (32, 32, 3), 48),
     "windows that overlap": (lambda x: pool(convolve(x, "a", 3, 16), 3, 2, "SAME"), (32, 32, 3), 48),
+    "a product beside": (beside, (28, 28, 1), 96),
     "ten channels": (lambda x: pool(convolve(x, "a", 3, 10)), (32, 32, 2), 50),
 }
 
@@ -242,3 +252,20 @@ def test_shares_that_reach_into_others_are_not_linked():
     assert stride(made(100 * i + k, 100), read(maximum(100 * i + k - 1, 0), 100)) == 0, "into the one before"
     assert stride(made(100 * i + k, 100), read(6300 - 100 * i + k, 100)) == 0, "the other way round"
     assert stride(made(i + 64 * k, 100), read(i + 64 * k, 100)) == 0, "columns"
+
+
+@without_tiles
+@pytest.mark.parametrize("name", NETS)
+def test_threads_meet_before_a_chain_wherever_either_call_asks_for_it(name, monkeypatch):
+    monkeypatch.setattr(plan, "WORTH", 1 << 16)
+    monkeypatch.setattr(chains, "WORTH", 1 << 16)
+    bound = trained(*NETS[name])[1].bound
+    for n in bound.links:
+        before = n - 1
+        while before >= 0 and not bound.calls[before].barrier:
+            read, written = bound._touched(before, bound.calls[before], {})
+            for k in (n, n + 1):
+                needs, makes = bound._touched(k, bound.calls[k], {})
+                assert not (written.meets(needs) or written.meets(makes) or read.meets(makes))
+            before -= 1
+        assert bound.calls[n].barrier and bound.calls[n + 1].barrier
