@@ -53,7 +53,7 @@ class Link(NamedTuple):
 
 def linked(first: Lowered, second: Lowered, passed: Passed, sizes: tuple[Mapping[str, int], Mapping[str, int]]) -> Link | None:
     """How two kernels run as one, if they do; `sizes`: of the symbols of each."""
-    if passed.size < WORTH or not first.uses or not second.uses:
+    if not first.uses or not second.uses:
         return None
     phases = (_only(first.uses, {passed.written}), _only(second.uses, {*passed.read}))
     if phases[0] is None or phases[1] is None:

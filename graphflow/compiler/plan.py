@@ -7,7 +7,7 @@ where every reader of the old one has finished; otherwise it waits in the arena 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,15 +128,15 @@ class BoundPlan:
 
         self.number = number
 
-        self.links = {} if limits else self._links(number)  # by the number of the first call
-        self.blocks = tuple([Block(aligned(number(b.size)), *self._life(b)) for b in compiled.blocks])
+        candidates = {} if limits else self._links(number)
+        self.blocks = tuple([Block(aligned(number(b.size)), *_life(b, candidates)) for b in compiled.blocks])
         self.placement: Placement = place(self.blocks)
         self.constants = tuple([filled(i, sizes) for i in compiled.constants])
         self.states = tuple([(s.name, tuple(map(number, s.shape)), s.dtype) for s in compiled.states])
         self._known_places: dict[int, Argument] = {}
         calls = [self._bound(n, step, number) for n, step in enumerate(compiled.steps)]
         self.rows = {call.number: call for call in calls if isinstance(call, BoundRow)}
-        self.links = {n: link for n, link in self.links.items() if self._apart(calls, n, link)}
+        self.links = {n: link for n, link in candidates.items() if self._apart(calls, n, link)}  # by the number of the first call
         self.calls = self._with_barriers(calls)
         outputs = []
         for value in compiled.program.outputs:
@@ -172,11 +172,6 @@ class BoundPlan:
             if link is not None:
                 found[n] = BoundLink(link, passed)
         return found
-
-    def _life(self, block: ArenaBlock) -> tuple[int, int]:
-        """The first and the last step that need a block. Linked calls need at once what each of them does."""
-        first, last = block.first, block.last
-        return (first - 1 if first - 1 in self.links else first), (last + 1 if last in self.links else last)
 
     def _apart(self, calls: Sequence[PlanCall], n: int, bound: BoundLink) -> bool:
         """Whether linked calls may run in any order but for what passes between them."""
@@ -323,6 +318,12 @@ class BoundPlan:
         limits = {k: sizes[k] for k, s in zip(sizes, lowered.symbols, strict=True) if s in self.measured}
         env = {k: v for k, v in sizes.items() if k not in limits}
         return [size if isinstance(size, int) else largest(size, env, limits) for size in lowered.bytes]
+
+
+def _life(block: ArenaBlock, links: Container[int]) -> tuple[int, int]:
+    """The first and the last step that need a block. Linked calls need at once what each of them does."""
+    first, last = block.first, block.last
+    return (first - 1 if first - 1 in links else first), (last + 1 if last in links else last)
 
 
 def _told(step: Step, call: BoundCall) -> tuple[int, tuple[Argument, ...]]:

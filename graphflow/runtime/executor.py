@@ -39,7 +39,7 @@ class Failure(NamedTuple):
     value: int
 
 
-class Passed(NamedTuple):
+class Moved(NamedTuple):
     """Of what a chain's record has taken, the `ticks` of each thread that belong to another record, whose phase was done in the chain."""
 
     chain: int
@@ -53,17 +53,17 @@ class Timing:
     ticks   the block that the native walk has filled: [thread, record, layout.Times]
     rate    ticks in a second
     calls   for each record the entry of the plan's list that it belongs to; it never falls
-    passed  what in `ticks` stands at a chain and belongs elsewhere; `start` and `busy` have it there, as if the phases of a chain had
+    moved   what in `ticks` stands at a chain and belongs elsewhere; `start` and `busy` have it there, as if the phases of a chain had
             been done one after the other
 
     A run pays for no arithmetic on them: what is asked for is computed then.
     """
 
-    def __init__(self, ticks: Array, rate: float, calls: Array, passed: Sequence[Passed] = ()) -> None:
+    def __init__(self, ticks: Array, rate: float, calls: Array, moved: Sequence[Moved] = ()) -> None:
         self.ticks = ticks
         self.rate = rate
         self.calls = calls
-        self.passed = tuple(passed)
+        self.moved = tuple(moved)
 
     @property
     def times(self) -> Array:
@@ -76,7 +76,7 @@ class Timing:
         entered = self.times > 0
         first = self.ticks[..., layout.Times.FIRST].T
         start = np.where(entered, (first - first.min(where=entered, initial=np.iinfo(np.int64).max)) / self.rate, np.nan)
-        for chain, other, _ in self.passed:
+        for chain, other, _ in self.moved:
             early, late = min(chain, other), max(chain, other)
             start[early] = start[chain]
             start[late] = start[chain] + self.busy[early]
@@ -86,7 +86,7 @@ class Timing:
     def busy(self) -> Array:
         """The seconds that it was in the record, all its times together."""
         busy: Array = self.ticks[..., layout.Times.TOTAL].T / self.rate
-        for chain, other, ticks in self.passed:
+        for chain, other, ticks in self.moved:
             busy[other] = ticks / self.rate
             busy[chain] -= busy[other]
         return busy
@@ -303,11 +303,11 @@ class NativePlan:
         finally:
             self._block[layout.Plan.TIMES] = 0
         # of a chain's links the second one's ticks belong to the other call where that comes after it, the first one's where before
-        passed = [
-            Passed(chain, other, taken[: len(ticks), int(other > chain)].copy())
+        moved = [
+            Moved(chain, other, taken[: len(ticks), int(other > chain)].copy())
             for (chain, taken), other in zip(self._chains, self._idle, strict=True)
         ]
-        return failure, Timing(ticks, self.executor.ticks_per_second(), self._owners, passed)
+        return failure, Timing(ticks, self.executor.ticks_per_second(), self._owners, moved)
 
 
 def judge(entries: Sequence[Entry], cost: float, most: int) -> int:

@@ -83,7 +83,7 @@ class Signature:
         if not self._pending:
             return
         timing, ticks = self._pending[-1], np.stack([t.ticks for t in self._pending]).swapaxes(1, 2)
-        passed = [t.passed for t in self._pending]
+        moves = [t.moved for t in self._pending]
         self._most = 1 + PENDING // (1 + timing.ticks.nbytes)
         self._pending = []
         count = ticks[..., layout.Times.CALLS]
@@ -96,8 +96,8 @@ class Signature:
         done = np.maximum.accumulate(end, axis=1)
         before = np.maximum(np.concatenate((started, done[:, :-1]), axis=1), begin, where=reached, out=np.zeros_like(begin))
         advanced = np.where(often > 1, busy.max(axis=2), np.maximum(np.subtract(end, before, where=reached, out=np.zeros_like(end)), 0.0))
-        for run, moves in enumerate(passed):
-            for chain, other, part in moves:
+        for run, each in enumerate(moves):
+            for chain, other, part in each:
                 moved = advanced[run, chain] * part.sum() / max(ticks[run, chain, :, layout.Times.TOTAL].sum(), 1)
                 advanced[run, chain] -= moved
                 advanced[run, other] += moved

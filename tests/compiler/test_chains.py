@@ -161,7 +161,6 @@ def test_random_nets(seed, monkeypatch):
         return x
 
     monkeypatch.setattr(plan, "WORTH", 1 << 16)
-    monkeypatch.setattr(chains, "WORTH", 1 << 16)
     monkeypatch.setattr(chains, "SHARE_BYTES", chance.choice((8 << 10, 64 << 10)))
     fixed = chance.random() < 0.5
     found = [trained(net, (side, side, channels), batch, threads, fixed=fixed)[0] for threads in (1, 2, 4)]
@@ -258,7 +257,6 @@ def test_shares_that_reach_into_others_are_not_linked():
 @pytest.mark.parametrize("name", NETS)
 def test_threads_meet_before_a_chain_wherever_either_call_asks_for_it(name, monkeypatch):
     monkeypatch.setattr(plan, "WORTH", 1 << 16)
-    monkeypatch.setattr(chains, "WORTH", 1 << 16)
     bound = trained(*NETS[name])[1].bound
     for n in bound.links:
         before = n - 1
