@@ -236,6 +236,7 @@ class Value(Atom):
     """An integer computed from data, used inside an index expression: table[ids[i]*width + j]."""
 
     __slots__ = ("expr",)
+    data = True
 
     def __init__(self, expr: Expr, lower: int | None, upper: int | None) -> None:
         self.expr = expr
@@ -269,7 +270,8 @@ def values_in(index: Index) -> Iterator[Expr]:
     if isinstance(index, IndexExpr):
         for factors, _ in index.terms:
             for atom in factors:
-                yield from _values_of_atom(atom)
+                if atom.data:
+                    yield from _values_of_atom(atom)
 
 
 def _values_of_atom(atom: Atom) -> Iterator[Expr]:
@@ -349,8 +351,12 @@ def walk(root: Expr) -> Iterator[Expr]:
             yield e
         elif id(e) not in seen:
             seen.add(id(e))
+            below = e.children()
+            if not below:
+                yield e
+                continue
             stack.append((e, True))
-            stack.extend((c, False) for c in reversed(e.children()))
+            stack += [(c, False) for c in reversed(below)]
 
 
 def free_symbols(root: Expr) -> frozenset[str]:

@@ -19,11 +19,13 @@ Index = Union[int, "IndexExpr"]
 
 
 class Atom:
-    """An indivisible factor. `key` orders and identifies it; `bounds` are inclusive (upper None: unbounded)."""
+    """An indivisible factor. `key` orders and identifies it; `bounds` are inclusive (upper None: unbounded); `data`: some of it is read
+    from memory."""
 
     __slots__ = ("key", "bounds")
     key: str
     bounds: tuple[int | None, int | None]
+    data: bool
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Atom) and self.key == other.key
@@ -48,12 +50,14 @@ class Atom:
 class Symbol(Atom):
     """A named run-time integer: a dimension of a Program or a loop variable of a kernel."""
 
-    __slots__ = ("name",)
+    __slots__ = ("name", "_symbols")
+    data = False
 
     def __init__(self, name: str, lower: int | None = 0, upper: int | None = None) -> None:
         self.name = name
         self.key = name
         self.bounds = (lower, upper)
+        self._symbols = frozenset((name,))
 
     def substitute(self, env: Mapping[str, Index]) -> Index:
         return env[self.name] if self.name in env else IndexExpr((((self,), 1),))
@@ -62,7 +66,7 @@ class Symbol(Atom):
         return env[self.name]
 
     def symbols(self) -> frozenset[str]:
-        return frozenset((self.name,))
+        return self._symbols
 
     def promises(self) -> Hashable:
         return self.bounds
@@ -71,7 +75,7 @@ class Symbol(Atom):
 class _Pair(Atom):
     """Base of the atoms with two operands."""
 
-    __slots__ = ("left", "right")
+    __slots__ = ("left", "right", "data", "_symbols")
     spelling = ""
     build: Callable[[Index, Index], Index]
     compute: Callable[[int, int], int]
@@ -81,6 +85,8 @@ class _Pair(Atom):
         self.right = right
         self.key = f"{self.spelling}({left}, {right})"
         self.bounds = self.bound()
+        self.data = reads_data(left) or reads_data(right)
+        self._symbols = symbols_of(left) | symbols_of(right)
 
     def bound(self) -> tuple[int | None, int | None]:
         raise NotImplementedError
@@ -92,7 +98,7 @@ class _Pair(Atom):
         return type(self).compute(evaluate(self.left, env), evaluate(self.right, env))
 
     def symbols(self) -> frozenset[str]:
-        return symbols_of(self.left) | symbols_of(self.right)
+        return self._symbols
 
     def promises(self) -> Hashable:
         return promises(self.left), promises(self.right)
@@ -174,9 +180,15 @@ class IndexExpr:
         return IndexExpr, (self.terms,)  # hashes of texts differ from process to process
 
     def __add__(self, other: Index) -> Index:
-        if type(other) is int and other == 0:
+        if type(other) is not int:
+            return _from_terms(_terms(self) + _terms(other))
+        if other == 0:
             return self
-        return _from_terms(_terms(self) + _terms(other))
+        factors, constant = self.terms[-1]
+        if factors:
+            return IndexExpr((*self.terms, ((), other)))
+        terms = self.terms[:-1]
+        return IndexExpr((*terms, ((), constant + other)) if constant + other else terms)
 
     __radd__ = __add__
 
@@ -249,8 +261,14 @@ def _from_terms(terms: Iterable[Term]) -> Index:
         return 0
     if len(kept) == 1 and not kept[0][0]:
         return kept[0][1]
-    kept.sort(key=lambda t: (not t[0], tuple(a.key for a in t[0])))
+    if len(kept) > 1:
+        kept.sort(key=_rank)
     return IndexExpr(tuple(kept))
+
+
+def _rank(term: Term) -> tuple[bool, list[str]]:
+    """Orders terms, the constant last."""
+    return not term[0], [a.key for a in term[0]]
 
 
 def floordiv(a: Index, b: Index) -> Index:
@@ -405,6 +423,8 @@ def bounds(index: Index) -> tuple[int | None, int | None]:
 
 def substitute(index: Index, env: Mapping[str, Index]) -> Index:
     """`index` with symbols replaced by other expressions or numbers."""
+    if symbols_of(index).isdisjoint(env):
+        return index
     return map_atoms(index, lambda atom: atom.substitute(env))
 
 
@@ -412,13 +432,13 @@ def map_atoms(index: Index, new: Callable[[Atom], Index]) -> Index:
     """`index` with every atom replaced by what `new` gives for it."""
     if not isinstance(index, IndexExpr):
         return index
-    total: Index = 0
+    terms: list[Term] = []
     for factors, c in index.terms:
-        term: Index = c
+        product: Index = c
         for atom in factors:
-            term = term * new(atom)
-        total = total + term
-    return total
+            product = product * new(atom)
+        terms += _terms(product)
+    return _from_terms(terms)
 
 
 def evaluate(index: Index, env: Mapping[str, int]) -> int:
@@ -455,6 +475,11 @@ def symbols_of(index: Index) -> frozenset[str]:
     return found
 
 
+def reads_data(index: Index) -> bool:
+    """Whether some of it is read from memory."""
+    return isinstance(index, IndexExpr) and any(atom.data for factors, _ in index.terms for atom in factors)
+
+
 def extrema(index: Index, kind: type[_Pair]) -> Iterator[_Pair]:
     """All Minimums, or Maximums, in an index."""
     for factors, _ in index.terms if isinstance(index, IndexExpr) else ():
@@ -472,6 +497,12 @@ def coefficient(index: Index, name: str) -> Index | None:
     if not isinstance(index, IndexExpr):
         return total
     for factors, c in index.terms:
+        if len(factors) == 1:  # as most terms have
+            if factors[0].key == name:
+                total = total + c
+            elif name in factors[0].symbols():
+                return None
+            continue
         rest = [a for a in factors if a.key != name]
         if any(name in a.symbols() for a in rest) or len(factors) - len(rest) > 1:
             return None

@@ -5,9 +5,10 @@ whole contraction on two threads, ragged edges and all, and the cheapest wins.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any, NamedTuple
 
 from graphflow.compiler.contract.analyse import fills, window_rows
 from graphflow.compiler.contract.core import core_of
@@ -19,6 +20,7 @@ from graphflow.compiler.contract.price import (
     first_copies,
     foresees,
     from_afar,
+    least,
     panelwise,
     price,
     put_beside,
@@ -47,13 +49,21 @@ class Choice:
     plan: Plan
 
 
+class Candidate(NamedTuple):
+    """A plan that may be priced: `base` with some changes. Its price is not below `floor`."""
+
+    floor: float
+    base: Plan
+    changes: dict[str, Any]
+
+
 def choose(contract: Contract, target: Target, window: str = "") -> Choice | None:
     """The cheapest plan that reads the operands where they are; with `window`, of those in which an iteration takes several steps of that
     reduced axis, None if there are none."""
     shape = shape_of(contract, target)
     if window:
         found = list(_windows(shape, window))
-        return _completed(shape, min(found, key=lambda c: c.cycles)) if found else None
+        return _completed(shape, _cheapest(shape, found)) if found else None
     columns = scalar_axis(shape)
     ways: list[tuple[str, str, str, tuple[int, bool] | None, tuple[str, int] | None]] = [
         *((v, "", "", None, fold) for v in vector_axes(shape) for fold in (None, *folds(shape, v))),
@@ -62,7 +72,7 @@ def choose(contract: Contract, target: Target, window: str = "") -> Choice | Non
         *((v, "", "", (side, turned), None) for v, side, turned in packed_axes(shape)),
     ]
     found = [c for way in ways for c in _candidates(shape, *way)]
-    return _completed(shape, min(found or _candidates(shape, columns, "", "", None, None), key=lambda c: c.cycles))
+    return _completed(shape, _cheapest(shape, found or _candidates(shape, columns, "", "", None, None)))
 
 
 def _completed(shape: Shape, best: Choice) -> Choice:
@@ -252,7 +262,7 @@ def scalar_axis(shape: Shape) -> str:
 
 def _candidates(
     shape: Shape, vector: str, dot: str, turned: str, pack: tuple[int, bool] | None, fold: tuple[str, int] | None
-) -> Iterator[Choice]:
+) -> Iterator[Candidate]:
     """All ways to cut rows and columns into tiles. `turned` is the axis of the results where the lanes run along another."""
     lanes = lanes_of(shape) if turned or pack or not dot and vector in vector_axes(shape) else 1
     lanes //= fold[1] if fold else 1
@@ -294,7 +304,7 @@ def _candidates(
             yield from _row_cuts(shape, base, most // deep)
 
 
-def _windows(shape: Shape, name: str) -> Iterator[Choice]:
+def _windows(shape: Shape, name: str) -> Iterator[Candidate]:
     """Plans whose iterations take several steps of the reduced axis `name`, all or a part of its steps without a rest. What rows read in
     them is loaded once for all; what belongs to a step stays in registers until the last row has read it."""
     axis, extent = shape.axis(name), shape.size[name]
@@ -388,7 +398,7 @@ def _same_side(shape: Shape, a: str, b: str) -> bool:
     return [shape.side(a, n) == 0 for n in (0, 1)] == [shape.side(b, n) == 0 for n in (0, 1)]
 
 
-def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
+def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Candidate]:
     """Plans for one cut of the columns: the rows in tiles of at most `most`."""
     outer = tuple(a.name for a in shape.contract.free if a.name not in (plan.vector, plan.rows, plan.sub))
     order = (*(n for n in reduction_order(shape) if n != plan.dot), plan.dot) if plan.dot else reduction_order(shape)
@@ -400,26 +410,45 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Choice]:
     extent = shape.axis(rows).extent if rows else 1
     base = replace(plan, outer=outer, order=order)
     whole = plan.packed is not None and plan.packed.whole
-    if whole or (not isinstance(extent, int) and goes_along(shape, plan)):
-        yield _priced(shape, replace(base, split="rows", chunk=1, sizes=dynamic_sizes(most, math.ceil(shape.size[rows] / 2))))
-    if whole:
+    far = _far(shape, base)
+    if whole or not isinstance(extent, int):
+        total = shape.size[rows] if rows else 1
+        half = dynamic_sizes(most, math.ceil(total / 2))
+        floor = far * least(shape, base, ((total / most, most),))  # lower tiles cost more a row
+        if whole or goes_along(shape, plan):
+            yield Candidate(floor, base, {"split": "rows", "chunk": 1, "sizes": half})
+        if whole:
+            return
+        if outer or panel_count(panels) != 1:
+            yield Candidate(floor, base, {"split": "panels", "sizes": dynamic_sizes(most, total)})
+        yield Candidate(floor, base, {"split": "rows", "sizes": half})
         return
-    if not isinstance(extent, int) and (outer or panel_count(panels) != 1):
-        yield _priced(shape, replace(base, split="panels", sizes=dynamic_sizes(most, shape.size[rows])))
     # Where sums are short, what threads that take panels need out of each other's caches outweighs that all turn every panel.
-    if not isinstance(extent, int) or (plan.packed and plan.packed.turned and shape.few_steps and not outer):
-        yield _priced(shape, replace(base, split="rows", sizes=dynamic_sizes(most, math.ceil(shape.size[rows] / 2))))
-    if not isinstance(extent, int):
-        return
+    if plan.packed and plan.packed.turned and shape.few_steps and not outer:
+        half = dynamic_sizes(most, math.ceil(shape.size[rows] / 2))
+        yield Candidate(far * least(shape, base, ((shape.size[rows] / most, most),)), base, {"split": "rows", "sizes": half})
     for runs in even_runs(extent, most):
-        even = replace(base, runs=runs)
+        floor = far * least(shape, base, [(many, height) for _, many, height in runs])
         several, tiles = panel_count(panels) != 1, bool(rows) and not plan.packed
         if outer or not (several or (tiles and sum(n for _, n, _ in runs) > 1)):  # else it were one unit, for one thread
-            yield _priced(shape, even)
+            yield Candidate(floor, base, {"runs": runs})
         if outer or several:
-            yield _priced(shape, replace(even, split="panels"))
+            yield Candidate(floor, base, {"runs": runs, "split": "panels"})
         if tiles:
-            yield _priced(shape, replace(even, split="tiles"))
+            yield Candidate(floor, base, {"runs": runs, "split": "tiles"})
+
+
+def _cheapest(shape: Shape, candidates: Iterable[Candidate]) -> Choice:
+    """The first of the cheapest plans. Those that may cost least are priced first; what cannot cost as little as the best is not."""
+    best: tuple[float, int, Choice] | None = None
+    for number, candidate in sorted(enumerate(candidates), key=lambda c: c[1].floor):
+        if best is not None and candidate.floor > best[0]:
+            break
+        choice = _priced(shape, replace(candidate.base, **candidate.changes))
+        if best is None or (choice.cycles, number) < best[:2]:
+            best = choice.cycles, number, choice
+    assert best is not None
+    return best[2]
 
 
 def _priced(shape: Shape, plan: Plan) -> Choice:

@@ -54,13 +54,11 @@ SHARE_CYCLES = 1.0  # of finding out which tile a share of the work is
 SCATTERED = 1024  # bytes: rows of results at least as far apart do not follow each other
 
 
-def price(shape: Shape, plan: Plan) -> float:
-    """Cycles of the whole contraction on the busier of two threads."""
-    core = core_of(shape.target)
-    deep = shape.size[plan.sub] if plan.sub else 1
-    steps = shape.steps
+def passage(shape: Shape, plan: Plan) -> tuple[int, int, float]:
+    """Steps of the reduction that a tile goes, each of several products where they lie in the lanes; how many of them an iteration takes,
+    0 where it takes one; and cycles between the innermost loops."""
+    steps, turns = shape.steps, 0
     inner = shape.size[plan.order[-1]] if plan.order else 1
-    turns = 0  # steps that an iteration takes, where it takes several
     enter = 2.0 * (steps / inner)  # what carries from the innermost counter to the next
     if plan.window:
         turns = plan.window[1]
@@ -73,6 +71,34 @@ def price(shape: Shape, plan: Plan) -> float:
     if plan.fold:
         steps //= plan.abreast
         turns //= plan.abreast if plan.window and plan.window[0] == plan.fold[0] else 1
+    return steps, turns, enter
+
+
+def least(shape: Shape, plan: Plan, tiles: Sequence[tuple[float, int]]) -> float:
+    """Cycles that no plan of tiles (how many, how tall) is priced below: two threads share evenly, and nothing waits for memory."""
+    core = core_of(shape.target)
+    deep = shape.size[plan.sub] if plan.sub else 1
+    steps, turns, enter = passage(shape, plan)
+    axes = (plan.rows, plan.sub, plan.vector)
+    moved = [] if plan.window or plan.fold else [[shape.side(name, side) != 0 for name in axes] for side in (0, 1)]
+    finish = (OVERTAKEN * 20, 0.0) if plan.dot or plan.turned else (15, min(KEPT_CYCLES * shape.work, WAITING_CYCLES))
+    cycles = 0.0
+    for panel in plan.panels:
+        columns = len(panel.pieces)
+        for many, rows in tiles:
+            count = rows * deep
+            loads = sum((rows if r else 1) * (deep if s else 1) * (columns if v else 1) for r, s, v in moved)
+            step = step_cycles(core, count, columns, loads, turns=turns)
+            cycles += guess(panel.count) * many * (steps * step + enter + finish[0] + finish[1] * count * columns)
+    units = math.prod(shape.size[name] for name in plan.outer)
+    return 0.999 * units * cycles / 2  # a little less: sums in another order are rounded otherwise
+
+
+def price(shape: Shape, plan: Plan) -> float:
+    """Cycles of the whole contraction on the busier of two threads."""
+    core = core_of(shape.target)
+    deep = shape.size[plan.sub] if plan.sub else 1
+    steps, turns, enter = passage(shape, plan)
     threads = 2
     total_rows = shape.size[plan.rows] if plan.rows else 1
 
