@@ -29,8 +29,8 @@ from graphflow.compiler.contract.price import (
 from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, shape_of
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import Load, walk
-from graphflow.kernel.index import Index, coefficient, symbols_of
-from graphflow.kernel.nodes import Axis, Contract, Let, Store
+from graphflow.kernel.index import Index, coefficient
+from graphflow.kernel.nodes import Contract, Let, Store
 
 TALLEST = 28
 WIDEST_TURNED = 4  # registers of a transposed panel; wider ones were not measured
@@ -142,18 +142,10 @@ def dot_axes(shape: Shape) -> list[str]:
     return [a.name for a in shape.contract.reduced if all(shape.side(a.name, n) == 1 for n in (0, 1))]
 
 
-def loose(shape: Shape) -> list[Axis]:
-    """Free axes on which the length of no reduction depends: those whose steps may share a tile."""
-    tied: set[str] = set()
-    for axis in shape.contract.reduced:
-        tied |= symbols_of(axis.extent) | symbols_of(axis.start)
-    return [a for a in shape.contract.free if a.name not in tied]
-
-
 def vector_axes(shape: Shape) -> list[str]:
     """Free axes along which results and operands can be read and written as vectors."""
     return [
-        a.name for a in loose(shape)
+        a.name for a in shape.loose
         if shape.moves[a.name].out == 1 and all(shape.side(a.name, n) in (0, 1) for n in (0, 1))
         and lanes_of(shape) > 1
     ]  # fmt: skip
@@ -163,7 +155,7 @@ def turned_axes(shape: Shape) -> list[tuple[str, str]]:
     """(axis along which operands can be read as vectors, axis the results run along) where the two differ."""
     if lanes_of(shape) < 2:
         return []
-    free = loose(shape)
+    free = shape.loose
     return [
         (v.name, s.name)
         for s in free
@@ -194,7 +186,7 @@ def turned_rows(shape: Shape, vector: str, along: str) -> list[str]:
     sides = [side for side in (0, 1) if shape.side(vector, side) != 0]
     if len(sides) != 1 or shape.side(along, sides[0]) != 0:
         return []
-    own = [a.name for a in loose(shape) if a.name not in (vector, along) and isinstance(a.extent, int)]
+    own = [a.name for a in shape.loose if a.name not in (vector, along) and isinstance(a.extent, int)]
     return [name for name in own if shape.side(name, sides[0]) != 0 and shape.side(name, 1 - sides[0]) == 0]
 
 
@@ -204,7 +196,7 @@ def packed_axes(shape: Shape) -> list[tuple[str, int, bool]]:
     if lanes_of(shape) < 2 or len(reduced) != 1 or varies(reduced[0], shape.contract.free) or shape.contract.left.type == "f16":
         return []
     out = []
-    for axis in loose(shape):
+    for axis in shape.loose:
         for side in (0, 1):
             along, step = shape.side(axis.name, side), shape.side(reduced[0].name, side)
             if shape.moves[axis.name].out != 1 or shape.side(axis.name, 1 - side) != 0:
@@ -256,7 +248,7 @@ def packed_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
 
 def scalar_axis(shape: Shape) -> str:
     """The axis whose columns are single elements where no vector fits: the one the results run along, if any."""
-    free = loose(shape)
+    free = shape.loose
     return next((a.name for a in free if shape.moves[a.name].out == 1), free[-1].name if free else "")
 
 
@@ -377,7 +369,7 @@ def folds(shape: Shape, vector: str) -> list[tuple[str, int]]:
 
 def _row_pairs(shape: Shape, vector: str) -> list[tuple[str, str]]:
     """(rows, sub) of a tile whose lanes run along `vector`."""
-    rows = [a for a in loose(shape) if a.name != vector]
+    rows = [a for a in shape.loose if a.name != vector]
     useful = [a.name for a in rows if any(shape.side(a.name, n) == 0 for n in (0, 1))] or [a.name for a in rows]
     pairs = [(r, "") for r in useful]
     for r in useful:
@@ -390,7 +382,7 @@ def _row_pairs(shape: Shape, vector: str) -> list[tuple[str, str]]:
 
 def _far(shape: Shape, plan: Plan) -> float:
     """What a plan costs more than its price: rows that lie close together share cache lines and pages."""
-    near = {a.name: n for n, a in enumerate(reversed([a for a in loose(shape) if a.name != plan.vector]))}
+    near = {a.name: n for n, a in enumerate(reversed([a for a in shape.loose if a.name != plan.vector]))}
     return 1 + 0.07 * near.get(plan.rows, 0) + 0.02 * near.get(plan.sub, 0)
 
 

@@ -13,7 +13,7 @@ from graphflow.compiler.contract.cuts import guess, lengths
 from graphflow.compiler.contract.plan import Panel, Plan
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.expr import TYPES, Call, Load, walk
-from graphflow.kernel.index import Index
+from graphflow.kernel.index import Index, symbols_of
 from graphflow.kernel.nodes import Axis, Contract, Let, Store
 
 L2_BYTES = 768 << 10  # what the operands may fill while all tiles pass over them
@@ -91,8 +91,20 @@ class Shape:
         plain = all(s.guard is None and s.buffer not in loaded for s in stores)
         return plain and fills(self.contract) == stores
 
+    @cached_property
+    def loose(self) -> list[Axis]:
+        """Free axes on which the length of no reduction depends: those whose steps may share a tile."""
+        tied: set[str] = set()
+        for axis in self.contract.reduced:
+            tied |= symbols_of(axis.extent) | symbols_of(axis.start)
+        return [a for a in self.contract.free if a.name not in tied]
+
+    @cached_property
+    def _axes(self) -> dict[str, Axis]:
+        return {a.name: a for a in (*self.contract.free, *self.contract.reduced)}
+
     def axis(self, name: str) -> Axis:
-        return next(a for a in (*self.contract.free, *self.contract.reduced) if a.name == name)
+        return self._axes[name]
 
     def side(self, name: str, side: int) -> Index:
         return self.moves[name].operand(side) if name else 0
