@@ -1,5 +1,6 @@
-"""Choosing the register tile of a contraction: every cut of the rows and columns that fits the registers is priced (price.py) for the
-whole contraction on two threads, ragged edges and all, and the cheapest wins.
+"""Choosing the register tile of a contraction: of all cuts of the rows and columns that fit the registers, the one with the lowest price
+(price.py) for the whole contraction on two threads, ragged edges and all. Cuts whose multiply-adds and loads alone cost more than the best
+one's price are not priced (branch and bound).
 """
 
 from __future__ import annotations
