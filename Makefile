@@ -23,9 +23,10 @@ test: $(VENV)/.test
 fuzz: $(VENV)/.test
 	FUZZ="$(FUZZ)" GRAPHFLOW_TARGET="$(TARGET)" $(RUN) -m pytest -m hypothesis $(ARGS)
 
-lint: $(VENV)/.lint
+lint: $(VENV)/.lint $(VENV)/.test
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
+	$(RUN) -m pytest -q tests/test_layering.py
 
 bench: $(VENV)/.core
 	PEERS="$(PEERS)" $(RUN) -m benchmarks.run $(ARGS)

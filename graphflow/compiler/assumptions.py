@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from graphflow.compiler.program import Node
 from graphflow.graph.op import Kind
-from graphflow.kernel.index import Index, IndexExpr, Maximum, Minimum, bounds, extrema
+from graphflow.kernel.affine import extrema
+from graphflow.kernel.index import Index, IndexExpr, Maximum, Minimum, bounds
 
 
 class Inexact(ValueError):

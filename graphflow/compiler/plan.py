@@ -36,7 +36,8 @@ from graphflow.compiler.groups import Shape
 from graphflow.compiler.lower import Lowered
 from graphflow.compiler.memory import Block, Placement, aligned, place
 from graphflow.compiler.program import Input, Program, Source, Value
-from graphflow.kernel.index import Index, evaluate, largest, substitute, symbols_of
+from graphflow.kernel.affine import largest
+from graphflow.kernel.index import Index, evaluate, substitute, symbols_of
 from graphflow.kernel.nodes import Role
 
 KEPT = 64  # bound plans that are remembered

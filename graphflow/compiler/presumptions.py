@@ -15,20 +15,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from graphflow.compiler.assumptions import Inexact
-from graphflow.kernel.index import (
-    Atom,
-    Index,
-    IndexExpr,
-    Minimum,
-    coefficient,
-    extrema,
-    floordiv,
-    map_atoms,
-    minimum,
-    substitute,
-    symbol,
-    symbols_of,
-)
+from graphflow.kernel.affine import coefficient, extrema
+from graphflow.kernel.index import Atom, Index, IndexExpr, Minimum, floordiv, map_atoms, minimum, substitute, symbol, symbols_of
 from graphflow.ops.measured import measured_in
 
 

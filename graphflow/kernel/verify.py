@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import (
     FLOATS,
     TYPES,
@@ -26,7 +27,7 @@ from graphflow.kernel.expr import (
     walk,
 )
 from graphflow.kernel.functions import FUNCTIONS
-from graphflow.kernel.index import Atom, Index, IndexExpr, coefficient, product, substitute, symbols_of
+from graphflow.kernel.index import Atom, Index, IndexExpr, product, substitute, symbols_of
 from graphflow.kernel.nodes import (
     Accumulate,
     Buffer,

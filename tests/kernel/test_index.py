@@ -6,21 +6,9 @@ import random
 
 import pytest
 
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import as_index, load, values_in
-from graphflow.kernel.index import (
-    Index,
-    IndexExpr,
-    coefficient,
-    evaluate,
-    floordiv,
-    maximum,
-    minimum,
-    mod,
-    reads_data,
-    substitute,
-    symbol,
-    symbols_of,
-)
+from graphflow.kernel.index import Index, IndexExpr, evaluate, floordiv, maximum, minimum, mod, reads_data, substitute, symbol, symbols_of
 
 NAMES = ("a", "b", "c")
 

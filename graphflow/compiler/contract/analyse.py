@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import Load, Position, load, walk
 from graphflow.kernel.expr import replace as replace_expr
-from graphflow.kernel.index import Index, IndexExpr, coefficient, substitute, symbol, symbols_of
+from graphflow.kernel.index import Index, IndexExpr, substitute, symbol, symbols_of
 from graphflow.kernel.nodes import Axis, Contract, Let, Stmt, Store
 
 

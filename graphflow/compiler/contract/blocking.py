@@ -15,22 +15,13 @@ from graphflow.compiler.contract.analyse import fills, window_rows
 from graphflow.compiler.contract.core import core_of
 from graphflow.compiler.contract.cuts import cut_columns, dynamic_sizes, even_runs, panel_bytes_of, varies, whole_pitch
 from graphflow.compiler.contract.plan import Packed, Panel, Plan
-from graphflow.compiler.contract.price import (
-    far_lines,
-    finished_inline,
-    first_copies,
-    foresees,
-    from_afar,
-    least,
-    panelwise,
-    price,
-    put_beside,
-    reduction_block,
-)
+from graphflow.compiler.contract.price import finished_inline, first_copies, least, price, put_beside
 from graphflow.compiler.contract.shape import L1_BYTES, L2_BYTES, Shape, lanes_of, panel_count, shape_of
+from graphflow.compiler.contract.traffic import far_lines, foresees, from_afar, panelwise, reduction_block
 from graphflow.compiler.llvm.target import Target
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import Load, walk
-from graphflow.kernel.index import Index, coefficient
+from graphflow.kernel.index import Index
 from graphflow.kernel.nodes import Contract, Let, Store
 
 TALLEST = 28

@@ -25,7 +25,8 @@ from graphflow.compiler.contract.cuts import guess, lengths, panel_width
 from graphflow.compiler.contract.plan import Panel
 from graphflow.compiler.contract.shape import panel_count
 from graphflow.compiler.llvm.builder import SIZES, FunctionBuilder, Reg
-from graphflow.kernel.index import Index, coefficient, substitute
+from graphflow.kernel.affine import coefficient
+from graphflow.kernel.index import Index, substitute
 
 if TYPE_CHECKING:
     from graphflow.compiler.contract.tile import Block, TileEmitter

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from graphflow.compiler.contract.blocking import Choice
 from graphflow.compiler.contract.cuts import guess, varies
 from graphflow.compiler.contract.plan import PARTS, Matrix, Plan
-from graphflow.compiler.contract.price import summing
 from graphflow.compiler.contract.shape import L2_BYTES, Shape, shape_of
+from graphflow.compiler.contract.traffic import summing
 from graphflow.compiler.llvm.target import Target
 from graphflow.kernel.index import product
 from graphflow.kernel.nodes import Axis, Contract

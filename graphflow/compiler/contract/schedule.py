@@ -22,11 +22,12 @@ from graphflow.compiler.contract.blocking import choose
 from graphflow.compiler.contract.cuts import even_parts, guess, lengths, padded_columns, varies
 from graphflow.compiler.contract.matrix_plan import matrix_plan
 from graphflow.compiler.contract.plan import PART, PARTS, Plan, Spans
-from graphflow.compiler.contract.price import crossing
 from graphflow.compiler.contract.shape import shape_of
+from graphflow.compiler.contract.traffic import crossing
 from graphflow.compiler.llvm.target import Target
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import TYPES, Expr, Load, load, local
-from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
+from graphflow.kernel.index import Index, ceildiv, maximum, minimum, product, symbol
 from graphflow.kernel.nodes import Axis, Buffer, Contract, Let, Role, Stmt, Store, over
 
 WORTH_CUTTING = 1 << 17  # products

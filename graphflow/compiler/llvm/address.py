@@ -12,20 +12,9 @@ from collections.abc import Sequence
 from graphflow.compiler.llvm import functions
 from graphflow.compiler.llvm.builder import LLVM_TYPES, Reg, split_vector, vector
 from graphflow.compiler.llvm.scope import Placed, Scopes
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import Expr, Value, values_in
-from graphflow.kernel.index import (
-    Atom,
-    Index,
-    IndexExpr,
-    Maximum,
-    Pair,
-    Quotient,
-    Remainder,
-    Symbol,
-    coefficient,
-    map_atoms,
-    substitute,
-)
+from graphflow.kernel.index import Atom, Index, IndexExpr, Maximum, Pair, Quotient, Remainder, Symbol, map_atoms, substitute
 
 
 class Addresses(Scopes):

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.llvm.builder import LLVM_TYPES, SIZES, FunctionBuilder, Reg, split_vector, vector
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import TYPES, Load
-from graphflow.kernel.index import Index, coefficient, product, symbols_of
+from graphflow.kernel.index import Index, product, symbols_of
 from graphflow.kernel.nodes import Loop, Mode, Store
 
 if TYPE_CHECKING:

@@ -219,7 +219,7 @@ def _images(part: Schedule) -> bool:
     """Whether rows of tiles lie in pages of their own, as images do: windows meet few of their pixels in the caches then, and how many rows
     there are is mostly known only at run time."""
     from graphflow.compiler.contract.analyse import strides
-    from graphflow.compiler.contract.price import PAGE
+    from graphflow.compiler.contract.traffic import PAGE
 
     rows, _ = part.tile
     move = strides(part.contract, rows).left if rows else 0

@@ -15,8 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphflow.compiler.lower.nest import Axis, indices_in, renamed
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import Expr, Load, free_symbols, walk
-from graphflow.kernel.index import coefficient, substitute, symbol
+from graphflow.kernel.index import substitute, symbol
 from graphflow.kernel.nodes import If, Let, Loop, Mode, Stmt, Store
 from graphflow.kernel.periods import VECTORS, period_of
 

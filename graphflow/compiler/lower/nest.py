@@ -11,20 +11,9 @@ from typing import NamedTuple
 
 from graphflow.compiler.llvm.transpose import recognise
 from graphflow.kernel import nodes
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import Expr, Load, Position, call, replace, walk
-from graphflow.kernel.index import (
-    Index,
-    IndexExpr,
-    Quotient,
-    Remainder,
-    ceildiv,
-    coefficient,
-    minimum,
-    product,
-    substitute,
-    symbol,
-    symbols_of,
-)
+from graphflow.kernel.index import Index, IndexExpr, Quotient, Remainder, ceildiv, minimum, product, substitute, symbol, symbols_of
 from graphflow.kernel.nodes import Accumulate, If, Let, Loop, Mode, Set, Stmt, Store, Var, over
 from graphflow.ops.families import unravel
 

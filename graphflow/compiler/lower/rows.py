@@ -21,8 +21,9 @@ from graphflow.compiler.lower.pointwise import Phases, element, stores
 from graphflow.compiler.lower.scope import CannotFuse, Reader, Scope
 from graphflow.compiler.program import Node, Value
 from graphflow.graph.op import Kind
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import Expr, const, load, local
-from graphflow.kernel.index import Index, ceildiv, coefficient, maximum, minimum, product, symbol
+from graphflow.kernel.index import Index, ceildiv, maximum, minimum, product, symbol
 from graphflow.kernel.nodes import Accumulate, Buffer, Let, Loop, Mode, Stmt, Store, Var
 from graphflow.ops.core import identity_of
 from graphflow.ops.families import ravel

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from graphflow.compiler.lower.narrow import fill
 from graphflow.compiler.lower.nest import Axis, merge, offsets_of, renamed, tree
+from graphflow.kernel.affine import coefficient
 from graphflow.kernel.expr import Call, Const, Expr, Load, Local, Position, call, const, load, local, rebuild, select, walk
-from graphflow.kernel.index import Index, IndexExpr, Pair, Quotient, Remainder, coefficient, symbol, symbols_of
+from graphflow.kernel.index import Index, IndexExpr, Pair, Quotient, Remainder, symbol, symbols_of
 from graphflow.kernel.nodes import Accumulate, If, Let, Loop, Mode, Set, Stmt, Store, Var
 from graphflow.kernel.ranges import Range, limits
 
