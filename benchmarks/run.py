@@ -22,11 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import found, picture, table, workloads
-from graphflow.tools.machine import peak_flops
 
 HERE = Path(__file__).resolve().parent
 BUSY = 0.3  # load for each CPU
-PEAK_SECONDS = 0.02  # on each measurement of the peak
 Results = dict[str, dict[str, Any]]  # implementation -> its figures
 
 
@@ -71,20 +69,19 @@ class Bench:
 
     def measure(self, name: str, batch: int, rounds: int, seconds: float) -> Results:
         """For every implementation `medians` (ms, one a round), `quick` (what a tenth of the steps stay below: other processes disturb it
-        less), `first_s` and `loss`, or `error`; for graphflow also `peak`, the highest rate of multiply-adds measured before and after its
-        turns, `about`, for that peak, and the first step of a fresh process, `cold_s` without and `warm_s` with its kernels on disk."""
+        less), `first_s` and `loss`, or `error`; for graphflow also `peak`, the median rate of multiply-adds measured between its steps,
+        `paired`, the milliseconds of a step while the cores do just that, `about`, for that peak, and the first step of a fresh process,
+        `cold_s` without and `warm_s` with its kernels on disk."""
         row: Results = {}
-        peaks = []
+        slices: list[tuple[float, float]] = []
         for _ in range(rounds):
-            peaks.append(peak_flops(self.threads, PEAK_SECONDS))
             for worker in self.workers:
                 name_ = worker.implementation
                 if name_ in row and "medians" not in row[name_]:
                     continue  # it has failed
                 answer = worker.ask(name, batch, seconds)
-                if name_ == "graphflow":  # the first of a round
-                    peaks.append(peak_flops(self.threads, PEAK_SECONDS))
                 if "ms" in answer:
+                    slices += answer["slices"]
                     figures = row.setdefault(name_, {"medians": [], "quick": [], "first_s": answer["first_s"]})
                     times = sorted(answer["ms"])
                     figures["medians"].append(statistics.median(times))
@@ -93,9 +90,9 @@ class Bench:
                 else:
                     row[name_] = answer
         if "medians" in row["graphflow"]:
-            peak = max(peaks)
+            peak, paired = beside_the_peak(slices)
             about = self.workers[0].ask(name, batch, 0.0, {**self.machine, "flops": peak})["about"]
-            row["graphflow"].update(self.first_steps(name, batch), peak=peak, about=about)
+            row["graphflow"].update(self.first_steps(name, batch), peak=peak, paired=paired, about=about)
         return {name: figures for name, figures in row.items() if "absent" not in figures}
 
     def first_steps(self, name: str, batch: int) -> dict[str, float]:
@@ -111,6 +108,12 @@ class Bench:
     def stop(self) -> None:
         for worker in self.workers:
             worker.stop()
+
+
+def beside_the_peak(slices: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The median rate of multiply-adds in slices (ms of a step, rate at the time), and the milliseconds of a step at that rate."""
+    peak = statistics.median(rate for _, rate in slices)
+    return peak, statistics.median(ms * rate for ms, rate in slices) / peak
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

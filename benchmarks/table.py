@@ -27,8 +27,8 @@ def ratio(row: Mapping[str, Any], of: str = "medians") -> float | None:
 
 
 def share(figures: Mapping[str, Any]) -> float:
-    """The share of the roofline of the whole step that is reached."""
-    return float(figures["about"]["limit"]["seconds"]) * 1e3 / median(figures)
+    """The share of the roofline of the whole step that is reached, by what the cores did at the time of each step."""
+    return float(figures["about"]["limit"]["seconds"]) * 1e3 / figures["paired"]
 
 
 def head(peers: Sequence[str]) -> str:
@@ -40,17 +40,18 @@ def head(peers: Sequence[str]) -> str:
 
 
 def line(key: str, row: Mapping[str, Any], peers: Sequence[str]) -> str:
-    """One workload: ms per step and how far the rounds lie apart, GF/s of its contractions and their share of the multiply-add peak, the
-    share of the roofline, first steps, arena and arena / lower bound, best peer / ours, and of each peer its ms and its time / ours."""
+    """One workload: ms per step and how far the rounds lie apart, GF/s of its contractions and their share of the multiply-add peak at
+    the time, the share of the roofline, first steps, arena and arena / lower bound, best peer / ours, and of each peer its ms and its
+    time / ours."""
     name, batch = key.split("/")
     ours = row["graphflow"]
     if "medians" not in ours:
         return f"{key:14} graphflow failed: {ours.get('error')}"
     ms, about = median(ours), ours["about"]
-    rate = workloads.flops(name, int(batch)) / ms * 1e3
+    flops = workloads.flops(name, int(batch)) * 1e3  # and milliseconds
     best = ratio(row)
     text = (
-        f"{key:14}{ms:9.3f}{spread(ours):5.0%}{rate / 1e9:7.1f}{rate / ours['peak']:6.0%}{share(ours):6.0%}"
+        f"{key:14}{ms:9.3f}{spread(ours):5.0%}{flops / ms / 1e9:7.1f}{flops / ours['paired'] / ours['peak']:6.0%}{share(ours):6.0%}"
         f"{ours['cold_s']:8.2f}{ours['warm_s']:8.3f}{about['arena'] / 1e6:10.2f}{about['arena'] / max(about['arena_bound'], 1):7.3f}"
         f"{'' if best is None else f'{best:.2f}':>7}"
     )

@@ -2,12 +2,15 @@
 
     {"workload": "mlp", "batch": 128, "seconds": 1.0}  ->  {"ms": [...], "first_s": 0.2, "loss": 2.1}
     ... "machine": {...}                               ->  ... "about": what graphflow says of the step, for that machine
+
+graphflow's answers have "slices" as well: [the median ms of the steps of a short time, floating-point operations a second at that time].
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 import time
 import traceback
@@ -18,6 +21,8 @@ MODULES = {
     "torch-compile": "pytorch", "jax": "jax",
 }  # fmt: skip
 KEPT = 5000  # times that are sent back
+SLICE, FEWEST = 0.03, 5  # seconds of steps between two measurements of the machine, and steps
+PEAK_SECONDS = 0.002  # of such a measurement: about as long as a step
 
 
 class Prepared:
@@ -26,22 +31,40 @@ class Prepared:
     def __init__(self, prepare: object, workloads: object, name: str, batch: int, implementation: str, threads: int) -> None:
         images, labels = workloads.inputs(name)  # type: ignore[attr-defined]
         self.step, self.loss, self.about = prepare(name, batch, images, labels, implementation, threads)  # type: ignore[operator]
+        self.ours, self.threads = implementation == "graphflow", threads
         start = time.perf_counter()
         self.step(0)
         self.first = time.perf_counter() - start
         self.count = 1
 
-    def times(self, seconds: float) -> list[float]:
-        """Milliseconds of steps: for so many seconds, but at least five steps."""
+    def times(self, seconds: float) -> tuple[list[float], list[tuple[float, float]]]:
+        """Milliseconds of steps, for so many seconds, but at least five steps; and for graphflow the median of each slice of them with what
+        the machine's cores do before and after it: clocks and neighbours change faster than a run is long."""
         found: list[float] = []
+        slices: list[tuple[float, float]] = []
         for _ in range(3):  # caches and branch predictors were another workload's
             self._advance()
         end = time.perf_counter() + seconds
-        while time.perf_counter() < end or len(found) < 5:
-            start = time.perf_counter()
-            self._advance()
-            found.append((time.perf_counter() - start) * 1e3)
-        return found
+        before = self._peak()
+        while time.perf_counter() < end or not slices:
+            steps: list[float] = []
+            pause = time.perf_counter() + SLICE
+            while time.perf_counter() < pause or len(steps) < FEWEST:
+                start = time.perf_counter()
+                self._advance()
+                steps.append((time.perf_counter() - start) * 1e3)
+            after = self._peak()
+            found += steps
+            slices.append((statistics.median(steps), (before + after) / 2))
+            before = after
+        return found, slices if self.ours else []
+
+    def _peak(self) -> float:
+        if not self.ours:
+            return 0.0
+        from graphflow.tools.machine import peak_flops
+
+        return peak_flops(self.threads, PEAK_SECONDS, statistics.median)
 
     def _advance(self) -> None:
         self.step(self.count)
@@ -74,8 +97,8 @@ def main() -> None:
             if key not in ready:
                 ready[key] = Prepared(peer.prepare, workloads, *key, implementation, threads)  # type: ignore[attr-defined]
             prepared = ready[key]
-            times = prepared.times(request["seconds"])
-            answer = {"ms": times[-KEPT:], "first_s": prepared.first, "loss": prepared.loss()}
+            times, slices = prepared.times(request["seconds"])
+            answer = {"ms": times[-KEPT:], "slices": slices, "first_s": prepared.first, "loss": prepared.loss()}
             if request.get("machine"):
                 answer["about"] = prepared.about(request["machine"])
         except NotImplementedError:

@@ -95,15 +95,16 @@ def hand_loop() -> FunctionBuilder:
     return b
 
 
-def _best(function: Any, where: int, count: int, seconds: float) -> float:
-    """The shortest time of one call."""
-    shortest, end = float("inf"), time.perf_counter() + seconds
+def _times(function: Any, where: int, count: int, seconds: float) -> list[float]:
+    """How long each of several calls took: of as many as fit into `seconds`, of one at least."""
+    found, end = [], time.perf_counter() + seconds
     while True:
         start = time.perf_counter()
         function(where, count)
-        shortest = min(shortest, time.perf_counter() - start)
-        if time.perf_counter() > end:
-            return shortest
+        now = time.perf_counter()
+        found.append(now - start)
+        if now > end:
+            return found
 
 
 def _together(threads: int, work: Callable[[], float]) -> float:
@@ -146,12 +147,14 @@ def _loops() -> tuple[int, Any, Any, Any]:
     return lanes, fma, read, hand
 
 
-def peak_flops(threads: int, seconds: float) -> float:
-    """What the cores do now, in floating-point operations a second: clocks change with what goes on around. Takes `seconds`."""
+def peak_flops(threads: int, seconds: float, of: Callable[[list[float]], float] = min) -> float:
+    """What the cores do now, in floating-point operations a second: clocks change with what goes on around. `of`: which of the times counts
+    that a tenth of a millisecond's work takes again and again; a program that runs just now meets their median. Takes `seconds`."""
     lanes, fma, _, _ = _loops()
     scratch = [aligned((lanes * ACCUMULATORS,), np.float32, 0) for _ in range(threads)]
     turns: Iterator[Any] = iter(scratch)
-    return threads * 2.0 * lanes * ACCUMULATORS * ROUNDS / _together(threads, lambda: _best(fma, address(next(turns)), ROUNDS, seconds))
+    once = _together(threads, lambda: of(_times(fma, address(next(turns)), ROUNDS, seconds)))
+    return threads * 2.0 * lanes * ACCUMULATORS * ROUNDS / once
 
 
 def handing(threads: int) -> float:
@@ -186,7 +189,7 @@ def measure(threads: int, seconds: float = 0.1) -> Machine:
         count = size // 4 // threads // (8 * lanes) * (8 * lanes) if name == "dram" else size // 4 // (8 * lanes) * (8 * lanes)
         whole = aligned((count * (1 if name == "l3" else threads),), np.float32, 0)
         starts = iter([address(whole) + (0 if name == "l3" else 4 * count * k) for k in range(threads)])
-        rates[name] = 4.0 * count * threads / _together(threads, lambda s=starts, n=count: _best(read, next(s), n, seconds))  # type: ignore[misc]
+        rates[name] = 4.0 * count * threads / _together(threads, lambda s=starts, n=count: min(_times(read, next(s), n, seconds)))  # type: ignore[misc]
     return Machine(threads, lanes, every, one, rates["l2"], rates["l3"], rates["dram"], sizes, handing(threads))
 
 

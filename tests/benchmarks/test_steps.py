@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import graphflow as tf
-from benchmarks import found, picture, table, workloads
+from benchmarks import found, picture, run, table, workloads
 from benchmarks.peers import tf1
 from graphflow.runtime.buffers import address, aligned
 from graphflow.tools import machine
@@ -31,7 +31,7 @@ def figures(*medians: float) -> dict:
     limit = {"flops": 1e8, "bytes": 1e6, "seconds": 1e-3}
     about = {"limit": limit, "calls": 3, "kernels": 3, "arena": 2 << 20, "arena_bound": 2 << 20}
     first = {"first_s": 0.1, "cold_s": 0.4, "warm_s": 0.05}
-    return {"medians": list(medians), "quick": list(medians), **first, "loss": 1.0, "peak": 4e11, "about": about}
+    return {"medians": list(medians), "quick": list(medians), **first, "loss": 1.0, "peak": 4e11, "paired": medians[0], "about": about}
 
 
 class TestWorkloads:
@@ -138,6 +138,13 @@ class TestReport:
         assert table.ratio(self.RESULTS["mlp/32"]) == 2.0
         assert table.ratio({"graphflow": figures(1.0)}) is None
         assert "geometric mean 6.32, lowest 2.00 (mlp/32)" in table.summary(self.RESULTS)
+
+    def test_a_step_is_measured_by_what_the_cores_do_meanwhile(self):
+        """Half the clock for twice the time is the same share of the roofline, and a slice that was disturbed counts for little."""
+        assert run.beside_the_peak([(2.0, 4e11)] * 3) == (4e11, 2.0)
+        assert run.beside_the_peak([(2.0, 4e11), (4.0, 2e11), (2.0, 4e11), (9.0, 4e11), (4.0, 2e11)]) == (4e11, 2.0)
+        halved = {**figures(4.0), "paired": 2.0}
+        assert table.share(halved) == table.share(figures(2.0)) == 0.5
 
     def test_a_line_shows_median_spread_shares_and_peers(self):
         words = table.line("mlp/32", self.RESULTS["mlp/32"], ["torch", "jax", "tensorflow"])
