@@ -341,11 +341,20 @@ class FunctionBuilder:
     @contextmanager
     def loop(self, stem: str, start: Reg, end: Reg, step: Reg, carried: Sequence[Reg] = ()) -> Iterator[Loop]:
         """for (i = start; i < end; i += step), testing first. `carried` are the first values of loop-carried
-        registers.
+        registers. What is known to run once is no loop, but a block of its own.
 
         Inside, `loop.index` is i and `loop.carried` the present values; assign the next ones to `loop.carried`. After
         the loop `loop.results` are the last values (the first ones where the loop did not run).
         """
+        first, last, by = start.known, end.known, step.known
+        if first is not None and last is not None and by is not None and first < last <= first + by:
+            point, once = self.point(), self.label(f"{stem}.once")
+            self.branch(once)
+            self.start(once)
+            state = Loop(start, list(carried), [], point)
+            yield state
+            state.results = list(state.carried)
+            return
         head, body, after = (self.label(f"{stem}.{part}") for part in ("head", "body", "end"))
         point = self.point()
         self.branch(head)
