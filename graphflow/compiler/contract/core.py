@@ -18,8 +18,9 @@ class Core:
 
     `way`, `ways`: bytes of one way of the second-level cache, and how many of them; `lost`: which part of the ways lines a way apart may
     take before some are lost, and from which part on all are. `far`: bytes of an operand from which tiles ask for its next panel while they
-    pass over one. `packed`: most bytes of a copied panel. `chunk`: bytes of the rows that pass over one panel after another before further
-    ones do; 0 for all of them."""
+    pass over one. `stream`: cycles of a byte that comes from beyond that cache for every tile that is transposed before its epilogue.
+    `packed`: most bytes of a copied panel. `chunk`: bytes of the rows that pass over one panel after another before further ones do; 0 for
+    all of them."""
 
     step: float
     load: float
@@ -30,18 +31,20 @@ class Core:
     ways: int
     lost: tuple[float, float]
     far: int
+    stream: float
     packed: int
     chunk: int
 
 
 ZEN5 = Core(
-    step=0.8, load=0.55, fill=0.0, ask=0.0, spill=0.35, way=128 << 10, ways=16, lost=(1.0, 1.0), far=3 << 20, packed=128 << 10,
-    chunk=256 << 10,
+    step=0.8, load=0.55, fill=0.0, ask=0.0, spill=0.35, way=128 << 10, ways=16, lost=(1.0, 1.0), far=3 << 20, stream=0.0,
+    packed=128 << 10, chunk=256 << 10,
 )  # fmt: skip
 # Loads of 512 bits: 1.13 in a cycle instead of two (elements for all lanes count as such; of 256 bits 1.66, of 128 bits two). What comes
 # from the third-level cache takes long: an operand is better asked for early than read again by a few rows after another.
 SUNNY_COVE = Core(
-    step=0.2, load=0.885, fill=0.65, ask=0.5, spill=0.0, way=64 << 10, ways=20, lost=(0.5, 1.2), far=1 << 20, packed=256 << 10, chunk=0,
+    step=0.2, load=0.885, fill=0.65, ask=0.5, spill=0.0, way=64 << 10, ways=20, lost=(0.5, 1.2), far=1 << 20, stream=0.1,
+    packed=256 << 10, chunk=0,
 )  # fmt: skip
 # Measured on the first; on a Xeon with AMX, which LLVM took for the third, the same tiles had the same shares of the peak.
 INTEL = frozenset({"icelake-server", "icelake-client", "rocketlake", "tigerlake", "sapphirerapids", "emeraldrapids", "graniterapids"})

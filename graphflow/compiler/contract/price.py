@@ -28,6 +28,7 @@ from graphflow.compiler.contract.traffic import (
     foresees,
     from_afar,
     panel_memory,
+    passes_by,
     reduction_block,
     scattered,
     scattered_buffers,
@@ -128,7 +129,7 @@ def price(shape: Shape, plan: Plan) -> float:
     scattered_lines = scattered_buffers(shape, plan) * SCATTERED_CYCLES
     size = shape.itemsize
     most = uncrowded_rows(shape, plan)
-    streams = FAR_CYCLES if from_afar(shape, plan, steps) else 0.0
+    streams = FAR_CYCLES if from_afar(shape, plan, steps) else core.stream if plan.turned and passes_by(shape, plan) else 0.0
 
     def tile(rows: int, columns: int) -> float:
         count = rows * deep

@@ -142,7 +142,19 @@ def far_lines(shape: Shape, plan: Plan, side: int) -> bool:
 def reduction_block(shape: Shape, plan: Plan) -> tuple[str, int] | None:
     """The outermost reduced axis and how much of it to take at a time, where both operands stream along it and more of them than the
     second-level cache holds passes by for every tile."""
-    if not plan.order or plan.dot or plan.turned or (plan.window and plan.window[0] == plan.order[0]):
+    return None if plan.turned else stretch(shape, plan)
+
+
+def passes_by(shape: Shape, plan: Plan) -> bool:
+    """Whether more than the second-level cache holds passes by for every tile."""
+    part = stretch(shape, plan)
+    return part is not None and part[1] < shape.size[part[0]]
+
+
+def stretch(shape: Shape, plan: Plan) -> tuple[str, int] | None:
+    """The outermost reduced axis, where both operands stream along it for several tiles, and how much of it the second-level cache holds,
+    where that is not known to be all."""
+    if not plan.order or plan.dot or (plan.window and plan.window[0] == plan.order[0]):
         return None
     name = plan.order[0]
     size = shape.itemsize

@@ -115,6 +115,14 @@ def test_tiles_are_wide_where_loads_take_longer(name: str) -> None:
     assert narrow == 2 < wide
 
 
+def test_what_comes_from_far_for_every_transposed_tile_is_paid_for() -> None:
+    """Images of more bytes than the second-level cache holds go by in blocks on a core to which the third-level cache is far: for every
+    tile that is transposed, which cannot wait for the next block, they come again. Few images stay near."""
+    many, few = (Compiled(conv_filter(images, 28, 28, 32, 3, 32, stride=2), INTEL).plan() for images in (16, 2))
+    assert not many.turned and many.block is not None and many.block[1] < 16
+    assert few.turned and few.block is None
+
+
 @pytest.mark.parametrize("steps", [7, 16, 40, 600])
 @pytest.mark.parametrize("columns", [75, 128, 200])
 def test_panels_of_several_registers_are_transposed_one_after_another(columns: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
