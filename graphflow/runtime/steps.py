@@ -44,6 +44,7 @@ from graphflow.runtime.tracing import current
 Array = np.ndarray[Any, Any]
 REFUSALS = (Cut, Irregular, Stepwise)
 KEPT = 64  # plans that a signature keeps bound
+MANY = 20_000  # objects that a program leaves, which Python's search for garbage would take milliseconds to go through
 
 
 class Engine:
@@ -228,13 +229,16 @@ class Compiled:
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Without Python's search for garbage in cycles: finding what is needed, capture, passes and binding make none, and going through a
-    whole process' objects takes as long as they do."""
+    whole process' objects takes as long as they do. Nor is what a large program leaves searched right afterwards, as new objects are."""
     collecting = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if collecting:
+            if gc.get_count()[0] > MANY and not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()  # which makes all objects old ones
             gc.enable()
 
 

@@ -63,8 +63,8 @@ def test_lines_that_another_thread_gets():
 
 @pytest.mark.parametrize("unit", [ALIGN, NEAR])
 def test_a_small_arena_may_be_larger_for_lines_that_stay(unit):
-    """There is room for the last block where others were, the halves of which would go to the other thread."""
-    blocks = [Block(n * unit, first, last) for n, first, last in [(1, 0, 2), (5, 0, 0), (5, 0, 2), (9, 0, 0), (4, 1, 3)]]
+    """There is room for the last two blocks where others were, the halves of which would go to the other thread."""
+    blocks = [Block(n * unit, first, last) for n, first, last in [(1, 0, 1), (3, 1, 2), (2, 2, 2), (1, 3, 4)]]
     placement, small = place(blocks), unit == ALIGN
     assert (placement.total == placement.bound) is not small
     assert (migrations(blocks, placement.offsets) == 0) is small

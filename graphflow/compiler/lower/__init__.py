@@ -8,7 +8,7 @@ whatever program they come from, and are compiled once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -200,20 +200,21 @@ def _lower(group: Group, target: Any, given: Numbers, usual: Mapping[str, int], 
 def symbols_of_group(group: Group) -> tuple[str, ...]:
     """Names of the run-time sizes that a group's shapes and attributes use, in order of appearance."""
     found: dict[str, None] = {}
-    for value in (*group.inputs, *group.outputs, *(v for n in group.nodes for v in (*n.inputs, *n.outputs))):
-        for size in _indices(value):
-            if isinstance(size, IndexExpr):
-                found.update(dict.fromkeys(sorted(symbols_of(size))))
+    values = dict.fromkeys((*group.inputs, *group.outputs, *[v for n in group.nodes for v in (*n.inputs, *n.outputs)]))
+    sizes = dict.fromkeys([size for value in values for size in _indices(value) if type(size) is IndexExpr])
+    for size in sizes:
+        found.update(dict.fromkeys(sorted(symbols_of(size))))
     for node in group.nodes:
-        for size in field_indices(node.op):
-            found.update(dict.fromkeys(sorted(symbols_of(size))))
+        if node.op._fields:
+            for size in field_indices(node.op):
+                found.update(dict.fromkeys(sorted(symbols_of(size))))
     return tuple(found)
 
 
-def _indices(value: Value) -> Iterator[Index]:
-    yield from value.shape
+def _indices(value: Value) -> Sequence[Index]:
     if value.known is not None and value.known.dtype == object:
-        yield from (e for e in value.known.ravel() if isinstance(e, IndexExpr))
+        return *value.shape, *[e for e in value.known.ravel() if isinstance(e, IndexExpr)]
+    return value.shape
 
 
 def renamed_group(group: Group, env: Mapping[str, Index]) -> Group:

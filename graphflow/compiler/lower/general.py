@@ -122,8 +122,10 @@ def _as_vector(value: Value, count: int, length: Index, made: dict[int, Value]) 
 
 def _any_place(group: Group, numbers: Numbers) -> Group:
     """The group with its slices of what is in memory begun anywhere."""
-    makers = {v.id: n for n in group.nodes for v in n.outputs}
-    sections = [k for k, n in enumerate(group.nodes) if n.op.type == "Section" and _in_memory(n.inputs[0], makers)]
+    sections = [k for k, n in enumerate(group.nodes) if n.op.type == "Section"]
+    if sections:
+        makers = {v.id: n for n in group.nodes for v in n.outputs}
+        sections = [k for k in sections if _in_memory(group.nodes[k].inputs[0], makers)]
     if not sections or len(sections) > SECTIONS:
         return group
     ops = {k: _begun_anywhere(group.nodes[k], numbers) for k in sections}
