@@ -72,11 +72,11 @@ def _completed(shape: Shape, best: Choice) -> Choice:
     block = packed_block(shape, best.plan) if best.plan.packed else reduction_block(shape, best.plan)
     inline = (block is None or (bool(best.plan.runs) and shape.few_steps)) and finished_inline(shape, best.plan)
     ahead = tuple(steps_ahead(shape, best.plan, side) for side in (0, 1))
-    plan = replace(best.plan, inline=inline, block=block, ahead=ahead, chunk=tiles_at_a_time(shape, best.plan))
+    plan = best.plan.varied(inline=inline, block=block, ahead=ahead, chunk=tiles_at_a_time(shape, best.plan))
     if plan.packed and first_copies(shape, plan):
-        plan = replace(plan, packed=replace(plan.packed, fused=True))
-    plan = replace(plan, awaited=awaited_buffers(shape, plan), foresees=foresees(shape, plan), follows=follows(shape, plan))
-    plan = replace(plan, panelwise=panelwise(shape, plan))
+        plan = plan.varied(packed=replace(plan.packed, fused=True))
+    plan = plan.varied(awaited=awaited_buffers(shape, plan), foresees=foresees(shape, plan), follows=follows(shape, plan))
+    plan = plan.varied(panelwise=panelwise(shape, plan))
     return replace(best, plan=plan)
 
 
@@ -277,14 +277,14 @@ def _candidates(
             if pack and pack[1]:
                 length = whole_length(shape, base) if most > 0 else 0
                 if length:
-                    yield from _row_cuts(shape, replace(base, packed=Packed(*pack, length, whole=True)), most)
+                    yield from _row_cuts(shape, base.varied(packed=Packed(*pack, length, whole=True)), most)
                 most -= 1  # measured to be 1 to 2 % faster than tiles that leave no register free
             if most < deep or (pack and pack[1] and columns > WIDEST_TURNED):
                 continue
             if pack:
                 early = not pack[1] and shape.result_bytes <= L2_BYTES  # sums wait there from block to block
                 length = packed_length(shape.contract.reduced[0].extent, panels, EARLY_BYTES if early else core_of(shape.target).packed)
-                base = replace(base, packed=Packed(*pack, length, early))
+                base = base.varied(packed=Packed(*pack, length, early))
             yield from _row_cuts(shape, base, most // deep)
 
 
@@ -322,7 +322,7 @@ def _windows(shape: Shape, name: str) -> Iterator[Candidate]:
                         most -= 1
                     if most < 1 or (shared == r and most < 2):
                         continue
-                    yield from _row_cuts(shape, replace(base, window=(name, steps)), most)
+                    yield from _row_cuts(shape, base.varied(window=(name, steps)), most)
 
 
 def shuffle_indices(shape: Shape, plan: Plan, columns: int) -> int:
@@ -392,7 +392,7 @@ def _row_cuts(shape: Shape, plan: Plan, most: int) -> Iterator[Candidate]:
         order = tuple(n for n in order if n != plan.fold[0])
     rows, panels = plan.rows, plan.panels
     extent = shape.axis(rows).extent if rows else 1
-    base = replace(plan, outer=outer, order=order)
+    base = plan.varied(outer=outer, order=order)
     whole = plan.packed is not None and plan.packed.whole
     far = _far(shape, base)
     if whole or not isinstance(extent, int):
@@ -428,7 +428,7 @@ def _cheapest(shape: Shape, candidates: Iterable[Candidate]) -> Choice:
     for number, candidate in sorted(enumerate(candidates), key=lambda c: c[1].floor):
         if best is not None and candidate.floor > best[0]:
             break
-        choice = _priced(shape, replace(candidate.base, **candidate.changes))
+        choice = _priced(shape, candidate.base.varied(**candidate.changes))
         if best is None or (choice.cycles, number) < best[:2]:
             best = choice.cycles, number, choice
     assert best is not None

@@ -69,3 +69,15 @@ def test_the_cheapest_of_all_candidates_is_chosen(name: str, machine: Target, mo
 def test_candidates_that_cannot_win_are_not_priced(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, priced = scheduled(CASES["filter's gradient"], AVX512, monkeypatch)
     assert priced < asked * 3 / 4
+
+
+def test_a_plan_but_for_some_fields_is_what_dataclasses_make_of_it() -> None:
+    choice = blocking.choose(CASES["square"].contract, AVX512)
+    assert choice is not None
+    plan = choice.plan
+    before = repr(plan), hash(plan)
+    changes = {"split": "panels", "runs": ((0, 2, 48),), "packed": None}
+    other = plan.varied(**changes)
+    assert other == replace(plan, **changes) != plan
+    assert (other.split, other.runs, other.vector) == ("panels", ((0, 2, 48),), plan.vector)
+    assert (repr(plan), hash(plan)) == before
