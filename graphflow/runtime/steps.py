@@ -238,7 +238,7 @@ def uncollected() -> Iterator[None]:
         if collecting:
             if gc.get_count()[0] > MANY and not gc.get_freeze_count():
                 gc.freeze()
-                gc.unfreeze()  # which makes all objects old ones
+                gc.unfreeze()  # which makes all objects old ones, those too that somebody has frozen
             gc.enable()
 
 

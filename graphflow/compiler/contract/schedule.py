@@ -121,7 +121,7 @@ def _within(found: Schedule | None, spans: Spans) -> Schedule | None:
             before = clear
     part = span.part(plan.window[1])
     reduced = tuple(span.axis if a.name == taps.name else a for a in contract.reduced)
-    plan = replace(plan, runs=tuple(runs), spans=inside)
+    plan = plan.varied(runs=tuple(runs), spans=inside)
     return replace(found, cycles=found.cycles * part, contract=replace(contract, reduced=reduced, plan=plan))
 
 
@@ -135,7 +135,7 @@ def nested(contract: Contract, target: Target, outside: Collection[str] = ()) ->
     plan = choice.plan
     if plan.block is not None or plan.packed is not None or not set(outside) <= set(plan.outer):
         return None
-    plan = replace(plan, outer=tuple(n for n in plan.outer if n not in outside))
+    plan = plan.varied(outer=tuple(n for n in plan.outer if n not in outside))
     within = replace(view, free=tuple(a for a in view.free if a.name not in outside), plan=plan)
     return Schedule(choice.cycles * _filled(view), within)
 
@@ -178,7 +178,7 @@ def _in_matrix_tiles(contract: Contract, target: Target, prefix: str, best: Sche
         return Schedule(found.cycles, replace(contract, plan=plan))
     if found.cycles + best.beside >= TILES_WORTH * best.cycles or best.after:
         return best
-    plan = replace(plan, matrix=replace(matrix, few=best.contract))
+    plan = plan.varied(matrix=replace(matrix, few=best.contract))
     return replace(best, cycles=found.cycles + best.beside, contract=replace(contract, plan=plan))
 
 
@@ -196,7 +196,7 @@ def _planned(contract: Contract, target: Target, prefix: str, most: float = math
     shape = (*(extents[name] for name in lead), padded_columns(plan))
     return Schedule(
         choice.cycles,
-        replace(contract, plan=replace(plan, sums=sums)),
+        replace(contract, plan=plan.varied(sums=sums)),
         scratch=(Buffer(sums, "f32" if contract.left.type == "f16" else contract.left.type, shape, Role.SCRATCH),),
     )
 

@@ -199,16 +199,10 @@ def _lower(group: Group, target: Any, given: Numbers, usual: Mapping[str, int], 
 
 def symbols_of_group(group: Group) -> tuple[str, ...]:
     """Names of the run-time sizes that a group's shapes and attributes use, in order of appearance."""
-    found: dict[str, None] = {}
     values = dict.fromkeys((*group.inputs, *group.outputs, *[v for n in group.nodes for v in (*n.inputs, *n.outputs)]))
-    sizes = dict.fromkeys([size for value in values for size in _indices(value) if type(size) is IndexExpr])
-    for size in sizes:
-        found.update(dict.fromkeys(sorted(symbols_of(size))))
-    for node in group.nodes:
-        if node.op._fields:
-            for size in field_indices(node.op):
-                found.update(dict.fromkeys(sorted(symbols_of(size))))
-    return tuple(found)
+    sizes = [size for value in values for size in _indices(value) if isinstance(size, IndexExpr)]
+    sizes += [size for node in group.nodes for size in field_indices(node.op)]
+    return tuple(dict.fromkeys([name for size in dict.fromkeys(sizes) for name in sorted(symbols_of(size))]))
 
 
 def _indices(value: Value) -> Sequence[Index]:
