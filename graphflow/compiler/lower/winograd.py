@@ -47,8 +47,6 @@ PARTS, FEW_PARTS = 16, 4  # of the work: fixed, so that no result depends on the
 PARTS_BYTES = 4 << 20  # of the sums of all parts
 CROWD_BYTES = 3 << 20  # of the terms of a block, for which it takes twice as long, because they do not stay near
 NEAR_BYTES = 768 << 10  # of a filter, or of sums, which every block passes over
-TERM_CYCLES = 1.3  # of a register of transformed terms: made, and read
-ADD_CYCLES, MASKED_CYCLES = 2.0, 5.0  # of one whose products are added to the sums before them, and where these fill no whole registers
 LONG = 64  # tiles: the price of products that are added up is that of so many, for their sums wait in the nearest caches
 ROW_TILES = 16  # of a piece of a row, at least
 BLOCK_TILES, ADD_TILES = 0.1, 0.7  # as many tiles as the beginning of a block costs; and where its sums are added to those before it
@@ -176,14 +174,15 @@ class _Tiles:
 
     def _cycles(self, products: float, once: float) -> float:
         """The price of all blocks by two threads, with products for one of them at this price of one thread's, and what is done once."""
-        from graphflow.compiler.contract.cuts import guess  # as in contraction.py
+        from graphflow.compiler.contract.core import core_of  # as in contraction.py
+        from graphflow.compiler.contract.cuts import guess
         from graphflow.compiler.contract.schedule import BARRIER
 
         terms = self.tiles * self.places**2 * (self._registers(self.inner) + self._registers(self.columns))
         blocks = math.ceil(guess(self.images) * self.blocks * self.strips * self.groups / 2)
-        each = TERM_CYCLES
+        each, added, masked = core_of(self.target).terms
         if self.roles.backward:
-            each = MASKED_CYCLES if self.columns % self.target.lanes(self.type) else ADD_CYCLES
+            each = masked if self.columns % self.target.lanes(self.type) else added
         crowded = (products + terms * each) * (1 + self._crowd(self.tiles))
         return ((crowded + self.far) * blocks + once / 2 + BARRIER) / WORTH
 
